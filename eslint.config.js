@@ -1,0 +1,13 @@
+// Biome formats and lints; this holds only the rules that need types: a floating promise is a bug here,
+// because every task must go through spawn(), which names, traces and watches it.
+import tseslint from 'typescript-eslint';
+
+export default tseslint.config({
+  files: ['src/**/*.ts', 'test/**/*.ts', 'scripts/**/*.ts', 'bench/**/*.ts', 'examples/**/*.ts', 'walkthrough/**/*.ts'],
+  languageOptions: { parser: tseslint.parser, parserOptions: { projectService: true } },
+  plugins: { '@typescript-eslint': tseslint.plugin },
+  rules: {
+    '@typescript-eslint/no-floating-promises': ['error', { ignoreVoid: false }],
+    '@typescript-eslint/no-misused-promises': ['error', { checksVoidReturn: { arguments: true, attributes: true } }],
+  },
+});

@@ -1,0 +1,288 @@
+/**
+ * Request and response heads, with the order, the case and the repetition of their fields kept.
+ *
+ * Values are strings of bytes (latin1, one character a byte), as Node has them: what a peer sent is what is sent on.
+ *
+ * Port of `pingora-http/src/lib.rs`.
+ */
+import { ErrorType, PingoraError } from '../error/lib.ts';
+import { canonicalReason } from './status.ts';
+
+/** The HTTP version of a message. */
+export type Version = 'HTTP/0.9' | 'HTTP/1.0' | 'HTTP/1.1' | 'HTTP/2';
+
+const lowered = new Map<string, string>();
+
+/** `name` in lower case. Names repeat, so the answers are kept (at most 512, the first ones seen). */
+export function lowerName(name: string): string {
+  const known = lowered.get(name);
+  if (known !== undefined) return known;
+  const lower = name.toLowerCase();
+  if (lowered.size < 512 && name.length <= 64) lowered.set(name, lower);
+  return lower;
+}
+
+// RFC 9110 5.6.2: token
+const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+// RFC 9110 5.5: no control characters but tab
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
+const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
+
+function check(name: string, value: string): void {
+  if (!NAME.test(name)) throw PingoraError.explain(ErrorType.InvalidHTTPHeader, `invalid header name ${name}`);
+  if (!VALUE.test(value)) throw PingoraError.explain(ErrorType.InvalidHTTPHeader, `invalid value of header ${name}`);
+}
+
+/**
+ * The fields of a head. Looking up is by name in any case; writing out keeps the case in which each name came.
+ *
+ * Fields of one name stand together, where the first of them stood: the order of the original's header map, and what
+ * goes out on the wire. Three parallel arrays rather than an object a field: a head is read once and written once.
+ */
+export class HMap {
+  /** Names as they came. */
+  readonly names: string[] = [];
+  /** Names in lower case. */
+  readonly keys: string[] = [];
+  readonly values: string[] = [];
+
+  get length(): number {
+    return this.keys.length;
+  }
+
+  /** The first value under `name`. */
+  get(name: string): string | undefined {
+    const at = this.keys.indexOf(lowerName(name));
+    return at < 0 ? undefined : this.values[at];
+  }
+
+  has(name: string): boolean {
+    return this.keys.includes(lowerName(name));
+  }
+
+  /** All values under `name`, in order. */
+  getAll(name: string): string[] {
+    const key = lowerName(name);
+    const found: string[] = [];
+    for (let i = this.keys.indexOf(key); i >= 0 && i < this.keys.length && this.keys[i] === key; i++) {
+      found.push(this.values[i]!);
+    }
+    return found;
+  }
+
+  /** Add a field without looking at its characters: for what a parser has checked. */
+  appendUnchecked(name: string, value: string): void {
+    const key = lowerName(name);
+    const at = this.keys.lastIndexOf(key);
+    if (at < 0 || at === this.keys.length - 1) {
+      this.names.push(name);
+      this.keys.push(key);
+      this.values.push(value);
+    } else {
+      this.names.splice(at + 1, 0, name);
+      this.keys.splice(at + 1, 0, key);
+      this.values.splice(at + 1, 0, value);
+    }
+  }
+
+  /** Set `name` to `value`: where its first field stood, all others of the name gone; at the end if there was none. */
+  insertUnchecked(name: string, value: string): void {
+    const key = lowerName(name);
+    const at = this.keys.indexOf(key);
+    if (at < 0) {
+      this.names.push(name);
+      this.keys.push(key);
+      this.values.push(value);
+      return;
+    }
+    this.names[at] = name;
+    this.values[at] = value;
+    let end = at + 1;
+    while (this.keys[end] === key) end++;
+    if (end > at + 1) this.#cut(at + 1, end);
+  }
+
+  /** Remove all fields under `name`; returns the first value. */
+  remove(name: string): string | undefined {
+    const key = lowerName(name);
+    const at = this.keys.indexOf(key);
+    if (at < 0) return undefined;
+    const value = this.values[at];
+    let end = at + 1;
+    while (this.keys[end] === key) end++;
+    this.#cut(at, end);
+    return value;
+  }
+
+  #cut(from: number, to: number): void {
+    this.names.splice(from, to - from);
+    this.keys.splice(from, to - from);
+    this.values.splice(from, to - from);
+  }
+
+  clone(): HMap {
+    const copy = new HMap();
+    for (let i = 0; i < this.keys.length; i++) {
+      copy.names.push(this.names[i]!);
+      copy.keys.push(this.keys[i]!);
+      copy.values.push(this.values[i]!);
+    }
+    return copy;
+  }
+
+  /** Name and value of each field, names as they came. */
+  *[Symbol.iterator](): Generator<[name: string, value: string]> {
+    for (let i = 0; i < this.keys.length; i++) yield [this.names[i]!, this.values[i]!];
+  }
+
+  /** `Name: value CRLF` of each field. */
+  toWire(): string {
+    const { names, values } = this;
+    let wire = '';
+    for (let i = 0; i < names.length; i++) wire += `${names[i]}: ${values[i]}\r\n`;
+    return wire;
+  }
+}
+
+/** What a request head and a response head have in common. */
+abstract class Head {
+  version: Version = 'HTTP/1.1';
+  headers: HMap;
+
+  constructor(headers: HMap) {
+    this.headers = headers;
+  }
+
+  /** Add a field; others of the same name stay. Throws `InvalidHTTPHeader` for a name or value that can't be sent. */
+  appendHeader(name: string, value: string | number): void {
+    const text = String(value);
+    check(name, text);
+    this.headers.appendUnchecked(name, text);
+  }
+
+  /** Set a field; others of the same name go. Throws `InvalidHTTPHeader` for a name or value that can't be sent. */
+  insertHeader(name: string, value: string | number): void {
+    const text = String(value);
+    check(name, text);
+    this.headers.insertUnchecked(name, text);
+  }
+
+  /** Remove all fields of the name; returns the first value. */
+  removeHeader(name: string): string | undefined {
+    return this.headers.remove(name);
+  }
+
+  setVersion(version: Version): void {
+    this.version = version;
+  }
+
+  /** The fields as they stand on the wire in HTTP/1, case kept. */
+  headerToH1Wire(): string {
+    return this.headers.toWire();
+  }
+}
+
+/** The head of a request. */
+export class RequestHeader extends Head {
+  method: string;
+  #path: string;
+  /** The authority of the request's target (HTTP/2's `:authority`, or an absolute form's), if it has one. */
+  authority: string | undefined;
+
+  constructor(method: string, path: string, headers = new HMap()) {
+    super(headers);
+    this.method = method;
+    this.#path = path;
+  }
+
+  /** A head with this method and target. Throws `InvalidHTTPHeader` for a method or target that can't be sent. */
+  static build(method: string, path: string): RequestHeader {
+    if (!NAME.test(method)) throw PingoraError.explain(ErrorType.InvalidHTTPHeader, `invalid method ${method}`);
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
+    if (!/^[^\x00-\x20\x7f]+$/.test(path)) {
+      throw PingoraError.explain(ErrorType.InvalidHTTPHeader, `invalid uri ${path}`);
+    }
+    return new RequestHeader(method, path);
+  }
+
+  setMethod(method: string): void {
+    this.method = method;
+  }
+
+  /** Set path and query. */
+  setUri(path: string): void {
+    this.#path = path;
+  }
+
+  /** Path and query, as bytes. */
+  rawPath(): string {
+    return this.#path;
+  }
+
+  /** The path without its query. */
+  get path(): string {
+    const at = this.#path.indexOf('?');
+    return at < 0 ? this.#path : this.#path.slice(0, at);
+  }
+
+  /** The query without its `?`; undefined if there is none. */
+  get query(): string | undefined {
+    const at = this.#path.indexOf('?');
+    return at < 0 ? undefined : this.#path.slice(at + 1);
+  }
+
+  /** What follows the last dot of the path's last segment. */
+  uriFileExtension(): string | undefined {
+    const path = this.path;
+    const name = path.slice(path.lastIndexOf('/') + 1);
+    const dot = name.lastIndexOf('.');
+    return dot < 0 ? undefined : name.slice(dot + 1);
+  }
+
+  clone(): RequestHeader {
+    const copy = new RequestHeader(this.method, this.#path, this.headers.clone());
+    copy.version = this.version;
+    copy.authority = this.authority;
+    return copy;
+  }
+}
+
+/** The head of a response. */
+export class ResponseHeader extends Head {
+  status: number;
+
+  constructor(status: number, headers = new HMap()) {
+    super(headers);
+    this.status = status;
+  }
+
+  /** A head with this status. Throws `InvalidHTTPHeader` unless it is a whole number from 100 to 999. */
+  static build(status: number): ResponseHeader {
+    const head = new ResponseHeader(200);
+    head.setStatus(status);
+    return head;
+  }
+
+  setStatus(status: number): void {
+    if (!Number.isInteger(status) || status < 100 || status > 999) {
+      throw PingoraError.explain(ErrorType.InvalidHTTPHeader, `invalid status ${status}`);
+    }
+    this.status = status;
+  }
+
+  /** Whether the status is 100 to 199. */
+  get isInformational(): boolean {
+    return this.status < 200;
+  }
+
+  /** The phrase that the registry has for the status; empty if it has none. */
+  get reason(): string {
+    return canonicalReason(this.status);
+  }
+
+  clone(): ResponseHeader {
+    const copy = new ResponseHeader(this.status, this.headers.clone());
+    copy.version = this.version;
+    return copy;
+  }
+}

@@ -1,0 +1,68 @@
+/**
+ * Logging, as Pingora does it with the `log` crate: a message has a level and a target (the module), and the process
+ * decides what is printed. The writing is pino's.
+ *
+ * Levels are pino's names. A message that isn't printed costs a comparison; where building it costs more than that,
+ * pass a function.
+ */
+import { type Logger, pino } from 'pino';
+
+export type Level = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
+
+const VALUE: Record<Level, number> = { trace: 10, debug: 20, info: 30, warn: 40, error: 50, silent: 100 };
+
+const state: { level: number; sink: Logger | null } = { level: VALUE.error, sink: null };
+
+/** Whether `name` is one of {@link Level}. */
+export function isLevel(name: string): name is Level {
+  return Object.hasOwn(VALUE, name);
+}
+
+/**
+ * Print messages of `level` and above with `sink`. Without this call errors go to stderr, one JSON object a line.
+ */
+export function setLog(level: Level, sink?: Logger): void {
+  state.level = VALUE[level];
+  if (sink) state.sink = sink;
+  if (state.sink) state.sink.level = level;
+}
+
+function sink(): Logger {
+  state.sink ??= pino({ level: 'trace', base: { pid: process.pid } }, pino.destination({ fd: 2, sync: true }));
+  return state.sink;
+}
+
+type Message = string | (() => string);
+
+/** The messages of one module. */
+export class Log {
+  readonly target: string;
+
+  constructor(target: string) {
+    this.target = target;
+  }
+
+  #write(level: Exclude<Level, 'silent'>, message: Message): void {
+    sink()[level]({ target: this.target }, typeof message === 'string' ? message : message());
+  }
+
+  trace(message: Message): void {
+    if (state.level <= VALUE.trace) this.#write('trace', message);
+  }
+
+  debug(message: Message): void {
+    if (state.level <= VALUE.debug) this.#write('debug', message);
+  }
+
+  info(message: Message): void {
+    if (state.level <= VALUE.info) this.#write('info', message);
+  }
+
+  warn(message: Message): void {
+    if (state.level <= VALUE.warn) this.#write('warn', message);
+  }
+
+  error(message: Message): void {
+    if (state.level <= VALUE.error) this.#write('error', message);
+  }
+}

@@ -1,0 +1,353 @@
+/**
+ * A connection: bytes in, bytes out, over a TCP or Unix socket or over TLS on one.
+ *
+ * Reading gives what is there at once and a promise only when nothing is; writing gathers small pieces and leaves in
+ * one piece at `flush`. Nothing is read beyond what was asked for: bytes that a session doesn't take stay here, for
+ * the next request on the connection.
+ *
+ * Port of `pingora-core/src/protocols/l4/stream.rs`. Node has read buffers of its own, so `BufStream` is this class.
+ */
+import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import { ErrorType, PingoraError } from '../../error/lib.ts';
+import { ported } from '../../trace/span.ts';
+import type { Tracer } from '../../upstreams/peer.ts';
+import type { ProxyDigest, SslDigest, TimingDigest } from '../digest.ts';
+import { ALPN } from '../mod.ts';
+
+const protocols = ported('pingora-core/src/protocols/mod.rs');
+
+/** So many bytes may wait unread before the socket is paused. */
+const BUF_READ_SIZE = 64 * 1024;
+/** So many bytes may wait unsent before they are written without a `flush`. */
+const BUF_WRITE_SIZE = 1460;
+/** A buffer up to this size is joined to the text before it: one write and no copy beside it. */
+const JOIN_SIZE = 4096;
+
+const EMPTY = Buffer.alloc(0);
+
+let lastId = 0;
+
+/** What Rust's `std::io::Error` is there: the socket failed. `code` is the system's, as `ECONNRESET`. */
+export type IoError = NodeJS.ErrnoException;
+
+/** An established connection. Pingora's `Stream` (`Box<dyn IO>`), whatever it runs over. */
+export class Stream {
+  readonly socket: Socket;
+  /** When this connection was established, in milliseconds since the epoch. */
+  readonly establishedTs = Date.now();
+  /** Told when the connection ends, if the peer asked for that. */
+  tracer: Tracer | undefined;
+  #proxyDigest: ProxyDigest | undefined;
+  /** Unique among the connections of this process; the original uses the file descriptor, which is reused. */
+  readonly #id = ++lastId;
+
+  #chunk: Buffer = EMPTY;
+  #more: Buffer[] = [];
+  #size = 0;
+  #ended = false;
+  #error: IoError | null = null;
+  #paused = false;
+  #readers: (() => void)[] = [];
+  #closers = new Set<() => void>();
+
+  #pending = '';
+  #drainers: ((error: IoError | null) => void)[] = [];
+
+  #flowing = false;
+  readonly #onError = (error: IoError) => {
+    this.#error ??= error;
+    this.#end();
+  };
+  readonly #onClose = () => {
+    this.#end();
+    this.#drained(this.#error ?? closedError());
+    this.tracer?.onDisconnected();
+    this.tracer = undefined;
+  };
+
+  /** `socket` must not have been read from: the first read starts it. */
+  constructor(socket: Socket) {
+    this.socket = socket;
+    socket.on('error', this.#onError);
+    socket.on('close', this.#onClose);
+  }
+
+  /** Give the socket up, unread, to a layer above (TLS), which makes a stream of its own. */
+  intoSocket(): Socket {
+    const { socket } = this;
+    socket.off('error', this.#onError);
+    socket.off('close', this.#onClose);
+    return socket;
+  }
+
+  #flow(): void {
+    if (this.#flowing) return;
+    this.#flowing = true;
+    const { socket } = this;
+    socket.on('data', (chunk: Buffer) => {
+      if (this.#size === 0) this.#chunk = chunk;
+      else this.#more.push(chunk);
+      this.#size += chunk.length;
+      if (this.#size >= BUF_READ_SIZE && !this.#paused) {
+        this.#paused = true;
+        socket.pause();
+      }
+      this.#wakeReaders();
+    });
+    socket.on('end', () => this.#end());
+    socket.on('drain', () => this.#drained(null));
+    if (socket.isPaused()) socket.resume();
+  }
+
+  #wakeReaders(): void {
+    if (this.#readers.length === 0) return;
+    const readers = this.#readers;
+    this.#readers = [];
+    for (const wake of readers) wake();
+  }
+
+  #end(): void {
+    if (!this.#ended) {
+      this.#ended = true;
+      this.#wakeReaders();
+    }
+    const closers = this.#closers;
+    if (closers.size > 0) {
+      this.#closers = new Set();
+      for (const wake of closers) wake();
+    }
+  }
+
+  #drained(error: IoError | null): void {
+    if (this.#drainers.length === 0) return;
+    const drainers = this.#drainers;
+    this.#drainers = [];
+    for (const done of drainers) done(error);
+  }
+
+  /** Unique among this process's connections. */
+  id(): number {
+    return this.#id;
+  }
+
+  // --- reading ---
+
+  /** How many bytes have arrived and weren't taken. */
+  get bufferedLength(): number {
+    return this.#size;
+  }
+
+  /** The bytes that have arrived and weren't taken, in one piece. They stay until {@link Stream.consume}. */
+  buffered(): Buffer {
+    if (this.#more.length > 0) {
+      this.#chunk = Buffer.concat([this.#chunk, ...this.#more]);
+      this.#more = [];
+    }
+    return this.#chunk;
+  }
+
+  /** Take `n` of the bytes that have arrived. */
+  consume(n: number): void {
+    this.#size -= n;
+    if (n === this.#chunk.length) this.#chunk = this.#more.shift() ?? EMPTY;
+    else this.#chunk = this.#chunk.subarray(n);
+    if (this.#paused && this.#size < BUF_READ_SIZE) {
+      this.#paused = false;
+      this.socket.resume();
+    }
+  }
+
+  /** Whether the peer has said that it sends no more, or the connection is broken. There may be bytes left. */
+  get readEnded(): boolean {
+    return this.#ended;
+  }
+
+  /** How the connection broke, if it did. */
+  get ioError(): IoError | null {
+    return this.#error;
+  }
+
+  /**
+   * Up to `max` bytes: at once if any are here, else when some arrive. An empty buffer is the end of the stream.
+   * Throws the socket's error if the connection broke and nothing is left.
+   */
+  read(max: number): Buffer | Promise<Buffer> {
+    const { length } = this.#chunk;
+    if (length > 0) {
+      const taken = length <= max ? this.#chunk : this.#chunk.subarray(0, max);
+      this.consume(taken.length);
+      return taken;
+    }
+    if (this.#ended) {
+      if (this.#error !== null) throw this.#error;
+      return EMPTY;
+    }
+    return this.#readLater(max);
+  }
+
+  async #readLater(max: number): Promise<Buffer> {
+    await this.#arrival();
+    return this.read(max);
+  }
+
+  #arrival(): Promise<void> {
+    this.#flow();
+    return new Promise<void>((resolve) => this.#readers.push(resolve));
+  }
+
+  /**
+   * Wait until more has arrived than `have` bytes. False at the end of the stream.
+   * Throws the socket's error if the connection broke and there is nothing more.
+   */
+  fill(have: number): boolean | Promise<boolean> {
+    if (this.#size > have) return true;
+    if (this.#ended) {
+      if (this.#error !== null) throw this.#error;
+      return false;
+    }
+    return this.#fillLater(have);
+  }
+
+  async #fillLater(have: number): Promise<boolean> {
+    await this.#arrival();
+    return this.fill(have);
+  }
+
+  /**
+   * Call `wake` once the peer has ended the connection (or it broke), without taking a byte that arrives before.
+   * Returns what takes the call back.
+   */
+  onPeerGone(wake: () => void): () => void {
+    if (this.#ended) {
+      wake();
+      return () => {};
+    }
+    this.#flow();
+    this.#closers.add(wake);
+    return () => this.#closers.delete(wake);
+  }
+
+  /** Call `wake` at the next byte or the end; returns what takes the call back. */
+  onReadable(wake: () => void): () => void {
+    if (this.#size > 0 || this.#ended) {
+      wake();
+      return () => {};
+    }
+    this.#flow();
+    this.#readers.push(wake);
+    return () => {
+      const at = this.#readers.indexOf(wake);
+      if (at >= 0) this.#readers.splice(at, 1);
+    };
+  }
+
+  // --- writing ---
+
+  /**
+   * Add to what is to be sent. Text is bytes (latin1). Small pieces wait for {@link Stream.flush}; a promise means
+   * that the peer reads too slowly and the writer has to wait. Throws the socket's error if the connection broke.
+   */
+  write(data: string | Buffer): void | Promise<void> {
+    if (typeof data === 'string') {
+      this.#pending = this.#pending === '' ? data : this.#pending + data;
+    } else if (this.#pending.length + data.length < BUF_WRITE_SIZE || data.length <= JOIN_SIZE) {
+      this.#pending += data.toString('latin1');
+    } else {
+      return this.#send(data);
+    }
+    return this.#pending.length >= BUF_WRITE_SIZE ? this.flush() : undefined;
+  }
+
+  /** Send what waits. A promise means that the peer reads too slowly and the writer has to wait. */
+  flush(): void | Promise<void> {
+    return this.#pending === '' ? undefined : this.#send(null);
+  }
+
+  #send(data: Buffer | null): void | Promise<void> {
+    const { socket } = this;
+    if (this.#error !== null) throw this.#error;
+    if (socket.destroyed || socket.writableEnded) throw closedError();
+    const text = this.#pending;
+    let room: boolean;
+    if (data === null) {
+      this.#pending = '';
+      room = socket.write(text, 'latin1');
+    } else if (text === '') room = socket.write(data);
+    else {
+      this.#pending = '';
+      socket.cork();
+      socket.write(text, 'latin1');
+      room = socket.write(data);
+      socket.uncork();
+    }
+    if (room || !socket.writableNeedDrain) return;
+    this.#flow();
+    return new Promise<void>((resolve, reject) => {
+      this.#drainers.push((error) => (error === null ? resolve() : reject(error)));
+    });
+  }
+
+  /** Send what waits and end the connection, both ways. */
+  shutdown(): void {
+    const { socket } = this;
+    if (socket.destroyed) return;
+    if (this.#pending !== '' && this.#error === null && !socket.writableEnded) {
+      socket.write(this.#pending, 'latin1');
+      this.#pending = '';
+    }
+    socket.destroySoon();
+    // nobody reads any more; what still arrives must not keep the socket from closing
+    socket.resume();
+  }
+
+  /** End the connection without sending what waits. */
+  destroy(): void {
+    this.#pending = '';
+    this.socket.destroy();
+  }
+
+  // --- what is known of the connection ---
+
+  /** The TLS socket, if this runs over TLS. */
+  getSsl(): TLSSocket | undefined {
+    return undefined;
+  }
+
+  /** What is known of the TLS connection, if there is one. */
+  getSslDigest(): SslDigest | undefined {
+    return undefined;
+  }
+
+  /** The protocol that the TLS handshake settled on, if any. */
+  @protocols.method('Ssl::selected_alpn_proto')
+  selectedAlpnProto(): ALPN | undefined {
+    return ALPN.fromWireSelected(this.getSsl()?.alpnProtocol);
+  }
+
+  /** When each layer was established, the lowest first. */
+  getTimingDigest(): (TimingDigest | undefined)[] {
+    return [{ establishedTs: this.establishedTs }];
+  }
+
+  getProxyDigest(): ProxyDigest | undefined {
+    return this.#proxyDigest;
+  }
+
+  setProxyDigest(digest: ProxyDigest): void {
+    this.#proxyDigest = digest;
+  }
+
+  /** Send small pieces at once instead of waiting for more (TCP only). Throws `ConnectError`. */
+  setNodelay(): void {
+    try {
+      this.socket.setNoDelay(true);
+    } catch (error) {
+      throw PingoraError.because(ErrorType.ConnectError, 'failed to set_nodelay', error);
+    }
+  }
+}
+
+function closedError(): IoError {
+  return Object.assign(new Error('the connection is closed'), { code: 'EPIPE' });
+}

@@ -1,0 +1,327 @@
+/**
+ * tokio's `watch`, `Notify`, `oneshot` and bounded `mpsc`, with the same meaning on one event loop.
+ *
+ * Nothing here creates a promise unless somebody really has to wait.
+ */
+
+/** A value that many can wait on: tokio's `watch::channel`. */
+export class Watch<T> {
+  #value: T;
+  #version = 0;
+  #waiting: (() => void)[] = [];
+
+  constructor(initial: T) {
+    this.#value = initial;
+  }
+
+  /** Set the value and wake everybody who waits for a change. */
+  send(value: T): void {
+    this.#value = value;
+    this.#version++;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const wake of waiting) wake();
+  }
+
+  /** A receiver, which has seen the present value. */
+  subscribe(): WatchReceiver<T> {
+    return new WatchReceiver(this);
+  }
+
+  get value(): T {
+    return this.#value;
+  }
+
+  get version(): number {
+    return this.#version;
+  }
+
+  /** @internal */
+  onChange(wake: () => void): () => void {
+    this.#waiting.push(wake);
+    return () => {
+      const at = this.#waiting.indexOf(wake);
+      if (at >= 0) this.#waiting.splice(at, 1);
+    };
+  }
+}
+
+/** tokio's `watch::Receiver`. */
+export class WatchReceiver<T> {
+  readonly #watch: Watch<T>;
+  #seen: number;
+
+  constructor(watch: Watch<T>, seen = watch.version) {
+    this.#watch = watch;
+    this.#seen = seen;
+  }
+
+  /** The present value. */
+  borrow(): T {
+    return this.#watch.value;
+  }
+
+  clone(): WatchReceiver<T> {
+    return new WatchReceiver(this.#watch, this.#seen);
+  }
+
+  /** Wait until the value was sent again since this receiver last looked. */
+  async changed(): Promise<void> {
+    if (this.#watch.version === this.#seen) {
+      await new Promise<void>((resolve) => this.#watch.onChange(resolve));
+    }
+    this.#seen = this.#watch.version;
+  }
+
+  /** Call `wake` at the next change; returns what takes it back. For races, where a promise would be left behind. */
+  onChange(wake: () => void): () => void {
+    return this.#watch.onChange(wake);
+  }
+}
+
+/** The value turns true when the server begins to shut down. */
+export type ShutdownWatch = WatchReceiver<boolean>;
+
+/** tokio's `Notify`: `notifyWaiters` wakes those who wait now, `notifyOne` is remembered if nobody does. */
+export class Notify {
+  #permit = false;
+  #waiting = new Set<() => void>();
+
+  notifyWaiters(): void {
+    const waiting = this.#waiting;
+    this.#waiting = new Set();
+    for (const wake of waiting) wake();
+  }
+
+  notifyOne(): void {
+    for (const wake of this.#waiting) {
+      this.#waiting.delete(wake);
+      wake();
+      return;
+    }
+    this.#permit = true;
+  }
+
+  /** Call `wake` at the next notification; returns what takes it back. */
+  onNotified(wake: () => void): () => void {
+    if (this.#permit) {
+      this.#permit = false;
+      wake();
+      return () => {};
+    }
+    this.#waiting.add(wake);
+    return () => this.#waiting.delete(wake);
+  }
+
+  notified(): Promise<void> {
+    return new Promise((resolve) => this.onNotified(resolve));
+  }
+}
+
+/**
+ * tokio's bounded `mpsc`, with one sender and one receiver.
+ *
+ * Two futures joined in one tokio task run in turns: the sender goes on until it must wait, and only then does the
+ * receiver see what was sent, as one batch. A JavaScript reader that is woken at the first item would split head and
+ * body into two writes, so the wake-up is put off (`process.nextTick`) until the sender has nothing more ready: the
+ * tick queue runs after all promise jobs.
+ */
+export class Channel<T> {
+  readonly capacity: number;
+  #items: T[] = [];
+  #closed = false;
+  #receiverGone = false;
+  #wakeReceiver: (() => void) | null = null;
+  #wakeSender: (() => void) | null = null;
+  #ticking = false;
+
+  constructor(capacity: number) {
+    this.capacity = capacity;
+  }
+
+  #tick(): void {
+    if (this.#ticking || this.#wakeReceiver === null) return;
+    this.#ticking = true;
+    process.nextTick(() => {
+      this.#ticking = false;
+      const wake = this.#wakeReceiver;
+      this.#wakeReceiver = null;
+      wake?.();
+    });
+  }
+
+  /** Whether an item can be sent now. */
+  hasCapacity(): boolean {
+    return this.#items.length < this.capacity;
+  }
+
+  /** Send if there is room; false if there isn't, or if the receiver is gone. */
+  trySend(item: T): boolean {
+    if (this.#receiverGone || this.#items.length >= this.capacity) return false;
+    this.#items.push(item);
+    this.#tick();
+    return true;
+  }
+
+  /** Wait for room. Throws when the receiver is gone. */
+  reserve(): void | Promise<void> {
+    if (this.#receiverGone) throw new Error('channel closed');
+    if (this.#items.length < this.capacity) return;
+    return new Promise<void>((resolve, reject) => {
+      this.#wakeSender = () => (this.#receiverGone ? reject(new Error('channel closed')) : resolve());
+    });
+  }
+
+  /** Call `wake` once there is room or the receiver is gone. Only one at a time can wait. */
+  onCapacity(wake: () => void): void {
+    this.#wakeSender = wake;
+  }
+
+  /** Send, waiting for room if there is none. Throws when the receiver is gone. */
+  send(item: T): void | Promise<void> {
+    if (this.trySend(item)) return;
+    return this.#sendSlowly(item);
+  }
+
+  async #sendSlowly(item: T): Promise<void> {
+    await this.reserve();
+    this.trySend(item);
+  }
+
+  /** No more will be sent: the receiver gets what is left, then the end. */
+  close(): void {
+    this.#closed = true;
+    this.#tick();
+  }
+
+  /** Nobody will receive any more: the sender's next send throws. */
+  closeReceiver(): void {
+    this.#receiverGone = true;
+    this.#items.length = 0;
+    const wake = this.#wakeSender;
+    this.#wakeSender = null;
+    wake?.();
+  }
+
+  /** Whether the sender closed and everything was received. */
+  get ended(): boolean {
+    return this.#closed && this.#items.length === 0;
+  }
+
+  get isReceiverGone(): boolean {
+    return this.#receiverGone;
+  }
+
+  /** An item if there is one. */
+  tryRecv(): T | undefined {
+    const item = this.#items.shift();
+    if (item !== undefined && this.#wakeSender !== null) {
+      const wake = this.#wakeSender;
+      this.#wakeSender = null;
+      wake();
+    }
+    return item;
+  }
+
+  /** Call `wake` once there is an item or the end. Only one at a time can wait. */
+  onItem(wake: () => void): void {
+    this.#wakeReceiver = wake;
+    if (this.#items.length > 0 || this.#closed) this.#tick();
+  }
+
+  /** The next item; undefined at the end. */
+  async recv(): Promise<T | undefined> {
+    for (;;) {
+      const item = this.tryRecv();
+      if (item !== undefined || this.ended) return item;
+      await new Promise<void>((resolve) => this.onItem(resolve));
+    }
+  }
+}
+
+/**
+ * One turn of a `select!` loop: `wait()` resolves when any of the sources that were given `wake` calls it.
+ *
+ * A promise can't be dropped, so a loop keeps what is pending and waits again; this makes one promise a turn however
+ * many sources there are, and leaves no reaction behind on those that stay pending.
+ */
+export class Turn {
+  #resolve: (() => void) | null = null;
+  #woken = false;
+
+  readonly wake = (): void => {
+    const resolve = this.#resolve;
+    if (resolve !== null) {
+      this.#resolve = null;
+      resolve();
+    } else this.#woken = true;
+  };
+
+  wait(): void | Promise<void> {
+    if (this.#woken) {
+      this.#woken = false;
+      return;
+    }
+    return new Promise<void>((resolve) => {
+      this.#resolve = resolve;
+    });
+  }
+}
+
+/** A branch of a `select!` loop whose operation is kept across turns until it is done. */
+export class Kept<T> {
+  #state: 'idle' | 'pending' | 'done' | 'failed' = 'idle';
+  #value: T | undefined;
+  #error: unknown;
+  readonly #wake: () => void;
+
+  constructor(wake: () => void) {
+    this.#wake = wake;
+  }
+
+  get pending(): boolean {
+    return this.#state === 'pending';
+  }
+
+  /** Whether nothing was started, or what was started has been taken. */
+  get idle(): boolean {
+    return this.#state === 'idle';
+  }
+
+  /** Keep what was started. A promise wakes the loop when it settles. */
+  start(operation: T | Promise<T>): void {
+    if (operation instanceof Promise) {
+      this.#state = 'pending';
+      operation.then(
+        (value) => {
+          this.#state = 'done';
+          this.#value = value;
+          this.#wake();
+        },
+        (error: unknown) => {
+          this.#state = 'failed';
+          this.#error = error;
+          this.#wake();
+        },
+      );
+    } else {
+      this.#state = 'done';
+      this.#value = operation;
+    }
+  }
+
+  /** Whether {@link Kept.take} has something to give. */
+  get ready(): boolean {
+    return this.#state === 'done' || this.#state === 'failed';
+  }
+
+  /** The result; throws what the operation threw. */
+  take(): T {
+    const failed = this.#state === 'failed';
+    this.#state = 'idle';
+    if (failed) throw this.#error;
+    const value = this.#value as T;
+    this.#value = undefined;
+    return value;
+  }
+}

@@ -1,0 +1,81 @@
+/**
+ * Timeouts for things that nearly always finish in time.
+ *
+ * A proxy arms a timer for almost every read and cancels it almost every time. As in the original, timers are rounded
+ * up to 10 ms and those of one instant share one, so that arming and cancelling are a set insertion and a deletion.
+ *
+ * Port of `pingora-timeout/src/{lib,fast_timeout,timer}.rs`.
+ */
+
+/** Timers are rounded up to this many milliseconds. */
+const RESOLUTION_MS = 10;
+
+/** What `timeout` rejects with when the time is up. */
+export class Elapsed extends Error {
+  override readonly name = 'Elapsed';
+  constructor() {
+    super('Timeout Elapsed');
+  }
+}
+
+/** A timer that was armed. */
+export interface Armed {
+  cancel(): void;
+}
+
+interface Bucket {
+  readonly waiting: Set<() => void>;
+  readonly timer: NodeJS.Timeout;
+}
+
+const buckets = new Map<number, Bucket>();
+
+/**
+ * Call `fire` after `ms` milliseconds, up to 10 ms late. It keeps the process alive as `setTimeout` does.
+ *
+ * A bucket that became empty is left to expire on its own, without keeping the process alive: to clear it would cost
+ * more than to let it pass, and the next request most likely wants the same one.
+ */
+export function arm(ms: number, fire: () => void): Armed {
+  const now = performance.now();
+  const due = Math.ceil((now + ms) / RESOLUTION_MS);
+  let bucket = buckets.get(due);
+  if (bucket === undefined) {
+    const waiting = new Set<() => void>();
+    const expire = () => {
+      buckets.delete(due);
+      for (const wake of waiting) wake();
+    };
+    bucket = { waiting, timer: setTimeout(expire, due * RESOLUTION_MS - now) };
+    buckets.set(due, bucket);
+  } else if (bucket.waiting.size === 0) bucket.timer.ref();
+  const { waiting, timer } = bucket;
+  waiting.add(fire);
+  return {
+    cancel() {
+      if (waiting.delete(fire) && waiting.size === 0) timer.unref();
+    },
+  };
+}
+
+/** Wait for `operation` for at most `ms` milliseconds; rejects with {@link Elapsed} when the time is up. */
+export function timeout<T>(ms: number, operation: Promise<T>): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    const armed = arm(ms, () => reject(new Elapsed()));
+    operation.then(
+      (value) => {
+        armed.cancel();
+        resolve(value);
+      },
+      (error: unknown) => {
+        armed.cancel();
+        reject(error);
+      },
+    );
+  });
+}
+
+/** Wait for `ms` milliseconds. */
+export function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => arm(ms, resolve));
+}

@@ -1,0 +1,4 @@
+export interface Tracer {
+  onConnected(): void;
+  onDisconnected(): void;
+}
