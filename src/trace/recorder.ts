@@ -6,7 +6,7 @@
  * `AsyncLocalStorage`, which is created only when the first recorder is attached: once its `run` was called, every
  * `await` in the process costs two to three times as much, so a process that never traces must never touch it.
  */
-import { AsyncLocalStorage } from 'node:async_hooks';
+import { type AsyncHook, AsyncLocalStorage, createHook } from 'node:async_hooks';
 
 /** When a span started: before the first client, while serving, or after the signal (or the client's last byte). */
 export type Phase = 'startup' | 'request' | 'shutdown';
@@ -27,6 +27,8 @@ export interface Task {
   readonly name: string;
   /** The span that called `spawn`; null for the main task. */
   readonly spawnedBy: Span | null;
+  /** Microseconds since the recorder was made, when it was spawned. */
+  readonly start: number;
   /** Spans that have begun and not ended; whatever is left when the task ends was cancelled. */
   readonly open: Set<Span>;
 }
@@ -38,13 +40,23 @@ export interface Span {
   readonly parent: Span | null;
   readonly task: Task;
   readonly phase: Phase;
-  /** Microseconds since the recorder was attached. */
+  /** Microseconds since the recorder was made. */
   readonly start: number;
-  /** Microseconds since the recorder was attached; null while it runs. */
+  /** Microseconds since the recorder was made; null while it runs. */
   end: number | null;
   status: Status;
   /** Facts worth reading beside the call, as `peer: "127.0.0.1:9101"`. */
   attributes: Record<string, string | number | boolean>;
+  /** When it was on the CPU, if that is recorded and it ever waited: the rest of its time it was suspended. */
+  runs: [from: number, to: number][] | null;
+}
+
+/** What a recorder can be asked for beyond the spans themselves. */
+export interface RecorderOptions {
+  /** Record when an async span runs and when it waits. Costs a look at the clock at each turn of a promise. */
+  runs?: boolean;
+  /** Called when a span begins and when it ends. */
+  observe?: (span: Span, what: 'begin' | 'end') => void;
 }
 
 interface Context {
@@ -63,6 +75,19 @@ export class Cancelled extends Error {
 
 let storage: AsyncLocalStorage<Context> | null = null;
 
+/** Whether any recorder was ever attached in this process. Until then nothing of async_hooks is touched. */
+export function everTraced(): boolean {
+  return storage !== null;
+}
+
+/** Turns that follow each other without a pause (less than a microsecond) are one run. */
+function addRun(runs: [from: number, to: number][], from: number, to: number): void {
+  if (to < from) return;
+  const last = runs.at(-1);
+  if (last && from - last[1] < 1) last[1] = Math.max(last[1], to);
+  else runs.push([from, to]);
+}
+
 /**
  * The switch that every traced function looks at. `null`: tracing is off in this process.
  *
@@ -77,17 +102,48 @@ export class Recorder {
   readonly tasks: Task[] = [];
   phase: Phase = 'startup';
   readonly #origin = performance.now();
+  readonly #observe: RecorderOptions['observe'];
+  readonly #keepRuns: boolean;
+  #hook: AsyncHook | null = null;
+  /** What runs now: a callback may run inside another one's. */
+  readonly #running: { span: Span | null; since: number }[] = [];
+  /** The callback that runs now is the recorder's own, and nobody's run. */
+  #ownTurn = false;
+
+  constructor(options: RecorderOptions = {}) {
+    this.#observe = options.observe;
+    this.#keepRuns = options.runs ?? false;
+  }
 
   /** Attach this recorder: from now on traced calls made inside {@link Recorder.root} are recorded. */
   attach(): this {
     storage ??= new AsyncLocalStorage<Context>();
     tracing.recorder = this;
+    if (this.#keepRuns) this.#hook ??= this.#watchRuns();
     return this;
   }
 
   /** Stop recording. What was recorded stays. */
   detach(): void {
     if (tracing.recorder === this) tracing.recorder = null;
+    this.#hook?.disable();
+    this.#hook = null;
+  }
+
+  /** Each turn of an async function is a run of the span that it waits in. */
+  #watchRuns(): AsyncHook {
+    return createHook({
+      before: () => {
+        const context = storage!.getStore();
+        this.#running.push({ span: context?.recorder === this ? context.span : null, since: this.now() });
+      },
+      after: () => {
+        const run = this.#running.pop();
+        const own = this.#ownTurn;
+        this.#ownTurn = false;
+        if (run?.span?.runs && !own) addRun(run.span.runs, run.since, Math.min(run.span.end ?? Infinity, this.now()));
+      },
+    }).enable();
   }
 
   /** Run `body` as a task without a parent, recorded: the process's `main`, or one request chosen for tracing. */
@@ -101,7 +157,7 @@ export class Recorder {
   }
 
   #task(name: string, spawnedBy: Span | null): Task {
-    const task: Task = { id: this.tasks.length + 1, name, spawnedBy, open: new Set() };
+    const task: Task = { id: this.tasks.length + 1, name, spawnedBy, start: this.now(), open: new Set() };
     this.tasks.push(task);
     return task;
   }
@@ -117,17 +173,20 @@ export class Recorder {
       end: null,
       status: 'ok',
       attributes: {},
+      runs: null,
     };
     this.spans.push(span);
     context.task.open.add(span);
+    this.#observe?.(span, 'begin');
     return span;
   }
 
   #end(span: Span, status: Status): void {
     if (span.end !== null) return;
     span.end = this.now();
-    span.status = status;
+    if (status !== 'ok') span.status = status;
     span.task.open.delete(span);
+    this.#observe?.(span, 'end');
   }
 
   /** Call `fn` inside a span of `site`. Used by the wrappers of `span.ts` only. */
@@ -145,9 +204,16 @@ export class Recorder {
     if (result instanceof Promise) {
       // Beside the caller's own await, not before it: the caller gets the very promise that the function returned,
       // so that tracing adds no turn of the microtask queue and changes no order.
+      if (this.#keepRuns) span.runs = [[span.start, this.now()]];
       result.then(
-        () => this.#end(span, 'ok'),
-        (error) => this.#end(span, error instanceof Cancelled ? 'cancelled' : 'error'),
+        () => {
+          this.#ownTurn = true;
+          this.#end(span, 'ok');
+        },
+        (error) => {
+          this.#ownTurn = true;
+          this.#end(span, error instanceof Cancelled ? 'cancelled' : 'error');
+        },
       );
       return result;
     }
@@ -177,6 +243,6 @@ export class Recorder {
   /** The current span is an error although it doesn't throw: where Rust returns `Err` inside a tuple. */
   fail(): void {
     const span = storage!.getStore()?.span;
-    if (span) span.attributes.error = true;
+    if (span) span.status = 'error';
   }
 }
