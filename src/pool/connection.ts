@@ -1,0 +1,341 @@
+/**
+ * A pool of connections that wait to be used again.
+ *
+ * Connections under one key are exchangeable. A pool holds so many of them in all; one more evicts the one released
+ * longest ago. Each has a task that watches it while it waits: the peer may close it, or send what nobody asked for.
+ *
+ * Port of `pingora-pool/src/connection.rs`.
+ */
+import { Log } from '../log.ts';
+import type { WatchReceiver } from '../runtime/sync.ts';
+import { type Armed, arm } from '../timeout/lib.ts';
+import { ported } from '../trace/span.ts';
+import { Lru, Node, Once } from './lru.ts';
+
+const rust = ported('pingora-pool/src/connection.rs');
+const log = new Log('pingora_pool');
+
+/** What connections have in common that may be used for one another. */
+export type GroupKey = string | number;
+
+/** Which connection of which group. */
+export class ConnectionMeta {
+  readonly key: GroupKey;
+  /** Unique among the connections of the pool. */
+  readonly id: number;
+
+  private constructor(key: GroupKey, id: number) {
+    this.key = key;
+    this.id = id;
+  }
+
+  static new(key: GroupKey, id: number): ConnectionMeta {
+    return new ConnectionMeta(key, id);
+  }
+
+  toString(): string {
+    return `ConnectionMeta { key: ${this.key}, id: ${this.id} }`;
+  }
+}
+
+class PoolConnection<S> {
+  readonly notifyUse: Once;
+  readonly connection: S;
+
+  constructor(notifyUse: Once, connection: S) {
+    this.notifyUse = notifyUse;
+    this.connection = connection;
+  }
+
+  /** Tell the watcher that it is over, which lets go of the connection before this returns. */
+  release(): S {
+    this.notifyUse.notify();
+    return this.connection;
+  }
+}
+
+/** The hot queue is searched from end to end when a connection dies, so it is kept small. */
+const HOT_QUEUE_SIZE = 16;
+
+/** Exchangeable items, handed out in the order in which they came as long as there are few. */
+export class PoolNode<T> {
+  readonly #connections = new Map<number, T>();
+  readonly #hotQueue: [id: number, item: T][] = [];
+
+  static new<T>(): PoolNode<T> {
+    return new PoolNode<T>();
+  }
+
+  get length(): number {
+    return this.#connections.size + this.#hotQueue.length;
+  }
+
+  /** Take any item; the hot queue's oldest if there is one. */
+  getAny(): [id: number, item: T] | undefined {
+    const hot = this.#hotQueue.shift();
+    if (hot !== undefined) return hot;
+    for (const any of this.#connections) {
+      this.#connections.delete(any[0]);
+      return any;
+    }
+    return undefined;
+  }
+
+  /** Put an item in under its unique id. */
+  insert(id: number, item: T): void {
+    if (this.#hotQueue.length < HOT_QUEUE_SIZE) this.#hotQueue.push([id, item]);
+    else this.#connections.set(id, item);
+  }
+
+  /** Take the item with this id out, if it is in. */
+  remove(id: number): T | undefined {
+    const item = this.#connections.get(id);
+    if (item !== undefined) {
+      this.#connections.delete(id);
+      return item;
+    }
+    const at = this.#hotQueue.findIndex(([hot]) => hot === id);
+    return at < 0 ? undefined : this.#hotQueue.splice(at, 1)[0]![1];
+  }
+
+  *[Symbol.iterator](): Generator<T> {
+    for (const [, item] of this.#hotQueue) yield item;
+    yield* this.#connections.values();
+  }
+}
+
+/** What {@link ConnectionPool.idlePoll} watches: a `Stream` is one. */
+export interface Idle {
+  /** Call `wake` at the next byte or the end, without taking a byte; returns what takes the call back. */
+  onReadable(wake: () => void): () => void;
+  readonly bufferedLength: number;
+  readonly ioError: Error | null;
+}
+
+/** How the wait of a watched connection ended: bytes that nobody asked for, its end, or the time was up. */
+type ReadResult = 'data' | 'closed' | 'timeout' | 'error';
+
+class IdleRead {
+  /** Pending for ever if the read is cancelled, as a dropped future is: its span then ends with its task. */
+  ended: Promise<void> | null = null;
+  #stop: (() => void) | null = null;
+  #armed: Armed | null = null;
+
+  /** Begin; `done` is called once, or never after {@link IdleRead.cancel}. */
+  begin(connection: Idle, timeoutMs: number | undefined, done: (result: ReadResult) => void): void {
+    if (timeoutMs !== undefined) {
+      this.#armed = arm(timeoutMs, () => {
+        this.cancel();
+        log.debug(() => `keepalive timeout ${timeoutMs}ms reached`);
+        done('timeout');
+      });
+    }
+    const stop = connection.onReadable(() => {
+      this.#armed?.cancel();
+      this.#armed = null;
+      done(connection.bufferedLength > 0 ? 'data' : connection.ioError !== null ? 'error' : 'closed');
+    });
+    this.#stop = stop;
+  }
+
+  /** Let go of the connection: no byte was taken. */
+  cancel(): void {
+    this.#stop?.();
+    this.#armed?.cancel();
+  }
+}
+
+/**
+ * The pool. What it drops (evicted, timed out, closed by the peer) it gives to `close`: Rust frees it by scope.
+ */
+export class ConnectionPool<S> {
+  readonly #pool = new Map<GroupKey, PoolNode<PoolConnection<S>>>();
+  readonly #lru: Lru<number, ConnectionMeta>;
+  readonly #size: number;
+  readonly #close: (connection: S) => void;
+
+  private constructor(size: number, close: (connection: S) => void) {
+    this.#size = size;
+    this.#lru = Lru.new(size);
+    this.#close = close;
+  }
+
+  /** A pool of at most `size` connections. `close` is called with each that leaves it unused. */
+  static new<S>(size: number, close: (connection: S) => void = () => {}): ConnectionPool<S> {
+    return new ConnectionPool<S>(size, close);
+  }
+
+  /** How many connections wait. */
+  get length(): number {
+    return this.#lru.length;
+  }
+
+  /** How many groups the pool remembers. */
+  get groups(): number {
+    return this.#pool.size;
+  }
+
+  #getPoolNode(key: GroupKey): PoolNode<PoolConnection<S>> {
+    let node = this.#pool.get(key);
+    if (node === undefined) {
+      // A group stays while its connections are out, for they come back; of those that don't no more are kept than
+      // there may be connections.
+      if (this.#pool.size > 2 * this.#size + 16) this.#sweep();
+      node = PoolNode.new();
+      this.#pool.set(key, node);
+    }
+    return node;
+  }
+
+  #sweep(): void {
+    for (const [key, node] of this.#pool) {
+      if (node.length === 0) this.#pool.delete(key);
+    }
+  }
+
+  /** Only out of its group: the list of the least recently used has dropped it. */
+  #popEvicted(meta: ConnectionMeta): void {
+    const node = this.#pool.get(meta.key);
+    if (node === undefined) {
+      log.warn(() => `Fail to get pool node for ${meta}`);
+      return;
+    }
+    const dropped = node.remove(meta.id);
+    if (node.length === 0) this.#pool.delete(meta.key);
+    log.debug(() => `evict fd: ${meta.id} from key ${meta.key}`);
+    if (dropped !== undefined) this.#close(dropped.connection);
+  }
+
+  /** Drop a connection that has ended, if it is still in the pool. */
+  @rust.method('ConnectionPool::pop_closed')
+  popClosed(meta: ConnectionMeta): void {
+    this.#popEvicted(meta);
+    this.#lru.pop(meta.id);
+  }
+
+  /** Take a connection of the group, if there is one. Its watcher has let go of it when this returns. */
+  @rust.method('ConnectionPool::get')
+  get(key: GroupKey): S | undefined {
+    const found = this.#pool.get(key)?.getAny();
+    if (found === undefined) return undefined;
+    this.#lru.pop(found[0]);
+    return found[1].release();
+  }
+
+  /**
+   * Let a connection wait here for its next use. Returns what happens when it is evicted, and what happens when it is
+   * picked up: for {@link ConnectionPool.idlePoll} or {@link ConnectionPool.idleTimeout}.
+   */
+  @rust.method('ConnectionPool::put')
+  put(meta: ConnectionMeta, connection: S): [notifyEvicted: Once, watchUse: Once] {
+    const watchUse = new Once();
+    this.#getPoolNode(meta.key).insert(meta.id, new PoolConnection(watchUse, connection));
+    const node = new Node(meta);
+    // after it is in its group: a pool of size 0 evicts it at once, and has to find it
+    const replaced = this.#lru.put(meta.id, node);
+    if (replaced !== undefined) this.#popEvicted(replaced);
+    else if (this.#lru.draining) this.#popEvicted(meta);
+    return [node.closeNotifier, watchUse];
+  }
+
+  /**
+   * Watch a connection that was put here. When it ends, or `timeoutMs` milliseconds have passed, it is dropped.
+   * Resolves when there is nothing to watch any more: it was dropped, evicted or picked up.
+   */
+  @rust.method('ConnectionPool::idle_poll')
+  idlePoll(
+    connection: Idle,
+    meta: ConnectionMeta,
+    timeoutMs: number | undefined,
+    notifyEvicted: Once,
+    watchUse: Once,
+  ): Promise<void> {
+    return new Promise<void>((resolve) => {
+      if (watchUse.happened) {
+        log.debug('idle connection is being picked up');
+        return resolve();
+      }
+      if (notifyEvicted.happened) {
+        log.debug('idle connection is being evicted');
+        return resolve();
+      }
+      const read = new IdleRead();
+      watchUse.onNotified(() => {
+        log.debug('idle connection is being picked up');
+        notifyEvicted.forget();
+        read.cancel();
+        resolve();
+      });
+      notifyEvicted.onNotified(() => {
+        log.debug('idle connection is being evicted');
+        watchUse.forget();
+        read.cancel();
+        resolve();
+      });
+      read.ended = readWithTimeout(read, connection, timeoutMs, (result) => {
+        watchUse.forget();
+        notifyEvicted.forget();
+        if (result === 'data') log.warn('Data received on idle client connection, close it');
+        else if (result === 'error') {
+          log.debug(() => `error with the idle connection, close it ${connection.ioError?.message}`);
+        } else log.debug('Peer closed the idle connection or timeout');
+        this.popClosed(meta);
+        resolve();
+      });
+    });
+  }
+
+  /**
+   * Drop a connection that was put here after `timeoutMs` milliseconds, or once `notifyClosed` changes, unless it is
+   * picked up or evicted before. For connections that read by themselves (HTTP/2).
+   */
+  @rust.method('ConnectionPool::idle_timeout')
+  idleTimeout(
+    meta: ConnectionMeta,
+    timeoutMs: number,
+    notifyEvicted: Once,
+    notifyClosed: WatchReceiver<boolean>,
+    watchUse: Once,
+  ): Promise<void> {
+    return new Promise<void>((resolve) => {
+      if (watchUse.happened || notifyEvicted.happened) return resolve();
+      const end = (message: string, drop: boolean) => {
+        watchUse.forget();
+        notifyEvicted.forget();
+        unwatch();
+        armed.cancel();
+        log.debug(message);
+        if (drop) this.popClosed(meta);
+        resolve();
+      };
+      const armed = arm(timeoutMs, () => end('idle connection is being evicted', true));
+      const unwatch = notifyClosed.onChange(() => end('idle connection is being closed', true));
+      watchUse.onNotified(() => end('idle connection is being picked up', false));
+      notifyEvicted.onNotified(() => end('idle connection is being evicted', false));
+      // it may have closed between `put` and now
+      if (notifyClosed.borrow()) end('idle connection is being closed', true);
+    });
+  }
+
+  /** Drop every connection, and from now on whatever is put here. */
+  drain(): void {
+    this.#lru.drain();
+    const nodes = [...this.#pool.values()];
+    this.#pool.clear();
+    for (const node of nodes) {
+      for (const { connection } of node) this.#close(connection);
+    }
+  }
+}
+
+/** Wait for a byte, the end or the time-out, whichever is first, and say which. */
+const readWithTimeout = rust.fn(
+  'connection::read_with_timeout',
+  (read: IdleRead, connection: Idle, timeoutMs: number | undefined, done: (result: ReadResult) => void) =>
+    new Promise<void>((resolve) => {
+      read.begin(connection, timeoutMs, (result) => {
+        resolve();
+        done(result);
+      });
+    }),
+);
