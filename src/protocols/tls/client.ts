@@ -1,0 +1,55 @@
+/**
+ * The client's side of a TLS handshake.
+ *
+ * Port of `pingora-core/src/protocols/ssl/client.rs`.
+ */
+import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
+import { ErrorType, PingoraError } from '../../error/lib.ts';
+import type { Cancellation } from '../../runtime/cancel.ts';
+import { Cancelled } from '../../trace/recorder.ts';
+import { ported } from '../../trace/span.ts';
+import type { Stream } from '../l4/stream.ts';
+import { SslStream } from './mod.ts';
+
+const rust = ported('pingora-core/src/protocols/ssl/client.rs');
+
+/**
+ * Make the handshake on `io`. Throws `InvalidCert` when the server's certificate isn't what `config` asks for,
+ * `TLSHandshakeFailure` when anything else goes wrong, and `Cancelled` when it is taken back; `io` is closed then.
+ */
+export const handshake = rust.fn(
+  'client::handshake',
+  async (
+    config: ConnectionOptions,
+    domain: string,
+    io: Stream,
+    cancellation: Cancellation | undefined,
+  ): Promise<SslStream> => {
+    if (io.bufferedLength > 0) {
+      // a server doesn't speak first in TLS, and what was read from the socket can't be given back to it
+      io.destroy();
+      throw PingoraError.explain(ErrorType.TLSHandshakeFailure, 'ssl stream error: bytes before the handshake');
+    }
+    const socket = io.intoSocket();
+    // what fails below the TLS socket is reported by it; nobody else listens here any more
+    socket.on('error', () => {});
+    let ssl: TLSSocket;
+    try {
+      ssl = connect({ ...config, socket });
+    } catch (error) {
+      socket.destroy();
+      throw PingoraError.because(ErrorType.TLSHandshakeFailure, `ssl config error: ${(error as Error).message}`, error);
+    }
+    const stream = SslStream.new(ssl, io);
+    try {
+      await stream.connect(cancellation);
+      return stream;
+    } catch (error) {
+      if (error instanceof Cancelled) throw error;
+      const context = `TLS connect() failed: ${(error as Error).message}, SNI: ${domain}`;
+      // set by Node when it didn't accept the certificate or its name, and by nothing else
+      const etype = ssl.authorizationError ? ErrorType.InvalidCert : ErrorType.TLSHandshakeFailure;
+      throw PingoraError.because(etype, context, error);
+    }
+  },
+);

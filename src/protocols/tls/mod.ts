@@ -1,0 +1,110 @@
+/**
+ * A connection over TLS.
+ *
+ * Port of `pingora-core/src/protocols/ssl/mod.rs`. The bytes go through Node's `TLSSocket`, which is a socket like any
+ * other to {@link Stream}; what this adds is the handshake and what is known of the layers.
+ */
+import type { TLSSocket } from 'node:tls';
+import type { Cancellation } from '../../runtime/cancel.ts';
+import { Cancelled } from '../../trace/recorder.ts';
+import { ported } from '../../trace/span.ts';
+import type { SslDigest, TimingDigest } from '../digest.ts';
+import { type IoError, Stream } from '../l4/stream.ts';
+import { sslDigestFromSsl } from './digest.ts';
+
+const rust = ported('pingora-core/src/protocols/ssl/mod.rs');
+
+/** A TLS connection on top of another one. */
+export class SslStream extends Stream {
+  readonly #ssl: TLSSocket;
+  readonly #lower: (TimingDigest | undefined)[];
+  #digest: SslDigest | undefined;
+  #timing: TimingDigest | undefined;
+
+  private constructor(ssl: TLSSocket, lower: Stream) {
+    super(ssl);
+    this.#ssl = ssl;
+    this.#lower = lower.getTimingDigest();
+    const proxyDigest = lower.getProxyDigest();
+    if (proxyDigest !== undefined) this.setProxyDigest(proxyDigest);
+    // whoever watches the connection is told of the end of the whole
+    this.tracer = lower.tracer;
+    lower.tracer = undefined;
+  }
+
+  /**
+   * The TLS layer of a connection whose lower layer was `lower`, which has given its socket to `ssl`. Before use, the
+   * handshake has to be made with {@link SslStream.connect} or {@link SslStream.accept}.
+   */
+  static new(ssl: TLSSocket, lower: Stream): SslStream {
+    return new SslStream(ssl, lower);
+  }
+
+  /**
+   * Wait for the client's side of the handshake. Throws what Node's TLS throws, and `Cancelled` when it is taken back;
+   * the connection is closed then.
+   */
+  @rust.method('SslStream::connect')
+  connect(cancellation?: Cancellation): Promise<void> {
+    return this.#handshake('secureConnect', cancellation);
+  }
+
+  /**
+   * Wait for the server's side of the handshake, if it isn't done. Throws what Node's TLS throws, and `Cancelled` when
+   * it is taken back; the connection is closed then.
+   */
+  @rust.method('SslStream::accept')
+  accept(cancellation?: Cancellation): Promise<void> {
+    return this.#handshake('secure', cancellation);
+  }
+
+  #handshake(event: 'secureConnect' | 'secure', cancellation: Cancellation | undefined): Promise<void> {
+    const ssl = this.#ssl;
+    return new Promise<void>((resolve, reject) => {
+      const settle = () => {
+        ssl.off(event, secure);
+        ssl.off('error', failed);
+        ssl.off('close', closed);
+        forget?.();
+      };
+      const secure = () => {
+        settle();
+        this.handshakeDone();
+        resolve();
+      };
+      const failed = (error: IoError) => {
+        settle();
+        ssl.destroy();
+        reject(error);
+      };
+      const closed = () => failed(Object.assign(new Error('closed during the handshake'), { code: 'ECONNRESET' }));
+      ssl.on(event, secure);
+      ssl.on('error', failed);
+      ssl.on('close', closed);
+      const forget = cancellation?.onCancel(() => {
+        settle();
+        ssl.destroy();
+        reject(new Cancelled());
+      });
+    });
+  }
+
+  /** Take down what is known now that the handshake is done. */
+  handshakeDone(): void {
+    this.#timing = { establishedTs: Date.now() };
+    this.#digest = sslDigestFromSsl(this.#ssl);
+  }
+
+  override getSsl(): TLSSocket {
+    return this.#ssl;
+  }
+
+  override getSslDigest(): SslDigest | undefined {
+    return this.#digest;
+  }
+
+  /** The lower layers' and, last, when the handshake was done. */
+  override getTimingDigest(): (TimingDigest | undefined)[] {
+    return [...this.#lower, this.#timing];
+  }
+}
