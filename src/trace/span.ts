@@ -21,8 +21,6 @@ import { Cancelled, type Site, tracing } from './recorder.ts';
 
 export { Cancelled };
 
-type Method<This, Args extends unknown[], Result> = (this: This, ...args: Args) => Result;
-
 /** The wrappers for the functions of one Pingora file. */
 export interface Ported {
   /** Pingora's file. */
@@ -30,10 +28,7 @@ export interface Ported {
   /** Decorates a method, static or not. `name` is Pingora's name for it, as in its table of functions. */
   method(
     name: string,
-  ): <This, Args extends unknown[], Result>(
-    method: Method<This, Args, Result>,
-    context: ClassMethodDecoratorContext<This, Method<This, Args, Result>>,
-  ) => Method<This, Args, Result>;
+  ): <F extends (this: any, ...args: any[]) => unknown>(method: F, context: ClassMethodDecoratorContext<any, F>) => F;
   /** Wraps a free function. */
   fn<F extends (...args: any[]) => unknown>(name: string, body: F): F;
 }

@@ -1,0 +1,278 @@
+/**
+ * Load balancing: backends that are found, checked, and chosen among.
+ *
+ * Port of `pingora-load-balancing/src/lib.rs`.
+ */
+import { ErrorType, PingoraError } from '../error/lib.ts';
+import { Log } from '../log.ts';
+import { SocketAddr } from '../protocols/l4/socket.ts';
+import { currentHandle } from '../runtime/lib.ts';
+import type { ShutdownWatch } from '../runtime/sync.ts';
+import { ported } from '../trace/span.ts';
+import { BackendSet } from './backend-set.ts';
+import { start } from './background.ts';
+import { type ServiceDiscovery, Static, type ToSocketAddrs } from './discovery.ts';
+import { Health, type HealthCheck } from './health.ts';
+import { type BackendSelection, type Key, type Selection, UniqueIterator } from './selection/mod.ts';
+
+export { BackendSet } from './backend-set.ts';
+
+const rust = ported('pingora-load-balancing/src/lib.rs');
+const log = new Log('pingora_load_balancing');
+
+/** A server to send requests to. It doesn't change. */
+export class Backend {
+  readonly addr: SocketAddr;
+  /** Its share of the requests, among the weights of all: a whole number. */
+  readonly weight: number;
+  readonly #hashKey: string;
+
+  /** Throws a `RangeError` unless `weight` is a whole number, zero or more. */
+  constructor(addr: SocketAddr, weight = 1) {
+    if (!Number.isSafeInteger(weight) || weight < 0) throw new RangeError(`invalid weight ${weight}`);
+    this.addr = addr;
+    this.weight = weight;
+    this.#hashKey = `${addr.kind} ${addr} ${weight}`;
+  }
+
+  /** The backend at `1.2.3.4:80` or `[::1]:80`. Throws `InternalError` for anything else. */
+  @rust.method('Backend::new')
+  static new(addr: string, weight = 1): Backend {
+    const inet = SocketAddr.parseInet(addr);
+    if (inet === undefined) {
+      const cause = new Error('invalid socket address syntax');
+      throw PingoraError.because(ErrorType.InternalError, 'invalid socket addr', cause);
+    }
+    return new Backend(inet, weight);
+  }
+
+  /**
+   * What tells this backend from others: equal for equal address and weight. A string where the original has a number,
+   * made once.
+   */
+  hashKey(): string {
+    return this.#hashKey;
+  }
+
+  equals(other: Backend): boolean {
+    return this.#hashKey === other.#hashKey;
+  }
+
+  /** The order of backends: by address, then by weight. */
+  compare(other: Backend): number {
+    return this.addr.compare(other.addr) || this.weight - other.weight;
+  }
+
+  /** The address. */
+  toString(): string {
+    return this.addr.toString();
+  }
+
+  /** As the original prints it to the log. */
+  debug(): string {
+    const addr =
+      this.addr.kind === 'inet' ? `Inet(${this.addr})` : `Unix(${JSON.stringify(this.addr.path)} (pathname))`;
+    return `Backend { addr: ${addr}, weight: ${this.weight} }`;
+  }
+}
+
+const checkAndReport = rust.fn(
+  'run_health_check::check_and_report',
+  async (backend: Backend, check: HealthCheck, healthTable: ReadonlyMap<string, Health>): Promise<void> => {
+    let healthy = true;
+    let failure: unknown;
+    try {
+      await check.check(backend);
+    } catch (error) {
+      healthy = false;
+      failure = error;
+    }
+    const health = healthTable.get(backend.hashKey());
+    if (health === undefined) return;
+    if (!health.observeHealth(healthy, check.healthThreshold(healthy))) return;
+    if (healthy) log.info(() => `${backend.debug()} becomes healthy`);
+    else log.warn(() => `${backend.debug()} becomes unhealthy, ${failure}`);
+  },
+);
+
+/** The backends, the way in which they are found, and their health. */
+export class Backends {
+  readonly #discovery: ServiceDiscovery;
+  #healthCheck: HealthCheck | undefined;
+  #backends = BackendSet.empty;
+  /** By hash key; has every backend of `#backends`. */
+  #health: ReadonlyMap<string, Health> = new Map();
+
+  private constructor(discovery: ServiceDiscovery) {
+    this.#discovery = discovery;
+  }
+
+  /** No backends until the first {@link Backends.update}, and no health check. */
+  @rust.method('Backends::new')
+  static new(discovery: ServiceDiscovery): Backends {
+    return new Backends(discovery);
+  }
+
+  @rust.method('Backends::set_health_check')
+  setHealthCheck(check: HealthCheck): void {
+    this.#healthCheck = check;
+  }
+
+  /** True when the set of backends became another one. */
+  @rust.method('Backends::do_update')
+  doUpdate(newBackends: BackendSet, enablement: ReadonlyMap<string, boolean>): boolean {
+    if (newBackends.equals(this.#backends)) {
+      for (const [key, enabled] of enablement) this.#health.get(key)?.enable(enabled);
+      return false;
+    }
+    const health = new Map<string, Health>();
+    for (const backend of newBackends) {
+      const key = backend.hashKey();
+      const kept = this.#health.get(key)?.clone() ?? new Health();
+      const enabled = enablement.get(key);
+      if (enabled !== undefined) kept.enable(enabled);
+      health.set(key, kept);
+    }
+    this.#backends = newBackends;
+    this.#health = health;
+    return true;
+  }
+
+  /**
+   * Whether the backend may be sent requests: healthy and enabled. One that isn't known is ready only if there is no
+   * health check.
+   */
+  @rust.method('Backends::ready')
+  ready(backend: Backend): boolean {
+    const health = this.#health.get(backend.hashKey());
+    return health === undefined ? this.#healthCheck === undefined : health.ready();
+  }
+
+  /** Take a backend out of use, or put it back, whatever its health. Does nothing for one that isn't known. */
+  @rust.method('Backends::set_enable')
+  setEnable(backend: Backend, enabled: boolean): void {
+    this.#health.get(backend.hashKey())?.enable(enabled);
+  }
+
+  /** The backends, in order. */
+  getBackend(): BackendSet {
+    return this.#backends;
+  }
+
+  /** Discover again. True when the set of backends became another one. Throws what the discovery throws. */
+  @rust.method('Backends::update')
+  async update(): Promise<boolean> {
+    const [newBackends, enablement] = await this.#discovery.discover();
+    return this.doUpdate(BackendSet.from(newBackends), enablement);
+  }
+
+  /** Check all backends, if there is a health check: one after the other, or all at once (`parallel`). */
+  @rust.method('Backends::run_health_check')
+  async runHealthCheck(parallel: boolean): Promise<void> {
+    const check = this.#healthCheck;
+    if (check === undefined) return;
+    if (!parallel) {
+      for (const backend of this.#backends) await checkAndReport(backend, check, this.#health);
+      return;
+    }
+    const runtime = currentHandle();
+    const table = this.#health;
+    await Promise.all(
+      Array.from(this.#backends, (backend) =>
+        runtime.spawn(`health check ${backend}`, () => checkAndReport(backend, check, table)),
+      ),
+    );
+  }
+}
+
+const byHealth = (_backend: Backend, ready: boolean): boolean => ready;
+
+/**
+ * Discovery, health checks and selection together.
+ *
+ * Discovery and health checks are repeated only while it runs as a background service.
+ */
+export class LoadBalancer<S extends BackendSelection = BackendSelection> {
+  readonly #backends: Backends;
+  readonly #selection: Selection<S>;
+  #selector: S;
+  /** Milliseconds between health checks. Undefined (the default): they run once, when the service starts. */
+  healthCheckFrequency: number | undefined;
+  /** Milliseconds between discoveries. Undefined (the default): once, when the service starts. */
+  updateFrequency: number | undefined;
+  /** Whether all backends are checked at once. Default: one after the other. */
+  parallelHealthCheck = false;
+
+  private constructor(backends: Backends, selection: Selection<S>) {
+    this.#backends = backends;
+    this.#selection = selection;
+    this.#selector = selection.build(backends.getBackend());
+  }
+
+  /**
+   * A load balancer over fixed addresses: `await LoadBalancer.tryFromIter(['1.1.1.1:80', 'name:80'], RoundRobin)`.
+   *
+   * Async, because a name has to be looked up; the original blocks for that. Throws when an address makes no sense or
+   * its name isn't found.
+   */
+  @rust.method('LoadBalancer::try_from_iter')
+  static async tryFromIter<S extends BackendSelection>(
+    addresses: Iterable<ToSocketAddrs>,
+    selection: Selection<S>,
+  ): Promise<LoadBalancer<S>> {
+    const balancer = LoadBalancer.fromBackends(Backends.new(await Static.tryFromIter(addresses)), selection);
+    await balancer.update();
+    return balancer;
+  }
+
+  /** A load balancer over `backends`, which are empty until they are updated: by hand or as a background service. */
+  @rust.method('LoadBalancer::from_backends')
+  static fromBackends<S extends BackendSelection>(backends: Backends, selection: Selection<S>): LoadBalancer<S> {
+    return new LoadBalancer(backends, selection);
+  }
+
+  /** Discover again, and choose among what was found from now on. Throws what the discovery throws. */
+  @rust.method('LoadBalancer::update')
+  async update(): Promise<void> {
+    if (await this.#backends.update()) this.#selector = this.#selection.build(this.#backends.getBackend());
+  }
+
+  /**
+   * The first backend that is ready, in the order that the selection has for `key`; undefined if none is.
+   *
+   * Round robin and random selection take no notice of `key`. `maxIterations` bounds the search, which goes on past
+   * backends that it has met before: on a ketama ring the next one may be many steps away.
+   */
+  @rust.method('LoadBalancer::select')
+  select(key: Key, maxIterations: number): Backend | undefined {
+    return this.selectWith(key, maxIterations, byHealth);
+  }
+
+  /** As {@link LoadBalancer.select}, but `accept` decides, told for each backend in turn whether it is ready. */
+  @rust.method('LoadBalancer::select_with')
+  selectWith(
+    key: Key,
+    maxIterations: number,
+    accept: (backend: Backend, ready: boolean) => boolean,
+  ): Backend | undefined {
+    const candidates = UniqueIterator.new(this.#selector.iter(key), maxIterations);
+    for (let backend = candidates.getNext(); backend !== undefined; backend = candidates.getNext()) {
+      if (accept(backend, this.#backends.ready(backend))) return backend;
+    }
+    return undefined;
+  }
+
+  @rust.method('LoadBalancer::set_health_check')
+  setHealthCheck(check: HealthCheck): void {
+    this.#backends.setHealthCheck(check);
+  }
+
+  backends(): Backends {
+    return this.#backends;
+  }
+
+  /** Run as a background service until `shutdown` turns true. */
+  start(shutdown: ShutdownWatch): Promise<void> {
+    return start(this, shutdown);
+  }
+}

@@ -1,0 +1,118 @@
+/**
+ * How a backend is chosen: the interfaces, and the ways that come with it.
+ *
+ * Port of `pingora-load-balancing/src/selection/mod.rs`.
+ */
+import { ported } from '../../trace/span.ts';
+import type { BackendSet } from '../backend-set.ts';
+import type { Backend } from '../lib.ts';
+import * as algorithms from './algorithms.ts';
+import { KetamaHashing } from './consistent.ts';
+import type { Key } from './key.ts';
+import { Weighted } from './weighted.ts';
+
+export { type Key, keyBytes } from './key.ts';
+
+const rust = ported('pingora-load-balancing/src/selection/mod.rs');
+
+/** Chooses among a fixed set of backends. */
+export interface BackendSelection {
+  /** The backends in the order in which to try them for `key`. */
+  iter(key: Key): BackendIter;
+}
+
+/** Makes a {@link BackendSelection} for a set of backends; the type parameter of the original's `LoadBalancer<S>`. */
+export interface Selection<S extends BackendSelection = BackendSelection> {
+  build(backends: BackendSet): S;
+}
+
+/** The first is the first choice; the others are for when it can't be used. May go on for ever and repeat itself. */
+export interface BackendIter {
+  next(): Backend | undefined;
+}
+
+/** A whole number that needs all of 64 bits. */
+export interface U64 {
+  readonly hi: number;
+  readonly lo: number;
+}
+
+/** Gives numbers that a backend is chosen by. */
+export interface SelectionAlgorithm {
+  /**
+   * The next number, not yet brought down to the number of backends: a safe integer, or what doesn't fit into one.
+   * The bytes of `key` are good until the call returns.
+   */
+  next(key: Key): number | U64;
+}
+
+/** Makes a {@link SelectionAlgorithm}. */
+export interface AlgorithmClass<A extends SelectionAlgorithm = SelectionAlgorithm> {
+  new: () => A;
+}
+
+/** By the FNV-1a hash of the key, on weighted backends. The name is the original's; {@link FNVHash} is the usual one. */
+export const FVNHash: Selection<Weighted<algorithms.FnvHasher>> = Weighted.of(algorithms.FnvHasher);
+export type FVNHash = Weighted<algorithms.FnvHasher>;
+export const FNVHash: typeof FVNHash = FVNHash;
+export type FNVHash = FVNHash;
+
+/** At random, on weighted backends. */
+export const Random: Selection<Weighted<algorithms.Random>> = Weighted.of(algorithms.Random);
+export type Random = Weighted<algorithms.Random>;
+
+/** In turn, on weighted backends. */
+export const RoundRobin: Selection<Weighted<algorithms.RoundRobin>> = Weighted.of(algorithms.RoundRobin);
+export type RoundRobin = Weighted<algorithms.RoundRobin>;
+
+/** By ketama's consistent hash of the key, on weighted backends. */
+export const Consistent: Selection<KetamaHashing> = KetamaHashing;
+export type Consistent = KetamaHashing;
+
+/**
+ * No search goes on for longer. With every backend down the original looks at as many items as it is told to, on one
+ * thread of several; here that would be the event loop.
+ */
+const MOST_ITERATIONS = 2 ** 20;
+
+/** Gives each backend of an iterator once, and looks at no more than `maxIterations` (at most 2^20) of its items. */
+export class UniqueIterator {
+  readonly #iter: BackendIter;
+  readonly #maxIterations: number;
+  #steps = 0;
+  /** Nearly always the first choice is taken: only a second one needs a set. */
+  #first: Backend | undefined;
+  #seen: Set<string> | undefined;
+
+  private constructor(iter: BackendIter, maxIterations: number) {
+    this.#iter = iter;
+    this.#maxIterations = Math.min(maxIterations, MOST_ITERATIONS);
+  }
+
+  @rust.method('UniqueIterator::new')
+  static new(iter: BackendIter, maxIterations: number): UniqueIterator {
+    return new UniqueIterator(iter, maxIterations);
+  }
+
+  /** The next backend that wasn't given before. */
+  @rust.method('UniqueIterator::get_next')
+  getNext(): Backend | undefined {
+    // an item is drawn before the limit is looked at, as in the original: round robin counts it
+    for (let item = this.#iter.next(); item !== undefined; item = this.#iter.next()) {
+      if (this.#steps >= this.#maxIterations) return undefined;
+      this.#steps++;
+      if (this.#first === undefined) {
+        this.#first = item;
+        return item;
+      }
+      if (item === this.#first) continue;
+      this.#seen ??= new Set([this.#first.hashKey()]);
+      const key = item.hashKey();
+      if (!this.#seen.has(key)) {
+        this.#seen.add(key);
+        return item;
+      }
+    }
+    return undefined;
+  }
+}
