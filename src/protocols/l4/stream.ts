@@ -10,7 +10,8 @@
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { ErrorType, PingoraError } from '../../error/lib.ts';
-import { ported } from '../../trace/span.ts';
+import { arm } from '../../timeout/lib.ts';
+import { Cancelled, ported } from '../../trace/span.ts';
 import type { Tracer } from '../../upstreams/peer.ts';
 import type { ProxyDigest, SslDigest, TimingDigest } from '../digest.ts';
 import { ALPN } from '../mod.ts';
@@ -23,6 +24,11 @@ const BUF_READ_SIZE = 64 * 1024;
 const BUF_WRITE_SIZE = 1460;
 /** A buffer up to this size is joined to the text before it: one write and no copy beside it. */
 const JOIN_SIZE = 4096;
+
+/** A connection that is being closed waits so long for its peer's end. */
+const LINGER_MS = 1000;
+
+const READ_CANCELLED = new Cancelled('read cancelled');
 
 const EMPTY = Buffer.alloc(0);
 
@@ -49,12 +55,14 @@ export class Stream {
   #error: IoError | null = null;
   #paused = false;
   #readers: (() => void)[] = [];
+  #cancelled = false;
   #closers = new Set<() => void>();
 
   #pending = '';
   #drainers: ((error: IoError | null) => void)[] = [];
 
   #flowing = false;
+  #discard = false;
   readonly #onError = (error: IoError) => {
     this.#error ??= error;
     this.#end();
@@ -86,6 +94,7 @@ export class Stream {
     this.#flowing = true;
     const { socket } = this;
     socket.on('data', (chunk: Buffer) => {
+      if (this.#discard) return;
       if (this.#size === 0) this.#chunk = chunk;
       else this.#more.push(chunk);
       this.#size += chunk.length;
@@ -193,7 +202,20 @@ export class Stream {
 
   #arrival(): Promise<void> {
     this.#flow();
-    return new Promise<void>((resolve) => this.#readers.push(resolve));
+    return new Promise<void>((resolve, reject) => {
+      this.#readers.push(() => (this.#cancelled ? reject(READ_CANCELLED) : resolve()));
+    });
+  }
+
+  /**
+   * End the reads that are waiting: they throw `Cancelled` and take nothing. What `drop` does to a future in Rust:
+   * a read that nobody waits for any more would take the bytes of the next one.
+   */
+  cancelReads(): void {
+    if (this.#readers.length === 0) return;
+    this.#cancelled = true;
+    this.#wakeReaders();
+    this.#cancelled = false;
   }
 
   /**
@@ -288,17 +310,33 @@ export class Stream {
     });
   }
 
-  /** Send what waits and end the connection, both ways. */
+  /**
+   * Send what waits and end the connection.
+   *
+   * A socket that is closed while bytes of the peer's are unread is reset, and the reset may overtake the last answer
+   * (RFC 9112 9.6). So what still comes is read and thrown away, until the peer ends too or a second has passed.
+   */
   shutdown(): void {
     const { socket } = this;
-    if (socket.destroyed) return;
+    if (socket.destroyed || this.#discard) return;
+    this.#discard = true;
     if (this.#pending !== '' && this.#error === null && !socket.writableEnded) {
       socket.write(this.#pending, 'latin1');
       this.#pending = '';
     }
-    socket.destroySoon();
-    // nobody reads any more; what still arrives must not keep the socket from closing
-    socket.resume();
+    if (this.#ended) {
+      socket.destroySoon();
+      return;
+    }
+    this.#chunk = EMPTY;
+    this.#more = [];
+    this.#size = 0;
+    this.#flow();
+    if (socket.isPaused()) socket.resume();
+    socket.end();
+    const lingering = arm(LINGER_MS, () => socket.destroy());
+    socket.once('end', () => socket.destroySoon());
+    socket.once('close', () => lingering.cancel());
   }
 
   /** End the connection without sending what waits. */

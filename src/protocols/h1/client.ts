@@ -1,0 +1,442 @@
+/**
+ * The HTTP/1 session with an origin.
+ *
+ * Port of `pingora-core/src/protocols/http/v1/client.rs`.
+ */
+import { ErrorType, PingoraError } from '../../error/lib.ts';
+import type { HMap, RequestHeader, ResponseHeader } from '../../http/lib.ts';
+import { Log } from '../../log.ts';
+import { Elapsed, timeout } from '../../timeout/lib.ts';
+import { note, ported } from '../../trace/span.ts';
+import type { Digest } from '../digest.ts';
+import { HttpTask } from '../http/mod.ts';
+import type { IoError, Stream } from '../l4/stream.ts';
+import { BodyReader, BodyWriter } from './body.ts';
+import {
+  bufToContentLength,
+  initBodyWriterComm,
+  isBufKeepalive,
+  isHeaderValueChunkedEncoding,
+  isUpgradeReq,
+  isUpgradeResp,
+  type KeepaliveStatus,
+  MAX_HEADER_SIZE,
+} from './common.ts';
+import { parseResponse } from './parse.ts';
+
+const rust = ported('pingora-core/src/protocols/http/v1/client.rs');
+const log = new Log('pingora_core::protocols::http::v1::client');
+
+type MaybePromise<T> = T | Promise<T>;
+
+const parseRespBuffer = rust.fn('client::parse_resp_buffer', parseResponse);
+
+/**
+ * Mend or refuse how a response is framed (RFC 9112 6.3). Returns what is wrong; undefined if nothing is.
+ * Two lengths, or a length beside chunks, let an origin's answer be understood in two ways.
+ */
+function refuse(response: ResponseHeader): string | undefined {
+  const { headers } = response;
+  if (headers.has('transfer-encoding')) {
+    headers.remove('content-length');
+    return undefined;
+  }
+  const lengths = headers.getAll('content-length');
+  if (lengths.length === 0) return undefined;
+  if (bufToContentLength(lengths[0]) === undefined) return 'invalid Content-Length';
+  for (const length of lengths) if (length !== lengths[0]) return 'different Content-Length';
+  if (lengths.length > 1) headers.insertUnchecked('Content-Length', lengths[0]!);
+  return undefined;
+}
+
+/** The HTTP/1 client session: writes one request, reads one response. */
+export class HttpSession {
+  readonly #stream: Stream;
+  #requestWritten: RequestHeader | undefined;
+  #responseHeader: ResponseHeader | undefined;
+  #rawHeader: Buffer | undefined;
+  readonly #bodyReader = new BodyReader();
+  readonly #bodyWriter = new BodyWriter();
+  /** Per read of head and body, in milliseconds. Default: none. */
+  readTimeout: number | undefined;
+  /** Per write of head and body, in milliseconds. Default: none. */
+  writeTimeout: number | undefined;
+  #keepalive: KeepaliveStatus = 'Off';
+  #digest: Digest | undefined;
+  #bytesSent = 0;
+  #upgraded = false;
+
+  private constructor(stream: Stream) {
+    this.#stream = stream;
+  }
+
+  /** A session on an established connection. */
+  @rust.method('HttpSession::new')
+  static new(stream: Stream): HttpSession {
+    return new HttpSession(stream);
+  }
+
+  /** The connection. */
+  get stream(): Stream {
+    return this.#stream;
+  }
+
+  /** Unique among this process's connections. */
+  id(): number {
+    return this.#stream.id();
+  }
+
+  /** Write the head of the request. Returns its size. Throws `WriteError`, `WriteTimedout`. */
+  @rust.method('HttpSession::write_request_header')
+  writeRequestHeader(request: RequestHeader): MaybePromise<number> {
+    this.#requestWritten = request;
+    this.initReqBodyWriter(request);
+    const version = request.version === 'HTTP/1.0' ? 'HTTP/1.0' : 'HTTP/1.1';
+    const wire = `${request.method} ${request.rawPath()} ${version}\r\n${request.headers.toWire()}\r\n`;
+    try {
+      const wrote = this.#stream.write(wire);
+      const flushed = wrote instanceof Promise ? wrote.then(() => this.#stream.flush()) : this.#stream.flush();
+      if (!(flushed instanceof Promise)) return wire.length;
+      const { writeTimeout } = this;
+      const done = writeTimeout === undefined ? flushed : timeout(writeTimeout, flushed);
+      return done.then(() => wire.length, headerWriteError);
+    } catch (error) {
+      return headerWriteError(error);
+    }
+  }
+
+  @rust.method('HttpSession::do_write_body')
+  private doWriteBody(data: Buffer): MaybePromise<number | undefined> {
+    const written = this.#bodyWriter.writeBody(this.#stream, data);
+    if (written instanceof Promise) {
+      return written.then((n) => {
+        this.#bytesSent += n ?? 0;
+        return n;
+      });
+    }
+    this.#bytesSent += written ?? 0;
+    return written;
+  }
+
+  /** Write a piece of the request's body. Undefined when no more may be written. */
+  @rust.method('HttpSession::write_body')
+  writeBody(data: Buffer): MaybePromise<number | undefined> {
+    const wrote = this.doWriteBody(data);
+    const { writeTimeout } = this;
+    if (writeTimeout === undefined || !(wrote instanceof Promise)) return wrote;
+    return timeout(writeTimeout, wrote).catch((error: unknown) => {
+      if (!(error instanceof Elapsed)) throw error;
+      throw PingoraError.explain(ErrorType.WriteTimedout, `writing body, timeout: ${writeTimeout}ms`);
+    });
+  }
+
+  #maybeForceCloseBodyReader(): void {
+    if (this.#upgraded && !this.#bodyReader.bodyDone()) this.#bodyReader.initContentLength(0);
+  }
+
+  /** The request's body is whole: send what waits, and the last chunk if it is chunked. */
+  @rust.method('HttpSession::finish_body')
+  finishBody(): MaybePromise<number | undefined> {
+    const finished = this.#bodyWriter.finish(this.#stream);
+    return finished instanceof Promise ? finished.then((n) => this.#flushBody(n)) : this.#flushBody(finished);
+  }
+
+  #flushBody(written: number | undefined): MaybePromise<number | undefined> {
+    const failed = (error: unknown): never => {
+      throw PingoraError.because(ErrorType.WriteError, 'flushing body', error);
+    };
+    try {
+      const flushed = this.#stream.flush();
+      if (flushed instanceof Promise) {
+        return flushed.then(() => {
+          this.#maybeForceCloseBodyReader();
+          return written;
+        }, failed);
+      }
+    } catch (error) {
+      failed(error);
+    }
+    this.#maybeForceCloseBodyReader();
+    return written;
+  }
+
+  /**
+   * Read the head of the response; again after an informational one. Returns its size in bytes.
+   * Throws `InvalidHTTPHeader`, `ConnectionClosed` and `ReadError` (both to be retried if the connection was a reused
+   * one), `ReadTimedout`.
+   */
+  @rust.method('HttpSession::read_response')
+  readResponse(): MaybePromise<number> {
+    return this.#readResponse(0, 0);
+  }
+
+  #readResponse(have: number, scanned: number): MaybePromise<number> {
+    let seen = have;
+    let looked = scanned;
+    for (;;) {
+      if (seen > MAX_HEADER_SIZE) {
+        throw PingoraError.explain(ErrorType.InvalidHTTPHeader, `Response header larger than ${MAX_HEADER_SIZE}`);
+      }
+      let filled: MaybePromise<boolean>;
+      try {
+        filled = this.#stream.fill(seen);
+      } catch (error) {
+        return responseReadError(error, seen);
+      }
+      if (filled instanceof Promise) {
+        const { readTimeout } = this;
+        return (readTimeout === undefined ? filled : timeout(readTimeout, filled)).then(
+          (more) => {
+            if (!more) responseClosed(seen);
+            return this.#readResponse(seen, looked);
+          },
+          (error: unknown) => responseReadError(error, seen),
+        );
+      }
+      if (!filled) responseClosed(seen);
+      const buf = this.#stream.buffered();
+      seen = buf.length;
+      const parsed = parseRespBuffer(buf, looked);
+      if (parsed.state === 'Complete') {
+        const response = parsed.head;
+        const reason = refuse(response);
+        if (reason !== undefined) return invalid(reason, buf);
+        this.#rawHeader = buf.subarray(0, parsed.size);
+        this.#stream.consume(parsed.size);
+        this.#upgraded = this.isUpgradeReq() && isUpgradeResp(response);
+        this.#responseHeader = response;
+        note({ status: response.status });
+        return parsed.size;
+      }
+      if (parsed.state === 'Invalid') return invalid(parsed.reason, buf);
+      looked = seen;
+    }
+  }
+
+  /** Read the head of the response and return it: the caller's own, the session keeps another. */
+  @rust.method('HttpSession::read_resp_header_parts')
+  readRespHeaderParts(): MaybePromise<ResponseHeader> {
+    const read = this.readResponse();
+    return read instanceof Promise ? read.then(() => this.#responseHeader!.clone()) : this.#responseHeader!.clone();
+  }
+
+  /** The head of the response, once it was read. */
+  respHeader(): ResponseHeader | undefined {
+    return this.#responseHeader;
+  }
+
+  /** The first value of the response's field. */
+  getHeader(name: string): string | undefined {
+    return this.#responseHeader?.headers.get(name);
+  }
+
+  /** The response's status, once its head was read. */
+  getStatus(): number | undefined {
+    return this.#responseHeader?.status;
+  }
+
+  @rust.method('HttpSession::do_read_body')
+  private doReadBody(): MaybePromise<Buffer | undefined> {
+    this.initBodyReader();
+    return this.#bodyReader.readBody(this.#stream);
+  }
+
+  /** The next piece of the response's body; undefined when there is no more. */
+  @rust.method('HttpSession::read_body_ref')
+  readBodyRef(): MaybePromise<Buffer | undefined> {
+    const read = this.doReadBody();
+    const { readTimeout } = this;
+    if (readTimeout === undefined || !(read instanceof Promise)) return read;
+    return timeout(readTimeout, read).catch((error: unknown) => {
+      if (!(error instanceof Elapsed)) throw error;
+      throw PingoraError.explain(ErrorType.ReadTimedout, `reading body, timeout: ${readTimeout}ms`);
+    });
+  }
+
+  /** As {@link HttpSession.readBodyRef}: a view of what arrived is the caller's own here. */
+  @rust.method('HttpSession::read_body_bytes')
+  readBodyBytes(): MaybePromise<Buffer | undefined> {
+    return this.readBodyRef();
+  }
+
+  /** Whether there is no (more) body to read. */
+  isBodyDone(): boolean {
+    this.initBodyReader();
+    return this.#bodyReader.bodyDone();
+  }
+
+  /** The trailer fields that followed a chunked body. */
+  get responseTrailers(): HMap | undefined {
+    return this.#bodyReader.trailers;
+  }
+
+  /** The response's head as it arrived. */
+  getHeadersRawBytes(): Buffer {
+    return this.#rawHeader ?? Buffer.alloc(0);
+  }
+
+  #setKeepalive(seconds: number | undefined): void {
+    if (seconds === undefined) this.#keepalive = 'Off';
+    else this.#keepalive = seconds > 0 ? seconds * 1000 : 'Infinite';
+  }
+
+  /** Keep the connection or not, as the origin's answer says (RFC 9112 9.3). */
+  @rust.method('HttpSession::respect_keepalive')
+  respectKeepalive(): void {
+    const response = this.#responseHeader;
+    if (response === undefined || response.status === 101) {
+      this.#setKeepalive(undefined);
+      return;
+    }
+    const { headers } = response;
+    const value = headers.get('connection');
+    const asked = value === undefined ? undefined : isBufKeepalive(headers.getAll('connection').join(','));
+    if (asked === undefined) this.#setKeepalive(response.version === 'HTTP/1.1' ? 0 : undefined);
+    else this.#setKeepalive(asked ? 0 : undefined);
+  }
+
+  /** Whether the connection will be kept. */
+  willKeepalive(): boolean {
+    return this.#keepalive !== 'Off';
+  }
+
+  /** Close the connection. */
+  shutdown(): void {
+    this.#stream.destroy();
+  }
+
+  /** End the session. Returns the connection if it can serve another request; closes it otherwise. */
+  @rust.method('HttpSession::reuse')
+  reuse(): Stream | undefined {
+    // A response whose end was not seen, or that was followed by more bytes, leaves them for the next one to trip over.
+    if (this.#keepalive === 'Off' || !this.#bodyReader.complete || this.#stream.readEnded) {
+      log.debug('HTTP shutdown connection');
+      this.shutdown();
+      return undefined;
+    }
+    return this.#stream;
+  }
+
+  @rust.method('HttpSession::init_body_reader')
+  private initBodyReader(): void {
+    const reader = this.#bodyReader;
+    if (!reader.needInit()) return;
+    // RFC 9112 6.3
+    const status = this.getStatus();
+    if (this.#requestWritten?.method === 'HEAD') {
+      if (status !== undefined && status >= 200) reader.initContentLength(0);
+      return;
+    }
+    let upgraded = false;
+    if (status !== undefined) {
+      if (status === 101) upgraded = this.isUpgradeReq();
+      else if (status < 200)
+        return; // another head follows
+      else if (status === 204 || status === 304) {
+        reader.initContentLength(0);
+        return;
+      }
+    }
+    const coding = this.getHeader('transfer-encoding');
+    if (upgraded) reader.initHttp10();
+    else if (
+      isHeaderValueChunkedEncoding(coding) &&
+      this.#responseHeader!.headers.getAll('transfer-encoding').length === 1
+    ) {
+      reader.initChunked();
+    } else {
+      const length = coding === undefined ? bufToContentLength(this.getHeader('content-length')) : undefined;
+      if (length === undefined) reader.initHttp10();
+      else reader.initContentLength(length);
+    }
+  }
+
+  /** Whether the request asked for another protocol. */
+  isUpgradeReq(): boolean {
+    return this.#requestWritten !== undefined && isUpgradeReq(this.#requestWritten);
+  }
+
+  @rust.method('HttpSession::init_req_body_writer')
+  private initReqBodyWriter(request: RequestHeader): void {
+    if (this.isUpgradeReq() && !request.headers.has('content-length') && !request.headers.has('transfer-encoding')) {
+      this.#bodyWriter.initHttp10();
+    } else initBodyWriterComm(this.#bodyWriter, request.headers);
+  }
+
+  #shouldReadRespHeader(): boolean {
+    const status = this.getStatus();
+    return status === undefined || (status < 200 && status !== 101);
+  }
+
+  /** The next piece of the response. */
+  @rust.method('HttpSession::read_response_task')
+  readResponseTask(): MaybePromise<HttpTask> {
+    if (this.#shouldReadRespHeader()) {
+      const header = this.readRespHeaderParts();
+      return header instanceof Promise ? header.then((head) => this.#headerTask(head)) : this.#headerTask(header);
+    }
+    if (this.isBodyDone()) return HttpTask.Done;
+    const data = this.readBodyBytes();
+    return data instanceof Promise ? data.then((piece) => this.#bodyTask(piece)) : this.#bodyTask(data);
+  }
+
+  #headerTask(header: ResponseHeader): HttpTask {
+    // the body of an informational response is the next head
+    const end = (header.status >= 200 || header.status === 101) && this.isBodyDone();
+    return HttpTask.Header(header, end);
+  }
+
+  #bodyTask(data: Buffer | undefined): HttpTask {
+    const end = this.isBodyDone();
+    return data === undefined ? HttpTask.Done : HttpTask.Body(data, end);
+  }
+
+  /** How many bytes of the request's body were sent, without framing. */
+  bodyBytesSent(): number {
+    return this.#bytesSent;
+  }
+
+  /** What is known of the connection. */
+  digest(): Digest {
+    this.#digest ??= {
+      sslDigest: this.#stream.getSslDigest(),
+      timingDigest: this.#stream.getTimingDigest(),
+      proxyDigest: this.#stream.getProxyDigest(),
+    };
+    return this.#digest;
+  }
+}
+
+function headerWriteError(error: unknown): never {
+  if (error instanceof Elapsed) {
+    throw PingoraError.because(ErrorType.WriteTimedout, 'while writing request headers (timeout)', error);
+  }
+  throw PingoraError.because(ErrorType.WriteError, 'while writing request headers', error);
+}
+
+function responseClosed(have: number): never {
+  const error = PingoraError.explain(
+    ErrorType.ConnectionClosed,
+    `while reading response headers, bytes already read: ${have}`,
+  );
+  error.retryType = 'ReusedOnly';
+  throw error;
+}
+
+function responseReadError(thrown: unknown, have: number): never {
+  if (thrown instanceof PingoraError) throw thrown;
+  if (thrown instanceof Elapsed) throw PingoraError.explain(ErrorType.ReadTimedout, 'while reading response headers');
+  const error = PingoraError.because(
+    ErrorType.ReadError,
+    `while reading response headers, bytes already read: ${have}`,
+    thrown,
+  );
+  // The system's own error: most likely the origin dropped a connection that it had kept. A TLS error isn't safe to retry.
+  if (typeof (thrown as IoError).errno === 'number') error.retryType = 'ReusedOnly';
+  throw error;
+}
+
+function invalid(reason: string, buf: Buffer): never {
+  const begin = JSON.stringify(buf.toString('latin1', 0, 256));
+  throw PingoraError.explain(ErrorType.InvalidHTTPHeader, `buf: ${begin} cause: ${reason}`);
+}

@@ -1,0 +1,107 @@
+/**
+ * What the HTTP/1 sessions of both sides share.
+ *
+ * Port of `pingora-core/src/protocols/http/v1/common.rs`.
+ */
+import type { HMap, RequestHeader, ResponseHeader } from '../../http/lib.ts';
+import type { BodyWriter } from './body.ts';
+
+/** More fields than this are refused. */
+export const MAX_HEADERS = 256;
+/** A head that is longer, in bytes, is refused. */
+export const MAX_HEADER_SIZE = 1_048_575;
+/** So much of a request body is kept for a retry, in bytes. */
+export const BODY_BUF_LIMIT = 1024 * 64;
+
+/** Whether a connection may serve another request: no, without limit, or within so many milliseconds. */
+export type KeepaliveStatus = 'Off' | 'Infinite' | number;
+
+/** The `Connection` options that a session looks for. */
+export interface ConnectionValue {
+  keepAlive: boolean;
+  upgrade: boolean;
+  close: boolean;
+}
+
+/** Port of `common::parse_connection_header`; RFC 9110 7.6.1. */
+export function parseConnectionHeader(value: string): ConnectionValue {
+  const found: ConnectionValue = { keepAlive: false, upgrade: false, close: false };
+  for (const token of value.split(',')) {
+    switch (token.trim().toLowerCase()) {
+      case 'close':
+        found.close = true;
+        break;
+      case 'upgrade':
+        found.upgrade = true;
+        break;
+      case 'keep-alive':
+        found.keepAlive = true;
+        break;
+    }
+  }
+  return found;
+}
+
+/** What `Connection` says of keeping the connection: undefined if nothing. `close` wins over `keep-alive`. */
+export function isBufKeepalive(value: string | undefined): boolean | undefined {
+  if (value === undefined) return undefined;
+  const connection = parseConnectionHeader(value);
+  if (connection.close) return false;
+  return connection.keepAlive ? true : undefined;
+}
+
+/** Whether the body is chunked and nothing else: the one transfer coding that is understood. */
+export function isHeaderValueChunkedEncoding(value: string | undefined): boolean {
+  return value !== undefined && (value === 'chunked' || value.toLowerCase() === 'chunked');
+}
+
+/** A `Content-Length` as a number; undefined if there is none or it isn't one (RFC 9110 8.6). */
+export function bufToContentLength(value: string | undefined): number | undefined {
+  if (value === undefined || !/^\d{1,15}$/.test(value)) return undefined;
+  return Number(value);
+}
+
+export function isUpgradeReq(request: RequestHeader): boolean {
+  return request.version === 'HTTP/1.1' && request.headers.has('upgrade');
+}
+
+/** A 101 is an upgrade whatever its other fields say: not every server sends the ones that it should. */
+export function isUpgradeResp(response: ResponseHeader): boolean {
+  return response.status === 101;
+}
+
+/** Choose how a body is framed when it is sent. */
+export function initBodyWriterComm(writer: BodyWriter, headers: HMap): void {
+  if (isHeaderValueChunkedEncoding(headers.get('transfer-encoding'))) {
+    writer.initChunked();
+    return;
+  }
+  const length = bufToContentLength(headers.get('content-length'));
+  if (length === undefined) writer.initHttp10();
+  else writer.initContentLength(length);
+}
+
+/**
+ * Remove what belongs to the connection that a message came on (RFC 9110 7.6.1): what `Connection` names, and what
+ * clients send without naming it. `Connection` itself goes from a request, except that an upgrade keeps it with only
+ * `Upgrade` in it; in a response it stays in its place, where the session writes its own.
+ */
+export function removeHopByHop(headers: HMap, kind: 'request' | 'response', upgrade: boolean): void {
+  if (headers.has('connection')) {
+    const all = headers.getAll('connection').join(',');
+    for (const token of all.split(',')) {
+      const name = token.trim().toLowerCase();
+      if (name === '' || name === 'close' || name === 'keep-alive' || KEPT.has(name)) continue;
+      if (name !== 'upgrade' || !upgrade) headers.remove(name);
+    }
+    if (kind === 'request') {
+      if (!upgrade || !parseConnectionHeader(all).upgrade) headers.remove('connection');
+      else if (all.trim().toLowerCase() !== 'upgrade') headers.insertUnchecked('Connection', 'Upgrade');
+    }
+  }
+  if (headers.has('keep-alive')) headers.remove('keep-alive');
+  if (headers.has('proxy-connection')) headers.remove('proxy-connection');
+}
+
+/** They frame or route the message: naming them in `Connection` can't take them away. */
+const KEPT = new Set(['connection', 'content-length', 'transfer-encoding', 'host']);

@@ -1,0 +1,732 @@
+/**
+ * The HTTP/1 session with a client.
+ *
+ * Port of `pingora-core/src/protocols/http/v1/server.rs`. Where the original allows two readings of a request, or
+ * keeps a connection that can't be kept, this one doesn't: see the table of deviations.
+ */
+import { ErrorType, PingoraError } from '../../error/lib.ts';
+import { type HMap, type RequestHeader, ResponseHeader } from '../../http/lib.ts';
+import { Log } from '../../log.ts';
+import { Elapsed, timeout } from '../../timeout/lib.ts';
+import { Cancelled, note, ported } from '../../trace/span.ts';
+import { FixedBuffer } from '../http/body-buffer.ts';
+import { getCachedDate } from '../http/date.ts';
+import { genErrorResponse, http400Response, http502Response } from '../http/error-resp.ts';
+import type { HttpTask } from '../http/mod.ts';
+import type { Stream } from '../l4/stream.ts';
+import { BodyReader, BodyWriter } from './body.ts';
+import {
+  BODY_BUF_LIMIT,
+  bufToContentLength,
+  initBodyWriterComm,
+  isBufKeepalive,
+  isHeaderValueChunkedEncoding,
+  isUpgradeReq,
+  isUpgradeResp,
+  type KeepaliveStatus,
+  MAX_HEADER_SIZE,
+} from './common.ts';
+import { parseRequest } from './parse.ts';
+
+const rust = ported('pingora-core/src/protocols/http/v1/server.rs');
+const log = new Log('pingora_core::protocols::http::v1::server');
+
+/** A head must be whole so many milliseconds after its first byte, and a new connection must send one. */
+const HEAD_TIMEOUT_MS = 60_000;
+
+type MaybePromise<T> = T | Promise<T>;
+
+/** How long the connection under a stream may wait for its next request; set by the session before. */
+const keptFor = new WeakMap<Stream, KeepaliveStatus>();
+
+const parseReqBuffer = rust.fn('server::parse_req_buffer', parseRequest);
+
+/**
+ * What is wrong with how a request is framed or routed; undefined if nothing is. The original forwards all of these
+ * as they came: each lets a client have its request understood in two ways.
+ */
+function refuse(request: RequestHeader): string | undefined {
+  const { headers, version } = request;
+  const hosts = headers.getAll('host');
+  if (hosts.length > 1) return 'more than one Host'; // RFC 9112 3.2
+  if (hosts.length === 0 && version === 'HTTP/1.1') return 'no Host'; // RFC 9112 3.2
+  if (hosts.length === 1 && /[\s/?#@\\,]/.test(hosts[0]!)) return 'invalid Host'; // RFC 9110 7.2
+  const lengths = headers.getAll('content-length');
+  const codings = headers.getAll('transfer-encoding');
+  if (codings.length > 0) {
+    if (lengths.length > 0) return 'both Content-Length and Transfer-Encoding'; // RFC 9112 6.1
+    if (version === 'HTTP/1.0') return 'Transfer-Encoding in HTTP/1.0'; // RFC 9112 6.1
+    if (codings.length > 1 || !isHeaderValueChunkedEncoding(codings[0])) return 'unknown Transfer-Encoding';
+  } else if (lengths.length > 0) {
+    if (bufToContentLength(lengths[0]) === undefined) return 'invalid Content-Length'; // RFC 9112 6.3
+    for (const length of lengths) if (length !== lengths[0]) return 'different Content-Length'; // RFC 9112 6.3
+    // the same length twice is one length
+    if (lengths.length > 1) headers.insertUnchecked('Content-Length', lengths[0]!);
+  }
+  return undefined;
+}
+
+/** Bring the target to origin form (RFC 9112 3.2.2); false if it can't be. */
+function originForm(request: RequestHeader): boolean {
+  const target = request.rawPath();
+  const first = target.charCodeAt(0);
+  if (first === 47 /* / */) {
+    const fragment = target.indexOf('#');
+    if (fragment >= 0) request.setUri(target.slice(0, fragment));
+    return true;
+  }
+  if (target === '*') return request.method === 'OPTIONS';
+  const absolute = /^https?:\/\/([^/?#@]+)([/?][^#]*)?(#.*)?$/i.exec(target);
+  if (absolute === null) return false;
+  const [, authority, rest = ''] = absolute;
+  request.authority = authority;
+  request.headers.insertUnchecked('Host', authority!);
+  if (rest === '') request.setUri(request.method === 'OPTIONS' ? '*' : '/');
+  else request.setUri(rest.startsWith('/') ? rest : `/${rest}`);
+  return true;
+}
+
+/** The HTTP/1 server session: reads one request, writes one response. */
+export class HttpSession {
+  readonly #stream: Stream;
+  #requestHeader: RequestHeader | undefined;
+  #responseWritten: ResponseHeader | undefined;
+  #rawHeader: Buffer | undefined;
+  readonly #bodyReader = new BodyReader();
+  readonly #bodyWriter = new BodyWriter();
+  /** Pieces of the response's body that leave together. */
+  #bodyWriteBuf: Buffer[] = [];
+  #bodyBytesSent = 0;
+  #keepalive: KeepaliveStatus = 'Off';
+  /** Per read of the request's body, in milliseconds. Default: none. */
+  readTimeout: number | undefined;
+  /** Per write of the response's body, in milliseconds. Default: none. */
+  writeTimeout: number | undefined;
+  /** Whether `Date` and `Connection` are set on the response. */
+  updateRespHeaders = true;
+  #retryBuffer: FixedBuffer | undefined;
+  #upgraded = false;
+  /** An upgrade was asked and refused, and there are bytes of what isn't a request on the connection. */
+  #spoiled = false;
+  #cancelIdle: (() => void) | null = null;
+
+  private constructor(stream: Stream) {
+    this.#stream = stream;
+  }
+
+  /** A session on an established connection. {@link HttpSession.readRequest} comes first. */
+  @rust.method('HttpSession::new')
+  static new(stream: Stream): HttpSession {
+    return new HttpSession(stream);
+  }
+
+  /** The connection. */
+  get stream(): Stream {
+    return this.#stream;
+  }
+
+  /**
+   * Read the head of the request. Returns its size in bytes, or undefined when the client closed the connection, or
+   * let the time for another request pass, without sending anything.
+   *
+   * Throws `InvalidHTTPHeader` for a head that isn't valid, `HTTPStatus(408)` for one that doesn't end in time,
+   * `ConnectionClosed` and `ReadError` for a connection that broke in the middle of it.
+   */
+  @rust.method('HttpSession::read_request')
+  async readRequest(): Promise<number | undefined> {
+    const stream = this.#stream;
+    const kept = keptFor.get(stream);
+    let have = 0;
+    let scanned = 0;
+    let deadline = 0;
+    for (;;) {
+      if (have > MAX_HEADER_SIZE) {
+        throw PingoraError.explain(ErrorType.InvalidHTTPHeader, `Request header larger than ${MAX_HEADER_SIZE}`);
+      }
+      let more: boolean;
+      try {
+        const filled = stream.fill(have);
+        if (filled instanceof Promise) {
+          if (have === 0) more = await (kept === 'Infinite' ? filled : timeout(firstByteMs(kept), filled));
+          else {
+            if (deadline === 0) deadline = performance.now() + HEAD_TIMEOUT_MS;
+            more = await timeout(Math.max(0, deadline - performance.now()), filled);
+          }
+        } else more = filled;
+      } catch (error) {
+        if (error instanceof Elapsed) {
+          if (have > 0) throw PingoraError.because(ErrorType.HTTPStatus(408), 'while reading request headers', error);
+          log.debug('keepalive timeout reached');
+          return undefined;
+        }
+        if (have > 0) throw PingoraError.because(ErrorType.ReadError, 'while reading request headers', error);
+        return undefined;
+      }
+      if (!more) {
+        if (have > 0) {
+          throw PingoraError.explain(
+            ErrorType.ConnectionClosed,
+            `while reading request headers, bytes already read: ${have}`,
+          );
+        }
+        log.debug('Client prematurely closed connection with 0 byte sent');
+        return undefined;
+      }
+      const buf = stream.buffered();
+      have = buf.length;
+      const parsed = parseReqBuffer(buf, scanned);
+      if (parsed.state === 'Partial') {
+        scanned = have;
+        continue;
+      }
+      if (parsed.state === 'Invalid') return this.#invalid(parsed.reason, buf);
+      const request = parsed.head;
+      const reason = originForm(request) ? refuse(request) : 'invalid uri';
+      if (reason !== undefined) return this.#invalid(reason, buf);
+      this.#rawHeader = buf.subarray(0, parsed.size);
+      stream.consume(parsed.size);
+      this.#requestHeader = request;
+      this.#bodyReader.reinit();
+      this.#responseWritten = undefined;
+      this.respectKeepalive();
+      note({ request: `${request.method} ${request.rawPath()}` });
+      return parsed.size;
+    }
+  }
+
+  #invalid(reason: string, buf: Buffer): never {
+    log.debug(() => `Invalid request header: ${reason}`);
+    const begin = JSON.stringify(buf.toString('latin1', 0, 256));
+    throw PingoraError.explain(ErrorType.InvalidHTTPHeader, `buf: ${begin} cause: ${reason}`);
+  }
+
+  /** The request's head. Throws when called before {@link HttpSession.readRequest}. */
+  reqHeader(): RequestHeader {
+    if (this.#requestHeader === undefined) throw new Error('Request header is not read yet');
+    return this.#requestHeader;
+  }
+
+  /** The first value of the request's field. */
+  getHeader(name: string): string | undefined {
+    return this.#requestHeader?.headers.get(name);
+  }
+
+  /** `METHOD PATH, Host: HOST`, for logs. */
+  requestSummary(): string {
+    const request = this.#requestHeader;
+    if (request === undefined) return '- , Host: ';
+    return `${request.method} ${request.rawPath()}, Host: ${request.headers.get('host') ?? ''}`;
+  }
+
+  /** Whether the request asks for another protocol. */
+  isUpgradeReq(): boolean {
+    return this.#requestHeader !== undefined && isUpgradeReq(this.#requestHeader);
+  }
+
+  /** The next piece of the request's body; undefined when there is no more. */
+  @rust.method('HttpSession::read_body_bytes')
+  readBodyBytes(): MaybePromise<Buffer | undefined> {
+    const read = this.readBody();
+    return read instanceof Promise ? read.then((data) => this.#keep(data)) : this.#keep(read);
+  }
+
+  #keep(data: Buffer | undefined): Buffer | undefined {
+    if (data !== undefined) this.#retryBuffer?.writeToBuffer(data);
+    return data;
+  }
+
+  @rust.method('HttpSession::do_read_body')
+  private doReadBody(): MaybePromise<Buffer | undefined> {
+    this.initBodyReader();
+    return this.#bodyReader.readBody(this.#stream);
+  }
+
+  @rust.method('HttpSession::read_body')
+  private readBody(): MaybePromise<Buffer | undefined> {
+    const read = this.doReadBody();
+    const { readTimeout } = this;
+    if (readTimeout === undefined || !(read instanceof Promise)) return read;
+    return timeout(readTimeout, read).catch((error: unknown) => {
+      if (!(error instanceof Elapsed)) throw error;
+      throw PingoraError.explain(ErrorType.ReadTimedout, `reading body, timeout: ${readTimeout}ms`);
+    });
+  }
+
+  /** Whether there is no (more) body to read. */
+  isBodyDone(): boolean {
+    this.initBodyReader();
+    return this.#bodyReader.bodyDone();
+  }
+
+  /** Whether the request has no body. */
+  isBodyEmpty(): boolean {
+    this.initBodyReader();
+    return this.#bodyReader.bodyEmpty();
+  }
+
+  /** The trailer fields that followed a chunked body. */
+  get requestTrailers(): HMap | undefined {
+    return this.#bodyReader.trailers;
+  }
+
+  /**
+   * Write the head of the response. May be called again after an informational one (other than 101).
+   * `header` is changed: what is the connection's business is set here.
+   */
+  @rust.method('HttpSession::write_response_header')
+  writeResponseHeader(header: ResponseHeader): MaybePromise<void> {
+    const { status } = header;
+    if (this.#responseWritten !== undefined && !this.#responseWritten.isInformational) {
+      log.warn('Respond header is already sent, cannot send again');
+      return;
+    }
+    const request = this.#requestHeader;
+    const informational = status < 200;
+    const http10 = request?.version === 'HTTP/1.0';
+    if (informational && status !== 101 && http10) return; // RFC 9110 15.2
+    const { headers } = header;
+
+    if (http10 && !informational) {
+      // RFC 9112 6.1 and 9.3: no chunked coding for an HTTP/1.0 client, and no connection kept for it
+      this.#keepalive = 'Off';
+      if (headers.has('transfer-encoding')) headers.remove('transfer-encoding');
+    }
+    if (!informational && this.updateRespHeaders) {
+      headers.insertUnchecked('Date', getCachedDate());
+      headers.insertUnchecked('Connection', this.willKeepalive() ? 'keep-alive' : 'close');
+    }
+    if (status === 101) this.#setKeepalive(undefined);
+    if (status === 101 || !informational) {
+      const upgrade = this.isUpgrade(header);
+      if (upgrade === true) {
+        log.debug('ok upgrade handshake');
+        this.#upgraded = true;
+      } else if (upgrade === false) {
+        log.debug('bad upgrade handshake!');
+        // What was read as the other protocol's bytes, or would be read as the next request, was neither.
+        if (this.#bodyReader.read > 0 || this.#hasBody()) this.#spoiled = true;
+        this.#bodyReader.initContentLength(0);
+      }
+      this.initBodyWriter(header);
+    }
+
+    // The length is not known: it may be made as it goes. Informational ones are for now.
+    const flush = informational || !headers.has('content-length') || this.#bodyWriter.finished();
+    try {
+      const stream = this.#stream;
+      const wrote = stream.write(`HTTP/1.1 ${status} ${header.reason}\r\n${headers.toWire()}\r\n`);
+      this.#responseWritten = header;
+      if (wrote instanceof Promise) {
+        return wrote.then(() => (flush ? stream.flush() : undefined)).catch(headerWriteError);
+      }
+      if (!flush) return;
+      const flushed = stream.flush();
+      return flushed instanceof Promise ? flushed.catch(headerWriteError) : undefined;
+    } catch (error) {
+      return headerWriteError(error);
+    }
+  }
+
+  #hasBody(): boolean {
+    const headers = this.#requestHeader?.headers;
+    if (headers === undefined) return false;
+    return headers.has('transfer-encoding') || (bufToContentLength(headers.get('content-length')) ?? 0) > 0;
+  }
+
+  /** The response's head, once a final one (or 101) was written. */
+  responseWritten(): ResponseHeader | undefined {
+    return this.#responseWritten;
+  }
+
+  /** Whether this response agrees to the upgrade; undefined if none was asked for. */
+  isUpgrade(header: ResponseHeader): boolean | undefined {
+    return this.isUpgradeReq() ? isUpgradeResp(header) : undefined;
+  }
+
+  #setKeepalive(seconds: number | undefined): void {
+    if (seconds === undefined) this.#keepalive = 'Off';
+    else this.#keepalive = seconds > 0 ? seconds * 1000 : 'Infinite';
+  }
+
+  /** Whether the connection is kept for another request. */
+  willKeepalive(): boolean {
+    return this.#keepalive !== 'Off';
+  }
+
+  #isConnectionKeepalive(): boolean | undefined {
+    const request = this.#requestHeader;
+    if (request === undefined) return undefined;
+    // RFC 9112 9.3: a proxy keeps no connection with an HTTP/1.0 client
+    if (request.version === 'HTTP/1.0') return false;
+    const value = request.headers.get('connection');
+    return value === undefined ? undefined : isBufKeepalive(request.headers.getAll('connection').join(','));
+  }
+
+  /** Keep the connection or not, as the client asks for (RFC 9112 9.3). */
+  @rust.method('HttpSession::respect_keepalive')
+  respectKeepalive(): void {
+    const asked = this.#isConnectionKeepalive();
+    this.#setKeepalive(asked === false ? undefined : 0);
+  }
+
+  @rust.method('HttpSession::init_body_writer')
+  private initBodyWriter(header: ResponseHeader): void {
+    const { status } = header;
+    if (status === 204 || status === 304 || this.#requestHeader?.method === 'HEAD') {
+      this.#bodyWriter.initContentLength(0);
+      return;
+    }
+    if (status < 200 && status !== 101) return;
+    if (this.isUpgrade(header) === true) this.#bodyWriter.initHttp10();
+    else initBodyWriterComm(this.#bodyWriter, header.headers);
+    // RFC 9112 6.3: without a length the body ends with the connection
+    if (this.#bodyWriter.mode === 'HTTP1_0') this.#keepalive = 'Off';
+  }
+
+  /** As {@link HttpSession.writeResponseHeader}, leaving `header` as it is. */
+  writeResponseHeaderRef(header: ResponseHeader): MaybePromise<void> {
+    return this.writeResponseHeader(header.clone());
+  }
+
+  @rust.method('HttpSession::do_write_body')
+  private doWriteBody(data: Buffer): MaybePromise<number | undefined> {
+    return this.#count(this.#bodyWriter.writeBody(this.#stream, data));
+  }
+
+  #count(written: MaybePromise<number | undefined>): MaybePromise<number | undefined> {
+    if (written instanceof Promise) {
+      return written.then((n) => {
+        this.#bodyBytesSent += n ?? 0;
+        return n;
+      });
+    }
+    this.#bodyBytesSent += written ?? 0;
+    return written;
+  }
+
+  /** Write a piece of the response's body. Undefined when no more may be written. */
+  @rust.method('HttpSession::write_body')
+  writeBody(data: Buffer): MaybePromise<number | undefined> {
+    return this.#timed(this.doWriteBody(data));
+  }
+
+  #timed<T>(wrote: MaybePromise<T>): MaybePromise<T> {
+    const { writeTimeout } = this;
+    if (writeTimeout === undefined || !(wrote instanceof Promise)) return wrote;
+    return timeout(writeTimeout, wrote).catch((error: unknown) => {
+      if (!(error instanceof Elapsed)) throw error;
+      throw PingoraError.explain(ErrorType.WriteTimedout, `writing body, timeout: ${writeTimeout}ms`);
+    });
+  }
+
+  @rust.method('HttpSession::write_body_buf')
+  private writeBodyBuf(): MaybePromise<number | undefined> {
+    const pieces = this.#bodyWriteBuf;
+    if (pieces.length === 0) return undefined;
+    this.#bodyWriteBuf = [];
+    const data = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
+    return this.#timed(this.#count(this.#bodyWriter.writeBody(this.#stream, data)));
+  }
+
+  /** The body is whole: send what waits, and the last chunk if it is chunked. */
+  @rust.method('HttpSession::finish_body')
+  finishBody(): MaybePromise<number | undefined> {
+    const finished = this.#bodyWriter.finish(this.#stream);
+    return finished instanceof Promise ? finished.then((n) => this.#flushBody(n)) : this.#flushBody(finished);
+  }
+
+  #flushBody(written: number | undefined): MaybePromise<number | undefined> {
+    try {
+      const flushed = this.#stream.flush();
+      if (flushed instanceof Promise) {
+        return flushed.then(
+          () => {
+            this.#maybeForceCloseBodyReader();
+            return written;
+          },
+          (error: unknown) => {
+            throw PingoraError.because(ErrorType.WriteError, 'flushing body', error);
+          },
+        );
+      }
+    } catch (error) {
+      throw PingoraError.because(ErrorType.WriteError, 'flushing body', error);
+    }
+    this.#maybeForceCloseBodyReader();
+    return written;
+  }
+
+  #maybeForceCloseBodyReader(): void {
+    if (this.#upgraded && !this.#bodyReader.bodyDone()) this.#bodyReader.initContentLength(0);
+  }
+
+  /** How many bytes of the response's body were sent, without framing. */
+  bodyBytesSent(): number {
+    return this.#bodyBytesSent;
+  }
+
+  @rust.method('HttpSession::init_body_reader')
+  private initBodyReader(): void {
+    if (!this.#bodyReader.needInit()) return;
+    this.#retryBuffer?.clear();
+    const { headers } = this.reqHeader();
+    // RFC 9112 6.3. An upgrade that has a body is read as one: the bytes after it are the other protocol's.
+    if (isHeaderValueChunkedEncoding(headers.get('transfer-encoding'))) this.#bodyReader.initChunked();
+    else {
+      const length = bufToContentLength(headers.get('content-length'));
+      if (this.isUpgradeReq() && !length) this.#bodyReader.initHttp10();
+      else this.#bodyReader.initContentLength(length ?? 0);
+    }
+  }
+
+  retryBufferTruncated(): boolean {
+    return this.#retryBuffer?.isTruncated() ?? false;
+  }
+
+  /** Keep the request's body, up to 64 KiB, for another try. */
+  @rust.method('HttpSession::enable_retry_buffering')
+  enableRetryBuffering(): void {
+    this.#retryBuffer ??= new FixedBuffer(BODY_BUF_LIMIT);
+  }
+
+  /** What was kept of the request's body; undefined if that is nothing or not all. */
+  getRetryBuffer(): Buffer | undefined {
+    const buffer = this.#retryBuffer;
+    return buffer === undefined || buffer.isTruncated() ? undefined : buffer.getBuffer();
+  }
+
+  /**
+   * Wait until the client closes the connection. Takes no byte that arrives before: the original takes one, and with
+   * it a request that was sent ahead.
+   */
+  @rust.method('HttpSession::idle')
+  idle(): Promise<number> {
+    return new Promise<number>((resolve, reject) => {
+      let gone = false;
+      const takeBack = this.#stream.onPeerGone(() => {
+        gone = true;
+        this.#cancelIdle = null;
+        const error = this.#stream.ioError;
+        if (error === null) resolve(0);
+        else reject(PingoraError.because(ErrorType.ReadError, 'during HTTP idle state', error));
+      });
+      if (gone) return;
+      this.#cancelIdle = () => {
+        this.#cancelIdle = null;
+        takeBack();
+        reject(IDLE_CANCELLED);
+      };
+    });
+  }
+
+  /** End a pending {@link HttpSession.readBodyOrIdle}: it throws {@link Cancelled}, and no byte is lost. */
+  cancelIdle(): void {
+    if (this.#cancelIdle !== null) this.#cancelIdle();
+    else this.#stream.cancelReads();
+  }
+
+  /**
+   * The next piece of the request's body; once there is no more, waits until the client closes the connection, and
+   * throws then.
+   */
+  @rust.method('HttpSession::read_body_or_idle')
+  readBodyOrIdle(noBodyExpected: boolean): MaybePromise<Buffer | undefined> {
+    if (!noBodyExpected && !this.isBodyDone()) return this.readBodyBytes();
+    return this.idle().then(() => {
+      throw PingoraError.explain(
+        ErrorType.ConnectionClosed,
+        this.#responseWritten === undefined
+          ? 'Prematurely before response header is sent'
+          : 'Prematurely before response body is complete',
+      );
+    });
+  }
+
+  /** The request's head as it arrived. */
+  getHeadersRawBytes(): Buffer {
+    return this.#rawHeader ?? Buffer.alloc(0);
+  }
+
+  /** Close the connection. */
+  @rust.method('HttpSession::shutdown')
+  shutdown(): void {
+    this.#stream.shutdown();
+  }
+
+  /** Give the connection up, as `drop` does in Rust. Nothing is traced: it is no call there. */
+  close(): void {
+    this.#stream.shutdown();
+  }
+
+  /** Close the connection if no byte of a request has arrived on it: nobody loses anything by that. */
+  abortIfIdle(): void {
+    if (this.#requestHeader === undefined && this.#stream.bufferedLength === 0) this.#stream.shutdown();
+  }
+
+  /**
+   * How long the connection may be kept for another request: undefined: not; 0: without limit; else seconds.
+   * A client that asked to close it is obeyed whatever this says.
+   */
+  @rust.method('HttpSession::set_server_keepalive')
+  setServerKeepalive(seconds: number | undefined): void {
+    this.#setKeepalive(this.#isConnectionKeepalive() === false ? undefined : seconds);
+  }
+
+  /** End the session. Returns the connection if it can serve another request; closes it otherwise. */
+  @rust.method('HttpSession::reuse')
+  reuse(): Stream | undefined {
+    const unread = this.#requestHeader !== undefined && !this.#bodyReader.complete && !this.#noBody();
+    if (this.#keepalive === 'Off' || unread || this.#spoiled || this.#stream.readEnded) {
+      log.debug('HTTP shutdown connection');
+      this.shutdown();
+      return undefined;
+    }
+    keptFor.set(this.#stream, this.#keepalive);
+    return this.#stream;
+  }
+
+  /** Whether the request has no body, without starting to read one. */
+  #noBody(): boolean {
+    return this.#bodyReader.needInit() && !this.#hasBody() && !this.isUpgradeReq();
+  }
+
+  /** Answer with an error. It has no body and is not to be cached. */
+  respondError(code: number): MaybePromise<void> {
+    const response = code === 502 ? http502Response() : code === 400 ? http400Response() : genErrorResponse(code);
+    return ignoreWriteError(() => this.writeResponseHeader(response));
+  }
+
+  /** Answer `100 Continue`, unless something was answered. */
+  writeContinueResponse(): MaybePromise<void> {
+    return this.#responseWritten === undefined ? this.writeResponseHeader(ResponseHeader.build(100)) : undefined;
+  }
+
+  private responseDuplex(task: HttpTask): MaybePromise<boolean> {
+    switch (task.type) {
+      case 'Header':
+        return then(
+          down(() => this.writeResponseHeader(task.header)),
+          task.end,
+        );
+      case 'Body': {
+        const { data, end } = task;
+        if (data === undefined || data.length === 0) return end;
+        return then(
+          down(() => this.writeBody(data)),
+          end,
+        );
+      }
+      case 'Trailer':
+        return true;
+      case 'Done':
+        return then(
+          down(() => this.finishBody()),
+          true,
+        );
+      case 'Failed':
+        return this.#failed(task.error);
+    }
+  }
+
+  /** Send what was written before the response failed, then throw. */
+  async #failed(error: PingoraError): Promise<never> {
+    await down(() => this.writeBodyBuf());
+    try {
+      await this.#stream.flush();
+    } catch (cause) {
+      throw PingoraError.because(ErrorType.WriteError, 'flushing response', cause).intoDown();
+    }
+    throw error;
+  }
+
+  /** Write pieces of a response, together as far as possible. Returns whether the response ended with them. */
+  @rust.method('HttpSession::response_duplex_vec')
+  responseDuplexVec(tasks: HttpTask[]): MaybePromise<boolean> {
+    if (tasks.length === 1) return this.responseDuplex(tasks[0]!);
+    return this.#duplexFrom(tasks, 0, false);
+  }
+
+  #duplexFrom(tasks: HttpTask[], from: number, ended: boolean): MaybePromise<boolean> {
+    let end = ended;
+    for (let i = from; i < tasks.length; i++) {
+      const task = tasks[i]!;
+      switch (task.type) {
+        case 'Header': {
+          end = task.end;
+          const wrote = down(() => this.writeResponseHeader(task.header));
+          if (wrote instanceof Promise) return wrote.then(() => this.#duplexFrom(tasks, i + 1, task.end));
+          break;
+        }
+        case 'Body':
+          if (task.data !== undefined && task.data.length > 0 && !this.#bodyWriter.finished()) {
+            this.#bodyWriteBuf.push(task.data);
+          }
+          end = task.end;
+          break;
+        case 'Trailer':
+          end = true;
+          break;
+        case 'Done': {
+          const wrote = down(() => this.writeBodyBuf());
+          if (wrote instanceof Promise)
+            return wrote.then(() =>
+              then(
+                down(() => this.finishBody()),
+                true,
+              ),
+            );
+          return then(
+            down(() => this.finishBody()),
+            true,
+          );
+        }
+        case 'Failed':
+          return this.#failed(task.error);
+      }
+    }
+    return then(
+      down(() => this.writeBodyBuf()),
+      end,
+    );
+  }
+}
+
+const IDLE_CANCELLED = new Cancelled('idle wait cancelled');
+
+function firstByteMs(kept: KeepaliveStatus | undefined): number {
+  return typeof kept === 'number' ? kept : HEAD_TIMEOUT_MS;
+}
+
+function headerWriteError(error: unknown): never {
+  throw PingoraError.because(ErrorType.WriteError, 'writing response header', error);
+}
+
+/** Mark what `body` throws as the downstream's. */
+function down<T>(body: () => MaybePromise<T>): MaybePromise<T> {
+  try {
+    const result = body();
+    return result instanceof Promise ? result.catch(asDownstream) : result;
+  } catch (error) {
+    return asDownstream(error);
+  }
+}
+
+function asDownstream(error: unknown): never {
+  throw PingoraError.from(error).intoDown();
+}
+
+/** `value`, once `done` is. */
+function then<T>(done: MaybePromise<unknown>, value: T): MaybePromise<T> {
+  return done instanceof Promise ? done.then(() => value) : value;
+}
+
+/** An error response that can't be sent is logged: there is nobody left to tell. */
+export function ignoreWriteError(write: () => MaybePromise<void>): MaybePromise<void> {
+  const failed = (error: unknown) => log.error(`failed to send error response to downstream: ${error}`);
+  try {
+    const wrote = write();
+    return wrote instanceof Promise ? wrote.catch(failed) : wrote;
+  } catch (error) {
+    return failed(error);
+  }
+}

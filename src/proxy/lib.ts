@@ -1,0 +1,365 @@
+/**
+ * The HTTP proxy.
+ *
+ * Port of `pingora-proxy/src/lib.rs`.
+ */
+import type { HttpServerApp } from '../apps/mod.ts';
+import { Connector } from '../connectors/http/mod.ts';
+import { ConnectorOptions } from '../connectors/mod.ts';
+import { ErrorType, PingoraError } from '../error/lib.ts';
+import { type RequestHeader, ResponseHeader } from '../http/lib.ts';
+import { Log } from '../log.ts';
+import type { HttpSession as ClientSession } from '../protocols/http/client.ts';
+import { ResponseCompressionCtx } from '../protocols/http/compression/mod.ts';
+import { type HttpTask, SERVER_NAME } from '../protocols/http/mod.ts';
+import { Session as HttpSession } from '../protocols/http/server.ts';
+import type { Stream } from '../protocols/l4/stream.ts';
+import { Notify, type ShutdownWatch } from '../runtime/sync.ts';
+import type { ServerConf } from '../server/configuration/mod.ts';
+import { Service } from '../services/listening.ts';
+import { note, ported } from '../trace/span.ts';
+import type { HttpPeer } from '../upstreams/peer.ts';
+import { Hooks } from './hooks.ts';
+import { type Outcome, proxyCache } from './proxy-cache.ts';
+import { proxyToH1Upstream } from './proxy-h1.ts';
+import { proxyToH2Upstream } from './proxy-h2.ts';
+import type { ProxyHttp } from './proxy-trait.ts';
+
+export { ProxyHttp } from './proxy-trait.ts';
+
+const rust = ported('pingora-proxy/src/lib.rs');
+const log = new Log('pingora_proxy');
+
+/** A request is tried so often at most. */
+const MAX_RETRIES = 16;
+/** So many pieces may wait between the two halves of an exchange. */
+export const TASK_BUFFER_SIZE = 4;
+/** A connection is kept so long for another request, in seconds. */
+const KEEPALIVE_SECONDS = 60;
+
+type MaybePromise<T> = T | Promise<T>;
+
+/** A request on its way through the proxy: what the hooks of an application work with. */
+export class Session {
+  /** The session with the client. */
+  readonly downstreamSession: HttpSession;
+  /** (De)compresses what comes from the origin. Off by default. */
+  readonly upstreamCompression = ResponseCompressionCtx.new(0, false);
+  /** (De)compresses what goes to the client. Off by default. */
+  readonly downstreamCompression = ResponseCompressionCtx.new(0, false);
+  /** Whether a cache leaves `Range` to the origin. Without a cache it always is. */
+  ignoreDownstreamRange = false;
+
+  private constructor(downstreamSession: HttpSession) {
+    this.downstreamSession = downstreamSession;
+  }
+
+  @rust.method('Session::new')
+  static new(downstreamSession: HttpSession): Session {
+    return new Session(downstreamSession);
+  }
+
+  /** A session on a connection that speaks HTTP/1, for tests. */
+  static newH1(stream: Stream): Session {
+    return Session.new(HttpSession.newHttp1(stream));
+  }
+
+  /** The request's head. */
+  reqHeader(): RequestHeader {
+    return this.downstreamSession.reqHeader();
+  }
+
+  /** The first value of the request's field. */
+  getHeader(name: string): string | undefined {
+    return this.downstreamSession.getHeader(name);
+  }
+
+  /** Answer with an error, without a body, and close the connection after it (HTTP/1). */
+  respondError(code: number): Promise<void> {
+    return this.downstreamSession.respondError(code);
+  }
+
+  /** The next piece of the request's body; undefined when there is no more. */
+  readRequestBody(): MaybePromise<Buffer | undefined> {
+    return this.downstreamSession.readRequestBody();
+  }
+
+  /** Write the head of a response of the application's own. */
+  writeResponseHeader(response: ResponseHeader): MaybePromise<void> {
+    return this.downstreamSession.writeResponseHeader(response);
+  }
+
+  /** Write a piece of the body of a response of the application's own. */
+  writeResponseBody(data: Buffer): MaybePromise<void> {
+    return this.downstreamSession.writeResponseBody(data);
+  }
+
+  /** The response's head, once a final one was written. */
+  responseWritten(): ResponseHeader | undefined {
+    return this.downstreamSession.responseWritten();
+  }
+
+  setKeepalive(seconds: number | undefined): void {
+    this.downstreamSession.setKeepalive(seconds);
+  }
+
+  /** Run the filters that are built in, then write. Returns whether the response ended. */
+  @rust.method('Session::write_response_tasks')
+  writeResponseTasks(tasks: HttpTask[]): MaybePromise<boolean> {
+    for (let i = 0; i < tasks.length; i++) tasks[i] = this.downstreamCompression.responseFilter(tasks[i]!) ?? tasks[i]!;
+    return this.downstreamSession.responseDuplexVec(tasks);
+  }
+}
+
+/** What is sent when `proxy_upstream_filter` refuses and writes nothing itself. */
+function badGateway(): ResponseHeader {
+  const response = ResponseHeader.build(502);
+  response.insertHeader('Server', SERVER_NAME);
+  response.insertHeader('Content-Length', 0);
+  response.insertHeader('Cache-Control', 'private, no-store');
+  return response;
+}
+
+/** Carries an application's {@link ProxyHttp} as an HTTP server application. Made by {@link httpProxyService}. */
+export class HttpProxy<CTX = undefined> implements HttpServerApp {
+  /** The application's hooks. */
+  readonly hooks: Hooks<CTX>;
+  /** The application. */
+  readonly inner: ProxyHttp<CTX>;
+  /** The connections to origins. */
+  readonly clientUpstream: Connector;
+  readonly #shutdown = new Notify();
+
+  private constructor(inner: ProxyHttp<CTX>, conf: ServerConf) {
+    this.inner = inner;
+    this.hooks = new Hooks(inner);
+    this.clientUpstream = Connector.new(ConnectorOptions.fromServerConf(conf));
+  }
+
+  @rust.method('HttpProxy::new')
+  static new<CTX>(inner: ProxyHttp<CTX>, conf: ServerConf): HttpProxy<CTX> {
+    return new HttpProxy(inner, conf);
+  }
+
+  /** Read the request. Undefined: there is none, or it was refused. */
+  @rust.method('HttpProxy::handle_new_request')
+  async handleNewRequest(downstream: HttpSession): Promise<HttpSession | undefined> {
+    // The original drops whatever was read when it shuts down; here only a connection that is idle is closed.
+    const takeBack = this.#shutdown.onNotified(() => downstream.abortIfIdle());
+    try {
+      if (!(await downstream.readRequest())) return undefined;
+    } catch (thrown) {
+      const error = PingoraError.from(thrown);
+      error.asDown();
+      log.error(`Fail to proxy: ${error}`);
+      const { name, code } = error.etype();
+      if (name === 'InvalidHTTPHeader') await downstream.respondError(400);
+      else if (name === 'HTTPStatus') await downstream.respondError(code!);
+      downstream.shutdown();
+      return undefined;
+    } finally {
+      takeBack();
+    }
+    return downstream;
+  }
+
+  /** One try: choose an origin, connect, exchange. `reuse`: the client's connection can be kept. */
+  @rust.method('HttpProxy::proxy_to_upstream')
+  async proxyToUpstream(session: Session, ctx: CTX): Promise<Outcome> {
+    let peer: HttpPeer;
+    try {
+      const chosen = this.hooks.upstreamPeer(session, ctx);
+      peer = chosen instanceof Promise ? await chosen : chosen;
+    } catch (error) {
+      return { reuse: false, error: PingoraError.from(error) };
+    }
+    note({ peer: peer.address().toString() });
+
+    let clientSession: ClientSession;
+    let clientReused: boolean;
+    try {
+      const got = this.clientUpstream.getHttpSession(peer);
+      [clientSession, clientReused] = got instanceof Promise ? await got : got;
+    } catch (error) {
+      const failed = this.hooks.failToConnect(session, peer, ctx, PingoraError.from(error));
+      return { reuse: false, error: failed.intoUp() };
+    }
+
+    const { h1, h2 } = clientSession;
+    let outcome: Outcome;
+    if (h1 !== undefined) {
+      const exchanged = await proxyToH1Upstream(this, session, h1, clientReused, peer, ctx);
+      if (exchanged.reuseClient) {
+        const released = this.clientUpstream.releaseHttpSession(clientSession, peer, peer.idleTimeout());
+        if (released instanceof Promise) await released;
+      } else h1.stream.destroy();
+      outcome = exchanged;
+    } else {
+      outcome = await proxyToH2Upstream(this, session, h2!, clientReused, peer, ctx);
+      const released = this.clientUpstream.releaseHttpSession(clientSession, peer, peer.idleTimeout());
+      if (released instanceof Promise) await released;
+      const { error } = outcome;
+      if (error?.etype().is(ErrorType.H2Downgrade) || error?.etype().is(ErrorType.InvalidH2)) {
+        // All later requests to this origin speak HTTP/1.1, unless the peer allows only HTTP/2 (gRPC).
+        if ((peer.getAlpn()?.getMinHttpVersion() ?? 1) === 1) this.clientUpstream.preferH1(peer);
+        else error!.setRetry(false);
+      }
+    }
+    if (outcome.error !== undefined) {
+      outcome.error = this.hooks.errorWhileProxy(peer, session, outcome.error, ctx, clientReused);
+    }
+    return outcome;
+  }
+
+  /** The filters that see the origin's response first. */
+  @rust.method('HttpProxy::upstream_filter')
+  upstreamFilter(session: Session, task: HttpTask, ctx: CTX): void {
+    if (task.type === 'Header') this.hooks.upstreamResponseFilter(session, task.header, ctx);
+    else if (task.type === 'Body') this.hooks.upstreamResponseBodyFilter(session, task.data, task.end, ctx);
+  }
+
+  /** Log the request and end the session. Returns the connection if it can serve another request. */
+  @rust.method('HttpProxy::finish')
+  async finish(
+    session: Session,
+    ctx: CTX,
+    reuse: boolean,
+    error: PingoraError | undefined,
+  ): Promise<Stream | undefined> {
+    await this.#log(session, error, ctx);
+    if (!reuse) return undefined;
+    return this.#finishDownstream(session);
+  }
+
+  async #finishDownstream(session: Session): Promise<Stream | undefined> {
+    try {
+      return await session.downstreamSession.finish();
+    } catch (error) {
+      log.debug(() => `Error finishing the downstream session: ${error}`);
+      return undefined;
+    }
+  }
+
+  /** `logging` can't fail a request that has ended. */
+  async #log(session: Session, error: PingoraError | undefined, ctx: CTX): Promise<void> {
+    try {
+      const logged = this.hooks.logging(session, error, ctx);
+      if (logged instanceof Promise) await logged;
+    } catch (thrown) {
+      log.error(`logging() failed: ${thrown}`);
+    }
+  }
+
+  /** A filter failed: log it, answer it, end the request. */
+  async #filterFailed(what: string, session: Session, ctx: CTX, thrown: unknown): Promise<undefined> {
+    const error = PingoraError.from(thrown);
+    if (!this.hooks.suppressErrorLog(session, ctx, error)) {
+      log.error(`${what}: ${error}, ${this.hooks.requestSummary(session, ctx)}`);
+    }
+    await this.#failToProxy(session, error, ctx);
+    await this.#log(session, error, ctx);
+    return undefined;
+  }
+
+  async #failToProxy(session: Session, error: PingoraError, ctx: CTX): Promise<number> {
+    try {
+      return await this.hooks.failToProxy(session, error, ctx);
+    } catch (thrown) {
+      log.error(`fail_to_proxy() failed: ${thrown}`);
+      return 0;
+    }
+  }
+
+  /** The phases of a request, from the first filter to the log. */
+  @rust.method('HttpProxy::process_request')
+  async processRequest(session: Session, ctx: CTX): Promise<Stream | undefined> {
+    try {
+      const filtered = this.hooks.requestFilter(session, ctx);
+      if (filtered instanceof Promise ? await filtered : filtered) {
+        await this.#log(session, undefined, ctx);
+        return await this.#finishDownstream(session);
+      }
+    } catch (error) {
+      return this.#filterFailed('Fail to filter request', session, ctx, error);
+    }
+
+    session.downstreamCompression.requestFilter(session.reqHeader());
+
+    const looked = proxyCache(this, session, ctx);
+    const hit = looked instanceof Promise ? await looked : looked;
+    if (hit !== undefined) return this.finish(session, ctx, hit.reuse, hit.error);
+
+    try {
+      const allowed = this.hooks.proxyUpstreamFilter(session, ctx);
+      if (!(allowed instanceof Promise ? await allowed : allowed)) {
+        if (session.responseWritten() === undefined) {
+          try {
+            await session.downstreamSession.writeResponseHeader(badGateway());
+          } catch (error) {
+            return this.#filterFailed('Error responding with Bad Gateway', session, ctx, error);
+          }
+        }
+        return this.finish(session, ctx, false, undefined);
+      }
+    } catch (error) {
+      return this.#filterFailed('Error deciding if we should proxy to upstream', session, ctx, error);
+    }
+
+    let retries = 0;
+    let reuse = false;
+    let failure: PingoraError | undefined;
+    while (retries < MAX_RETRIES) {
+      retries++;
+      const outcome = await this.proxyToUpstream(session, ctx);
+      reuse = outcome.reuse;
+      failure = outcome.error;
+      if (failure === undefined) break;
+      const retry = failure.retryType === true;
+      // what the client has got can't be taken back
+      const answered = session.responseWritten();
+      if (!retry || (answered !== undefined && !answered.isInformational)) break;
+      log.warn(
+        `Fail to proxy: ${failure}, tries: ${retries}, retry: ${retry}, ${this.hooks.requestSummary(session, ctx)}`,
+      );
+    }
+
+    if (failure !== undefined) {
+      const status = await this.#failToProxy(session, failure, ctx);
+      if (!this.hooks.suppressErrorLog(session, ctx, failure)) {
+        const summary = this.hooks.requestSummary(session, ctx);
+        log.error(`Fail to proxy: ${failure}, status: ${status}, tries: ${retries}, retry: false, ${summary}`);
+      }
+    }
+    return this.finish(session, ctx, reuse, failure);
+  }
+
+  /** Serve one request of a connection or stream. Returns the connection if it can serve another. */
+  @rust.method('<HttpProxy as HttpServerApp>::process_new_http')
+  async processNewHttp(downstream: HttpSession, shutdown: ShutdownWatch): Promise<Stream | undefined> {
+    let reusable: Stream | undefined;
+    try {
+      if ((await this.handleNewRequest(downstream)) === undefined) return undefined;
+      const session = Session.new(downstream);
+      // a service that shuts down soon keeps no connection
+      session.setKeepalive(shutdown.borrow() ? undefined : KEEPALIVE_SECONDS);
+      const ctx = this.hooks.newCtx();
+      reusable = await this.processRequest(session, ctx);
+      return reusable;
+    } finally {
+      if (reusable === undefined) downstream.close();
+    }
+  }
+
+  @rust.method('<HttpProxy as HttpServerApp>::http_cleanup')
+  httpCleanup(): void {
+    // connections that wait for a request get none
+    this.#shutdown.notifyWaiters();
+  }
+}
+
+/** A service of the application, to be added to a server. */
+export const httpProxyService = rust.fn(
+  'pingora_proxy::http_proxy_service',
+  <CTX>(conf: ServerConf, inner: ProxyHttp<CTX>): Service =>
+    Service.new('Pingora HTTP Proxy Service', HttpProxy.new(inner, conf)),
+);

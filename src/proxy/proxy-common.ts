@@ -1,0 +1,86 @@
+/**
+ * The two state machines of an exchange: what is left to read from the client, what is left to send to it.
+ *
+ * Port of `pingora-proxy/src/proxy_common.rs`.
+ */
+import { ported } from '../trace/span.ts';
+
+const rust = ported('pingora-proxy/src/proxy_common.rs');
+
+/** Where reading from the client stands. */
+export class DownstreamStateMachine {
+  #state: 'Reading' | 'ReadingFinished' | 'Errored';
+
+  private constructor(finished: boolean) {
+    this.#state = finished ? 'ReadingFinished' : 'Reading';
+  }
+
+  /** `finished`: the request's body has been read, or there is none. */
+  @rust.method('DownstreamStateMachine::new')
+  static new(finished: boolean): DownstreamStateMachine {
+    return new DownstreamStateMachine(finished);
+  }
+
+  /** Whether more can be read, or the client's leaving be waited for. */
+  canPoll(): boolean {
+    return this.#state !== 'Errored';
+  }
+
+  isReading(): boolean {
+    return this.#state === 'Reading';
+  }
+
+  isDone(): boolean {
+    return this.#state !== 'Reading';
+  }
+
+  isErrored(): boolean {
+    return this.#state === 'Errored';
+  }
+
+  /** Finished, if `set`. */
+  maybeFinished(set: boolean): void {
+    if (set) this.#state = 'ReadingFinished';
+  }
+
+  toErrored(): void {
+    this.#state = 'Errored';
+  }
+}
+
+/** Where the response stands: what comes from the origin and what comes from a cache end separately. */
+export class ResponseStateMachine {
+  #upstreamResponseDone = false;
+  #cachedResponseDone = true; // there is none unless a cache says so
+
+  private constructor() {}
+
+  @rust.method('ResponseStateMachine::new')
+  static new(): ResponseStateMachine {
+    return new ResponseStateMachine();
+  }
+
+  isDone(): boolean {
+    return this.#upstreamResponseDone && this.#cachedResponseDone;
+  }
+
+  upstreamDone(): boolean {
+    return this.#upstreamResponseDone;
+  }
+
+  cachedDone(): boolean {
+    return this.#cachedResponseDone;
+  }
+
+  enableCachedResponse(): void {
+    this.#cachedResponseDone = false;
+  }
+
+  maybeSetUpstreamDone(done: boolean): void {
+    if (done) this.#upstreamResponseDone = true;
+  }
+
+  maybeSetCacheDone(done: boolean): void {
+    if (done) this.#cachedResponseDone = true;
+  }
+}

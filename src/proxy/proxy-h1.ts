@@ -1,0 +1,399 @@
+/**
+ * An exchange with an HTTP/1 origin: two halves, one for each side, joined by two bounded channels.
+ *
+ * Port of `pingora-proxy/src/proxy_h1.rs`.
+ */
+import { ErrorType, PingoraError } from '../error/lib.ts';
+import { Log } from '../log.ts';
+import type { HttpSession as HttpSessionV1 } from '../protocols/h1/client.ts';
+import { removeHopByHop } from '../protocols/h1/common.ts';
+import { HttpTask } from '../protocols/http/mod.ts';
+import { Channel, Kept, Turn } from '../runtime/sync.ts';
+import { sleep } from '../timeout/lib.ts';
+import { Cancelled, ported } from '../trace/span.ts';
+import type { HttpPeer } from '../upstreams/peer.ts';
+import { type HttpProxy, type Session, TASK_BUFFER_SIZE } from './lib.ts';
+import { type Outcome, revalidateOrStale } from './proxy-cache.ts';
+import { DownstreamStateMachine, ResponseStateMachine } from './proxy-common.ts';
+
+const rust = ported('pingora-proxy/src/proxy_h1.rs');
+const log = new Log('pingora_proxy::proxy_h1');
+
+type MaybePromise<T> = T | Promise<T>;
+
+/** How an exchange ended, and whether the connection to the origin can be kept. */
+export interface H1Outcome extends Outcome {
+  reuseClient: boolean;
+}
+
+/** Set when one half has failed: the other stops at its next wait, as a dropped future does. */
+interface Stop {
+  wake: (() => void)[];
+  stopped: boolean;
+}
+
+export const proxyToH1Upstream = rust.fn(
+  'HttpProxy::proxy_to_h1_upstream',
+  async <CTX>(
+    proxy: HttpProxy<CTX>,
+    session: Session,
+    client: HttpSessionV1,
+    reused: boolean,
+    peer: HttpPeer,
+    ctx: CTX,
+  ): Promise<H1Outcome> => {
+    try {
+      const told = proxy.hooks.connectedToUpstream(session, reused, peer, client.id(), client.digest(), ctx);
+      if (told instanceof Promise) await told;
+    } catch (error) {
+      return { reuse: false, reuseClient: false, error: PingoraError.from(error) };
+    }
+    return proxy1to1(proxy, session, client, peer, ctx);
+  },
+);
+
+const proxy1to1 = rust.fn(
+  'HttpProxy::proxy_1to1',
+  async <CTX>(
+    proxy: HttpProxy<CTX>,
+    session: Session,
+    client: HttpSessionV1,
+    peer: HttpPeer,
+    ctx: CTX,
+  ): Promise<H1Outcome> => {
+    client.readTimeout = peer.options.readTimeout;
+    client.writeTimeout = peer.options.writeTimeout;
+    const { downstreamSession: downstream } = session;
+
+    const request = session.reqHeader().clone();
+    const { headers } = request;
+    if (request.version === 'HTTP/2') {
+      // RFC 9112 6.3: a body is there only if a length or chunks say so
+      if (!downstream.isBodyEmpty() && !headers.has('content-length')) {
+        headers.insertUnchecked('Transfer-Encoding', 'chunked');
+      }
+      // `:authority` became no field on its way here
+      if (!headers.has('host')) headers.insertUnchecked('Host', request.authority ?? '');
+    } else {
+      removeHopByHop(headers, 'request', downstream.isUpgradeReq());
+      // RFC 9110 7.2: an HTTP/1.0 client may have none; an HTTP/1.1 request has one, empty if nothing is known
+      if (request.version === 'HTTP/1.0' && !headers.has('host')) headers.insertUnchecked('Host', '');
+    }
+    // RFC 9110 6.2: the version is that of the sender, which is the proxy
+    request.setVersion('HTTP/1.1');
+
+    try {
+      const filtered = proxy.hooks.upstreamRequestFilter(session, request, ctx);
+      if (filtered instanceof Promise) await filtered;
+    } catch (error) {
+      // nothing was sent: the connection is as good as before
+      return { reuse: false, reuseClient: true, error: PingoraError.from(error) };
+    }
+
+    session.upstreamCompression.requestFilter(request);
+
+    try {
+      const wrote = client.writeRequestHeader(request);
+      if (wrote instanceof Promise) await wrote;
+    } catch (error) {
+      return { reuse: false, reuseClient: false, error: PingoraError.from(error).intoUp() };
+    }
+
+    // each channel: one half sends, the other receives
+    const toUpstream = new Channel<HttpTask>(TASK_BUFFER_SIZE);
+    const toDownstream = new Channel<HttpTask>(TASK_BUFFER_SIZE);
+    const stop: Stop = { wake: [], stopped: false };
+
+    downstream.enableRetryBuffering();
+
+    try {
+      await Promise.all([
+        proxyHandleDownstream(proxy, session, toUpstream, toDownstream, ctx, stop),
+        proxyHandleUpstream(client, toDownstream, toUpstream, stop),
+      ]);
+    } catch (error) {
+      // try_join!: the first error ends both halves where they wait
+      stop.stopped = true;
+      for (const wake of stop.wake) wake();
+      client.stream.cancelReads();
+      downstream.cancelIdle();
+      return { reuse: false, reuseClient: false, error: PingoraError.from(error) };
+    }
+    client.respectKeepalive();
+    return { reuse: true, reuseClient: true, error: undefined };
+  },
+);
+
+const STOPPED = new Cancelled('the other half failed');
+
+/** The origin's half: reads its response, writes the request's body to it. */
+const proxyHandleUpstream = rust.fn(
+  'HttpProxy::proxy_handle_upstream',
+  async (client: HttpSessionV1, tx: Channel<HttpTask>, rx: Channel<HttpTask>, stop: Stop): Promise<void> => {
+    let requestDone = false;
+    let responseDone = false;
+    const turn = new Turn();
+    const response = new Kept<HttpTask>(turn.wake);
+    stop.wake.push(turn.wake);
+    try {
+      while (!requestDone || !responseDone) {
+        if (stop.stopped) throw STOPPED;
+        if (!responseDone) {
+          let task: HttpTask | undefined;
+          try {
+            if (response.idle) {
+              const read = client.readResponseTask();
+              if (read instanceof Promise) response.start(read);
+              else task = read;
+            } else if (response.ready) task = response.take();
+          } catch (thrown) {
+            if (thrown instanceof Cancelled) throw thrown;
+            // The other half deals with it, after what came before. If it is gone, nobody has to.
+            await sendUnlessGone(tx, HttpTask.Failed(PingoraError.from(thrown).intoUp()));
+            return;
+          }
+          if (task !== undefined) {
+            responseDone = HttpTask.isEnd(task);
+            if (!tx.trySend(task) && !(await sendUnlessGone(tx, task)) && !client.isUpgradeReq()) {
+              throw PingoraError.explain(ErrorType.InternalError, 'Failed to send upstream header to pipe');
+            }
+            continue;
+          }
+        }
+        if (!requestDone) {
+          const task = rx.tryRecv();
+          if (task !== undefined || rx.ended) {
+            const sent = sendBodyTo1(client, task);
+            requestDone = sent instanceof Promise ? await sent : sent;
+            // an upgraded connection ends when either side ends
+            if (requestDone && client.isUpgradeReq()) responseDone = true;
+            continue;
+          }
+          rx.onItem(turn.wake);
+        }
+        const woken = turn.wait();
+        if (woken instanceof Promise) await woken;
+      }
+    } finally {
+      if (response.pending) client.stream.cancelReads();
+      tx.close();
+      rx.closeReceiver();
+    }
+  },
+);
+
+/** False if nobody receives any more. */
+async function sendUnlessGone(tx: Channel<HttpTask>, task: HttpTask): Promise<boolean> {
+  try {
+    await tx.send(task);
+    return !tx.isReceiverGone;
+  } catch {
+    return false;
+  }
+}
+
+/** The client's half: reads the request's body, filters the response and writes it. */
+const proxyHandleDownstream = rust.fn(
+  'HttpProxy::proxy_handle_downstream',
+  async <CTX>(
+    proxy: HttpProxy<CTX>,
+    session: Session,
+    tx: Channel<HttpTask>,
+    rx: Channel<HttpTask>,
+    ctx: CTX,
+    stop: Stop,
+  ): Promise<void> => {
+    const { downstreamSession: downstream } = session;
+    const turn = new Turn();
+    const body = new Kept<Buffer | undefined>(turn.wake);
+    stop.wake.push(turn.wake);
+    try {
+      const downstreamState = DownstreamStateMachine.new(downstream.isBodyDone());
+      const buffer = downstream.getRetryBuffer();
+      // another try sends what was kept of the body; a request without one says so
+      if (buffer !== undefined || downstream.isBodyEmpty()) sendBodyToPipe(buffer, downstreamState.isDone(), tx);
+      const responseState = ResponseStateMachine.new();
+
+      while (!downstreamState.isDone() || !responseState.isDone()) {
+        if (stop.stopped) throw STOPPED;
+        // The body is read only while there is room for it: else both halves could wait for each other.
+        const permit = tx.hasCapacity() && !tx.isReceiverGone;
+        if (downstreamState.canPoll() && permit) {
+          let read: MaybePromise<Buffer | undefined> | null = null;
+          try {
+            if (body.ready) read = body.take();
+            else if (body.idle) {
+              read = downstream.readBodyOrIdle(downstreamState.isDone());
+              if (read instanceof Promise) {
+                body.start(read);
+                read = null;
+              }
+            }
+          } catch (thrown) {
+            throw thrown instanceof Cancelled ? thrown : PingoraError.from(thrown).intoDown();
+          }
+          if (read !== null) {
+            const data = read as Buffer | undefined;
+            // the client has ended an upgraded connection: that is its normal end
+            if (data === undefined && downstream.isUpgradeReq()) responseState.maybeSetUpstreamDone(true);
+            downstreamState.maybeFinished(sendBodyToPipe(data, downstream.isBodyDone(), tx));
+            continue;
+          }
+        }
+        if (!responseState.upstreamDone()) {
+          const first = rx.tryRecv();
+          if (first !== undefined) {
+            const written = writeTasks(proxy, session, first, rx, ctx);
+            const ended = written instanceof Promise ? await written : written;
+            responseState.maybeSetUpstreamDone(ended);
+            // an upgrade that was refused has no body left to read
+            downstreamState.maybeFinished(downstream.isBodyDone());
+            if (downstreamState.isDone() && body.pending) downstream.cancelIdle();
+            continue;
+          }
+          if (rx.ended) {
+            responseState.maybeSetUpstreamDone(true);
+            continue;
+          }
+          rx.onItem(turn.wake);
+        }
+        if (downstreamState.isReading() && !permit) {
+          // The origin's half is gone and took the response's end with it: nobody wants the rest of the body.
+          if (tx.isReceiverGone && responseState.isDone()) break;
+          tx.onCapacity(turn.wake);
+        }
+        const woken = turn.wait();
+        if (woken instanceof Promise) await woken;
+      }
+
+      try {
+        const finished = session.downstreamSession.finishBody();
+        if (finished instanceof Promise) await finished;
+      } catch (error) {
+        // What the client got is not whole: another response on the connection would be read as its rest.
+        log.error(`Error finish sending body to downstream: ${error}`);
+        downstream.setKeepalive(undefined);
+      }
+    } finally {
+      if (body.pending) downstream.cancelIdle();
+      tx.close();
+      rx.closeReceiver();
+    }
+  },
+);
+
+/** Filter and write `first` and whatever else has come. Returns whether the response ended. */
+function writeTasks<CTX>(
+  proxy: HttpProxy<CTX>,
+  session: Session,
+  first: HttpTask,
+  rx: Channel<HttpTask>,
+  ctx: CTX,
+): MaybePromise<boolean> {
+  const tasks = [first];
+  for (let next = rx.tryRecv(); next !== undefined; next = rx.tryRecv()) tasks.push(next);
+  return filterFrom(proxy, session, tasks, 0, ctx);
+}
+
+function filterFrom<CTX>(
+  proxy: HttpProxy<CTX>,
+  session: Session,
+  tasks: HttpTask[],
+  from: number,
+  ctx: CTX,
+): MaybePromise<boolean> {
+  for (let i = from; i < tasks.length; i++) {
+    const task = tasks[i]!;
+    revalidateOrStale(proxy, session, task, ctx);
+    const transformed = session.upstreamCompression.responseFilter(task) ?? task;
+    const filtered = h1ResponseFilter(proxy, session, transformed, ctx);
+    if (filtered instanceof Promise) {
+      return filtered.then((result) => {
+        tasks[i] = result;
+        return filterFrom(proxy, session, tasks, i + 1, ctx);
+      });
+    }
+    tasks[i] = filtered;
+  }
+  return session.writeResponseTasks(tasks);
+}
+
+const h1ResponseFilter = rust.fn(
+  'HttpProxy::h1_response_filter',
+  <CTX>(proxy: HttpProxy<CTX>, session: Session, task: HttpTask, ctx: CTX): MaybePromise<HttpTask> => {
+    proxy.upstreamFilter(session, task, ctx);
+    if (task.type === 'Header') {
+      const { header, end } = task;
+      const { headers, status } = header;
+      removeHopByHop(headers, 'response', status === 101);
+      // A body without a length is sent in chunks, so that the client's connection can be kept.
+      const noBody = session.reqHeader().method === 'HEAD' || status === 204 || status === 304;
+      if (
+        !noBody &&
+        !end &&
+        !header.isInformational &&
+        !headers.has('transfer-encoding') &&
+        !headers.has('content-length')
+      ) {
+        headers.insertUnchecked('Transfer-Encoding', 'chunked');
+      }
+      const filtered = proxy.hooks.responseFilter(session, header, ctx);
+      return filtered instanceof Promise ? filtered.then(() => task) : task;
+    }
+    if (task.type === 'Body') {
+      const delay = proxy.hooks.responseBodyFilter(session, task.data, ctx);
+      return delay === undefined ? task : sleep(delay).then(() => task);
+    }
+    return task;
+  },
+);
+
+/** Hand a piece of the request's body to the origin's half. Returns whether it was the last. */
+export const sendBodyToPipe = rust.fn(
+  'proxy_h1::send_body_to_pipe',
+  (data: Buffer | undefined, endOfBody: boolean, tx: Channel<HttpTask>): boolean => {
+    if (data === undefined) {
+      tx.trySend(HttpTask.Body(undefined, true));
+      return true;
+    }
+    // an empty piece would be sent as the chunk that ends the body
+    if (data.length === 0 && !endOfBody) return false;
+    tx.trySend(HttpTask.Body(data, endOfBody));
+    return endOfBody;
+  },
+);
+
+/** Write a piece of the request's body to the origin. Returns whether it was the last. */
+export const sendBodyTo1 = rust.fn(
+  'proxy_h1::send_body_to1',
+  (client: HttpSessionV1, task: HttpTask | undefined): MaybePromise<boolean> => {
+    try {
+      // the sender is gone: there is no more
+      if (task === undefined) return finishBodyTo1(client);
+      if (task.type !== 'Body') {
+        log.warn('Unexpected task sent to upstream');
+        return finishBodyTo1(client);
+      }
+      const { data, end } = task;
+      if (data !== undefined) {
+        const wrote = client.writeBody(data);
+        if (wrote instanceof Promise) {
+          return wrote.then(() => (end ? finishBodyTo1(client) : false)).catch(asUpstream);
+        }
+        if (wrote === undefined) log.warn('Upstream body is already finished. Nothing to write');
+      }
+      return end ? finishBodyTo1(client) : false;
+    } catch (error) {
+      return asUpstream(error);
+    }
+  },
+);
+
+function finishBodyTo1(client: HttpSessionV1): MaybePromise<boolean> {
+  const finished = client.finishBody();
+  return finished instanceof Promise ? finished.then(() => true, asUpstream) : true;
+}
+
+function asUpstream(error: unknown): never {
+  throw PingoraError.from(error).intoUp();
+}
