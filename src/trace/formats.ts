@@ -1,0 +1,36 @@
+/** What a trace can be printed as. */
+import { compare, loadRecord } from './compare.ts';
+import type { TraceDocument } from './model.ts';
+import { printStack, printTree } from './tree.ts';
+
+/** How the output is to look; formats take from it what they know. */
+export interface FormatOptions {
+  colour: boolean;
+  links: boolean;
+  only?: readonly string[] | undefined;
+  depth?: number | undefined;
+  about?: string | undefined;
+}
+
+export interface Format {
+  about: string;
+  print(trace: TraceDocument, options: FormatOptions): string;
+}
+
+export const formats: Readonly<Record<string, Format>> = {
+  tree: {
+    about: 'the calls, a task at a time',
+    print: (trace, options) => {
+      const record = loadRecord(trace.scenario);
+      return printTree(trace, { ...options, comparison: record && compare(record, trace.spans) });
+    },
+  },
+  stack: {
+    about: 'the call stack from run_forever down to process_new_http',
+    print: printStack,
+  },
+  json: {
+    about: 'the trace itself (format version 1)',
+    print: (trace) => `${JSON.stringify(trace, null, 1)}\n`,
+  },
+};

@@ -1,0 +1,137 @@
+/** The clients of the scenarios: real ones, which end a scenario if the answer isn't what it must be. */
+import { Agent, type RequestOptions, request } from 'node:http';
+import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2';
+import { request as requestTls, Agent as TlsAgent } from 'node:https';
+import { connect } from 'node:net';
+
+/** Where the scenario's server listens. */
+export interface Addresses {
+  tcp?: number;
+  tls?: number;
+  uds?: string;
+  /** The service beside the proxy: the echo application, or Prometheus. */
+  beside?: number;
+}
+
+export interface Answer {
+  status: number;
+  body: string;
+}
+
+interface Ask {
+  method?: string;
+  body?: string;
+  headers?: Record<string, string>;
+}
+
+/** A scenario's clients. Connections stay open until `close`, so that the server's last request isn't cut short. */
+export class Client {
+  readonly #at: Addresses;
+  readonly #ca: string | undefined;
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  readonly #tls: TlsAgent;
+  readonly #closing: (() => Promise<void>)[] = [];
+
+  /** `ca`: the certificate to trust. */
+  constructor(at: Addresses, ca?: string) {
+    this.#at = at;
+    this.#ca = ca;
+    this.#tls = new TlsAgent({
+      keepAlive: true,
+      maxSockets: 1,
+      ca,
+      servername: 'localhost',
+      ALPNProtocols: ['http/1.1'],
+    });
+  }
+
+  /** HTTP/1.1 over TCP, one connection for all. */
+  http(path: string, ask: Ask = {}): Promise<Answer> {
+    return send(request, { host: '127.0.0.1', port: this.#at.tcp, agent: this.#agent, path }, ask);
+  }
+
+  /** HTTP/1.1 to the service beside the proxy. */
+  beside(path: string, ask: Ask = {}): Promise<Answer> {
+    return send(request, { host: '127.0.0.1', port: this.#at.beside, agent: this.#agent, path }, ask);
+  }
+
+  /** HTTP/1.1 over the Unix socket. */
+  uds(path: string): Promise<Answer> {
+    return send(request, { socketPath: this.#at.uds, host: 'localhost', agent: this.#agent, path }, {});
+  }
+
+  /** HTTP/1.1 over TLS. */
+  https(path: string): Promise<Answer> {
+    return send(requestTls, { host: '127.0.0.1', port: this.#at.tls, agent: this.#tls, path }, {});
+  }
+
+  /** HTTP/2 over TLS, on one connection: all requests are sent before any is answered. */
+  async http2(...paths: string[]): Promise<Answer[]> {
+    const session = connectHttp2(`https://127.0.0.1:${this.#at.tls}`, { ca: this.#ca, servername: 'localhost' });
+    this.#closing.push(() => new Promise((resolve) => (session.closed ? resolve() : session.close(resolve))));
+    const failed = new Promise<never>((_, reject) => session.once('error', reject));
+    const connected = new Promise<void>((resolve) => session.once('connect', () => resolve()));
+    await Promise.race([connected, failed]);
+    return Promise.race([Promise.all(paths.map((path) => stream(session, path))), failed]);
+  }
+
+  /** Bytes as they are; resolves with all that came until the server closed the connection. */
+  raw(bytes: string): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const socket = connect(this.#at.tcp!, '127.0.0.1', () => socket.write(bytes, 'latin1'));
+      let got = '';
+      socket.setEncoding('latin1');
+      socket.on('data', (chunk) => {
+        got += chunk;
+      });
+      socket.on('end', () => socket.end());
+      socket.on('close', () => resolve(got));
+      socket.on('error', reject);
+    });
+  }
+
+  /** Close all connections. */
+  async close(): Promise<void> {
+    this.#agent.destroy();
+    this.#tls.destroy();
+    await Promise.all(this.#closing.splice(0).map((close) => close()));
+  }
+}
+
+function send(
+  by: typeof request,
+  options: RequestOptions,
+  { method = 'GET', body, headers = {} }: Ask,
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const req = by({ ...options, method, headers }, (response) => {
+      let got = '';
+      response.setEncoding('latin1');
+      response.on('data', (chunk) => {
+        got += chunk;
+      });
+      response.on('end', () => resolve({ status: response.statusCode!, body: got }));
+      response.on('error', reject);
+    });
+    req.on('error', reject);
+    req.end(body);
+  });
+}
+
+function stream(session: ClientHttp2Session, path: string): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const req = session.request({ ':path': path });
+    let status = 0;
+    let body = '';
+    req.setEncoding('latin1');
+    req.on('response', (head) => {
+      status = Number(head[':status']);
+    });
+    req.on('data', (chunk) => {
+      body += chunk;
+    });
+    req.on('end', () => resolve({ status, body }));
+    req.on('error', reject);
+    req.end();
+  });
+}

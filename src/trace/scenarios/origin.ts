@@ -1,0 +1,100 @@
+/** The origins that scenarios proxy to: always the same 67 bytes. */
+import { createServer as createHttp, type RequestListener } from 'node:http';
+import { createSecureServer, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2';
+import { createServer as createHttps } from 'node:https';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import type { Certificate } from './certificate.ts';
+
+/** What stands behind the proxy: an origin over HTTP/1.1, over TLS, over HTTP/2; or a port where nothing listens. */
+export type OriginKind = 'h1' | 'tls-h1' | 'tls-h2' | 'closed';
+
+/** What an origin answers. */
+export const BODY = `${'The origin answers this, whatever it is asked, in sixty-seven byte'}s`
+  .padEnd(67, '.')
+  .slice(0, 67);
+
+export interface Origin {
+  port: number;
+  close(): Promise<void>;
+}
+
+const HEAD = { 'content-type': 'text/plain', 'content-length': String(BODY.length) };
+
+/** Close a server with its connections; nothing of it is left once the promise resolves. */
+function closer(server: Server): () => Promise<void> {
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.on('error', () => {});
+    socket.on('close', () => sockets.delete(socket));
+  });
+  return () =>
+    new Promise((resolve) => {
+      server.close(() => resolve());
+      for (const socket of sockets) socket.destroy();
+    });
+}
+
+function listen(server: Server): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => resolve((server.address() as AddressInfo).port));
+  });
+}
+
+/** Head and body leave in one write once the whole request is there. */
+const answer: RequestListener = (request, response) => {
+  request.resume().on('end', () => {
+    response.sendDate = false;
+    response.removeHeader('connection');
+    response.writeHead(200, HEAD).end(BODY);
+  });
+};
+
+/** HEADERS, then one DATA frame that ends the stream. */
+function answerH2(request: Http2ServerRequest, response: Http2ServerResponse): void {
+  request.resume().on('end', () => {
+    response.sendDate = false;
+    response.writeHead(200, HEAD);
+    response.end(BODY);
+  });
+}
+
+/**
+ * A port where nothing listens, and nothing else will as long as this is open: it is the local port of a connection.
+ */
+export async function closedPort(): Promise<Origin> {
+  const server = createServer();
+  const close = closer(server);
+  const port = await listen(server);
+  const socket = connect(port, '127.0.0.1');
+  await new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('error', reject));
+  return {
+    port: socket.localPort!,
+    close: () => {
+      socket.destroy();
+      return close();
+    },
+  };
+}
+
+export async function startOrigin(kind: OriginKind, certificate: Certificate | null): Promise<Origin> {
+  if (kind === 'closed') return closedPort();
+  const tls = { key: certificate?.key, cert: certificate?.cert };
+  let server: Server;
+  if (kind === 'h1') {
+    const http = createHttp(answer);
+    http.keepAliveTimeout = 0;
+    server = http;
+  } else if (kind === 'tls-h1') {
+    const https = createHttps(tls, answer);
+    https.keepAliveTimeout = 0;
+    server = https;
+  } else {
+    const http2 = createSecureServer(tls, answerH2);
+    http2.on('sessionError', () => {});
+    server = http2;
+  }
+  const close = closer(server);
+  return { port: await listen(server), close };
+}
