@@ -31,6 +31,11 @@ export interface Ported {
   ): <F extends (this: any, ...args: any[]) => unknown>(method: F, context: ClassMethodDecoratorContext<any, F>) => F;
   /** Wraps a free function. */
   fn<F extends (...args: any[]) => unknown>(name: string, body: F): F;
+  /**
+   * Wraps the body of a task that function `name`, declared elsewhere in the file, spawns: a stack in Rust shows the
+   * `async` block under the name of its function, and so there is a span of it at the beginning of the task too.
+   */
+  body<F extends (...args: any[]) => unknown>(name: string, body: F): F;
 }
 
 const sites: Site[] = [];
@@ -61,6 +66,7 @@ export function ported(file: string): Ported {
     file,
     method: (name) => (method) => wrap(register(name, file), method),
     fn: (name, body) => wrap(register(name, file), body),
+    body: (name, body) => wrap({ fn: name, rust: file }, body),
   };
 }
 
