@@ -45,6 +45,7 @@ const SPINE_END = /::process_new_http$/;
 const SPINE_BEGIN = 'Server::run_forever';
 /** The columns of the times at the right edge: the whole, and what of it was waiting. */
 const TIMES = 15;
+const WAIT = 8;
 /** So much of a line may be indentation. */
 const INDENT = 44;
 
@@ -96,7 +97,8 @@ class Tree {
   readonly #spawned = new Map<number, TraceTask[]>();
   readonly #shown: Set<TraceSpan>;
   readonly #spine: Set<TraceSpan>;
-  readonly #signatures = new Map<TraceSpan, string>();
+  readonly #signatures = new Map<TraceSpan, number>();
+  readonly #alike = new Map<string, number>();
   readonly #lines: string[] = [];
 
   constructor(trace: TraceDocument, options: TreeOptions) {
@@ -152,20 +154,19 @@ class Tree {
     return (this.#children.get(task.spawnedBy) ?? []).filter((span) => span.task === task.id && this.#shown.has(span));
   }
 
-  /** What tells a call with all that it called from another; a call that spawned something is like no other. */
-  #signature(span: TraceSpan): string {
+  /** Equal for calls that are alike with all that they called; a call that spawned something is like no other. */
+  #signature(span: TraceSpan): number {
     let signature = this.#signatures.get(span);
     if (signature === undefined) {
       const below = (this.#children.get(span.id) ?? []).filter((child) => this.#shown.has(child));
-      signature = JSON.stringify([
-        span.fn,
-        span.rust?.file ?? null,
-        span.status,
-        span.end === null,
-        span.attributes,
+      const { fn, rust, status, end, attributes } = span;
+      const key = JSON.stringify([
+        [fn, rust?.file, status, end === null, attributes],
         this.#spawned.has(span.id) ? span.id : 0,
         below.map((child) => this.#signature(child)),
       ]);
+      signature = this.#alike.get(key) ?? this.#alike.size;
+      this.#alike.set(key, signature);
       this.#signatures.set(span, signature);
     }
     return signature;
@@ -209,8 +210,16 @@ class Tree {
   #push(left: Piece[], right: Piece[] = []): void {
     const width = (pieces: Piece[]) => pieces.reduce((sum, { text }) => sum + text.length, 0);
     const gap = right.length === 0 ? 0 : Math.max(1, this.#width - width(left) - width(right));
-    const line = [...left, { text: ' '.repeat(gap) }, ...right].map((piece) => this.#paint(piece)).join('');
-    this.#lines.push(line.trimEnd());
+    const line: Piece[] = [...left, { text: ' '.repeat(gap) }, ...right];
+    for (let last = line.at(-1); last !== undefined; last = line.at(-1)) {
+      line.pop();
+      const text = last.text.trimEnd();
+      if (text !== '') {
+        line.push({ ...last, text });
+        break;
+      }
+    }
+    this.#lines.push(line.map((piece) => this.#paint(piece)).join(''));
   }
 
   #lane(task: number): Paint {
@@ -238,7 +247,7 @@ class Tree {
     const open = calls.every((span) => span.end === null);
     const whole = open ? '' : duration(total);
     const waiting = wait >= 1 ? `⧗${duration(wait)}` : '';
-    return [{ text: whole.padStart(TIMES - 8) + waiting.padStart(8), paint: this.#c.dim }];
+    return [{ text: whole.padStart(TIMES - WAIT) + waiting.padStart(WAIT), paint: this.#c.dim }];
   }
 
   #call(calls: TraceSpan[], indent: string, below: string): void {

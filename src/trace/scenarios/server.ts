@@ -1,0 +1,103 @@
+/**
+ * The server process of a scenario: the same application and the same order of calls as the recorded program, traced
+ * from its first line. It hands its trace over as it exits.
+ */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { TlsSettings } from '../../listeners/tls.ts';
+import { TcpHealthCheck } from '../../load-balancing/health.ts';
+import { LoadBalancer } from '../../load-balancing/lib.ts';
+import { RoundRobin } from '../../load-balancing/selection/mod.ts';
+import { httpProxyService } from '../../proxy/lib.ts';
+import { Opt } from '../../server/configuration/mod.ts';
+import { Server } from '../../server/mod.ts';
+import { backgroundService } from '../../services/background.ts';
+import { Service } from '../../services/listening.ts';
+import { exportTrace } from '../export.ts';
+import { Recorder } from '../recorder.ts';
+import { Echo, LB } from './app.ts';
+import type { Addresses } from './client.ts';
+import { findScenario, type Scenario } from './index.ts';
+import type { Command, Report, ServerPlan } from './messages.ts';
+import { Progress } from './progress.ts';
+
+const plan = JSON.parse(process.argv[2] ?? '{}') as ServerPlan;
+const found = findScenario(plan.scenario);
+if (found === undefined) throw new Error(`no scenario '${plan.scenario}'`);
+const scenario: Scenario = found;
+
+const progress = new Progress();
+const recorder = new Recorder({ runs: true, observe: progress.observe }).attach();
+const report = (message: Report) => process.send?.(message);
+
+process.on('exit', () => {
+  const app = fileURLToPath(new URL('./app.ts', import.meta.url));
+  writeFileSync(plan.trace, JSON.stringify(exportTrace(recorder, scenario.name, [app])));
+});
+// The runner is gone: nobody will end this process any more.
+process.on('disconnect', () => process.exit(1));
+process.on('message', (command: Command) => {
+  obey(command).then(
+    () => report({ done: command.id }),
+    (error: unknown) => {
+      console.error(error);
+      process.exit(1);
+    },
+  );
+});
+
+async function obey(command: Command): Promise<void> {
+  if ('phase' in command) recorder.phase = command.phase;
+  else if ('fn' in command) await progress.until(() => progress.ended(command.fn) >= command.ended);
+  else if (command.idle === 'connections') await progress.idle('Service::handle_event');
+  else await progress.idle('HttpProxy::process_request', 'HttpProxy::finish');
+  await new Promise((resolve) => setImmediate(resolve));
+}
+
+async function main(): Promise<void> {
+  const server = Server.new(new Opt());
+  server.bootstrap();
+  const upstreams = await LoadBalancer.tryFromIter([`127.0.0.1:${plan.origin}`], RoundRobin);
+  if (scenario.beside === 'health-check') {
+    upstreams.setHealthCheck(TcpHealthCheck.new());
+    upstreams.healthCheckFrequency = 1000;
+  }
+  const background = backgroundService('health check', upstreams);
+  const proxy = httpProxyService(server.configuration, new LB(background.task(), scenario.app ?? {}, plan.closed));
+  for (const listener of scenario.listeners) {
+    if (listener === 'tcp') proxy.addTcp('127.0.0.1:0');
+    else if (listener === 'uds') proxy.addUds(join(plan.dir, 'proxy.sock'));
+    else {
+      const tls = TlsSettings.intermediate(plan.cert, plan.key);
+      if (listener === 'h2') tls.enableH2();
+      proxy.addTlsWithSettings('127.0.0.1:0', undefined, tls);
+    }
+  }
+  server.addService(proxy);
+  if (scenario.beside === 'health-check') server.addService(background);
+  if (scenario.beside === 'echo') {
+    const echo = Service.new('Echo', new Echo());
+    echo.addTcp('127.0.0.1:0');
+    server.addService(echo);
+  }
+  await server.runForever();
+}
+
+async function ready(): Promise<void> {
+  const beside = scenario.beside === 'echo' || scenario.beside === 'prometheus' ? 1 : 0;
+  const listeners = scenario.listeners.length + beside;
+  await progress.until(
+    () =>
+      progress.begun('Listener::accept') >= listeners &&
+      progress.begun('Server::main_loop') === 1 &&
+      (scenario.beside !== 'health-check' || progress.ended('Backends::run_health_check') === 1),
+  );
+  report({ ready: addresses() });
+}
+
+function addresses(): Addresses {
+  return {};
+}
+
+await Promise.all([recorder.root('main', main), ready()]);
