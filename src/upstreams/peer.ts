@@ -265,6 +265,7 @@ function part(name: string, value: string): string {
 }
 
 /** A proxy on the way to a server; `CONNECT` over a Unix socket. */
+// biome-ignore lint/suspicious/noShadowRestrictedNames: Pingora's name; JavaScript's Proxy has no place in this module
 export class Proxy {
   /** The path of the proxy's Unix socket. */
   readonly nextHop: string;

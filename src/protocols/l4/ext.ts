@@ -4,7 +4,7 @@
  * Port of `pingora-core/src/protocols/l4/ext.rs`. Left out is what Node has no way to: `TCP_INFO`,
  * `IP_BIND_ADDRESS_NO_PORT`, and interval and count of TCP keepalive.
  */
-import { connect as netConnect, type Socket, type SocketConnectOpts } from 'node:net';
+import { type NetConnectOpts, connect as netConnect, type Socket } from 'node:net';
 import { ErrorType, PingoraError } from '../../error/lib.ts';
 import type { Cancellation } from '../../runtime/cancel.ts';
 import { Cancelled } from '../../trace/recorder.ts';
@@ -25,7 +25,7 @@ export interface TcpKeepalive {
 }
 
 function open(
-  options: SocketConnectOpts,
+  options: NetConnectOpts,
   cancellation: Cancellation | undefined,
   explain: (error: IoError) => PingoraError,
 ): Promise<Socket> {

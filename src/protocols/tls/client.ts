@@ -38,7 +38,7 @@ export const handshake = rust.fn(
       ssl = connect({ ...config, socket });
     } catch (error) {
       socket.destroy();
-      throw PingoraError.because(ErrorType.TLSHandshakeFailure, `ssl config error: ${(error as Error).message}`, error);
+      throw PingoraError.explain(ErrorType.TLSHandshakeFailure, `ssl config error: ${(error as Error).message}`);
     }
     const stream = SslStream.new(ssl, io);
     try {
@@ -49,7 +49,7 @@ export const handshake = rust.fn(
       const context = `TLS connect() failed: ${(error as Error).message}, SNI: ${domain}`;
       // set by Node when it didn't accept the certificate or its name, and by nothing else
       const etype = ssl.authorizationError ? ErrorType.InvalidCert : ErrorType.TLSHandshakeFailure;
-      throw PingoraError.because(etype, context, error);
+      throw PingoraError.explain(etype, context);
     }
   },
 );

@@ -1,0 +1,86 @@
+/**
+ * Sessions with HTTP servers, of whichever version.
+ *
+ * Port of `pingora-core/src/connectors/http/mod.rs`.
+ */
+import type { HttpSession as Http1Session } from '../../protocols/h1/client.ts';
+import { HttpSession } from '../../protocols/http/client.ts';
+import { ported } from '../../trace/span.ts';
+import type { Peer } from '../../upstreams/peer.ts';
+import type { ConnectorOptions } from '../mod.ts';
+import { Connector as V1Connector } from './v1.ts';
+import { Connector as V2Connector } from './v2.ts';
+
+const rust = ported('pingora-core/src/connectors/http/mod.rs');
+
+type Got = [session: HttpSession, reused: boolean];
+
+function fromH1([h1, reused]: [Http1Session, boolean]): Got {
+  return [HttpSession.H1(h1), reused];
+}
+
+/** Opens HTTP sessions and keeps their connections. */
+export class Connector {
+  readonly #h1: V1Connector;
+  readonly #h2: V2Connector;
+
+  private constructor(options: ConnectorOptions | undefined) {
+    this.#h1 = V1Connector.new(options);
+    this.#h2 = V2Connector.new(options);
+  }
+
+  /** Throws what Node throws for certificate files that can't be read or used. */
+  @rust.method('Connector::new')
+  static new(options?: ConnectorOptions): Connector {
+    return new Connector(options);
+  }
+
+  /**
+   * A session with `peer`. The boolean says whether its connection was used before.
+   *
+   * A peer that allows HTTP/2 gets a stream on a connection that is open, else an idle HTTP/1 connection if it allows
+   * that too (the server may not speak HTTP/2 at all), else a new connection, on which the handshake decides.
+   *
+   * Throws as connecting does, and `HandshakeError` or `H2Error` where HTTP/2 can't begin.
+   */
+  @rust.method('Connector::get_http_session')
+  getHttpSession(peer: Peer): Got | Promise<Got> {
+    const alpn = peer.getPeerOptions?.()?.alpn;
+    if (alpn === undefined || alpn.getMaxHttpVersion() === 1) {
+      const got = this.#h1.getHttpSession(peer);
+      return got instanceof Promise ? got.then(fromH1) : fromH1(got);
+    }
+    return this.#getH2Session(peer, alpn.getMinHttpVersion() === 2);
+  }
+
+  async #getH2Session(peer: Peer, h2Min: boolean): Promise<Got> {
+    const reused = await this.#h2.reusedHttpSession(peer);
+    if (reused !== undefined) return [HttpSession.H2(reused), true];
+    const h2Only = h2Min && !this.#h2.h1IsPreferred(peer);
+    if (!h2Only) {
+      const h1 = this.#h1.reusedHttpSession(peer);
+      if (h1 !== undefined) return [HttpSession.H1(h1), true];
+    }
+    return [await this.#h2.newHttpSession(peer), false];
+  }
+
+  /** The session is over: keep its connection for up to `idleTimeout` milliseconds, if it can be used again. */
+  @rust.method('Connector::release_http_session')
+  releaseHttpSession(session: HttpSession, peer: Peer, idleTimeout: number | undefined): void {
+    const { h1, h2 } = session;
+    if (h1 !== undefined) this.#h1.releaseHttpSession(h1, peer, idleTimeout);
+    else if (h2 !== undefined) this.#h2.releaseHttpSession(h2, peer, idleTimeout);
+  }
+
+  /** From now on offer nothing but HTTP/1.1 to `peer`. */
+  @rust.method('Connector::prefer_h1')
+  preferH1(peer: Peer): void {
+    this.#h2.preferH1(peer);
+  }
+
+  /** Close the connections that wait, and from now on those that are released: what dropping it does in Rust. */
+  close(): void {
+    this.#h1.close();
+    this.#h2.close();
+  }
+}

@@ -1,0 +1,68 @@
+/**
+ * Sessions with HTTP/1 servers.
+ *
+ * Port of `pingora-core/src/connectors/http/v1.rs`.
+ */
+import { HttpSession } from '../../protocols/h1/client.ts';
+import type { Stream } from '../../protocols/l4/stream.ts';
+import { ported } from '../../trace/span.ts';
+import type { Peer } from '../../upstreams/peer.ts';
+import { type ConnectorOptions, TransportConnector } from '../mod.ts';
+
+const rust = ported('pingora-core/src/connectors/http/v1.rs');
+
+function session([stream, reused]: [Stream, boolean]): [HttpSession, boolean] {
+  return [HttpSession.new(stream), reused];
+}
+
+/** Opens HTTP/1 sessions and keeps their connections. */
+export class Connector {
+  readonly #transport: TransportConnector;
+
+  private constructor(options: ConnectorOptions | undefined) {
+    this.#transport = TransportConnector.new(options);
+  }
+
+  @rust.method('Connector::new')
+  static new(options?: ConnectorOptions): Connector {
+    return new Connector(options);
+  }
+
+  /** How many connections wait for their next use. */
+  get idle(): number {
+    return this.#transport.idle;
+  }
+
+  /** A session with `peer`. The boolean says whether its connection was used before. Throws as connecting does. */
+  @rust.method('Connector::get_http_session')
+  getHttpSession(
+    peer: Peer,
+  ): [session: HttpSession, reused: boolean] | Promise<[session: HttpSession, reused: boolean]> {
+    const got = this.#transport.getStream(peer);
+    // awaited inside an async function, so that the session's span is under this one
+    return got instanceof Promise ? this.#sessionLater(got) : session(got);
+  }
+
+  async #sessionLater(got: Promise<[Stream, boolean]>): Promise<[HttpSession, boolean]> {
+    return session(await got);
+  }
+
+  /** A session on a connection that was used before, if there is one. */
+  @rust.method('Connector::reused_http_session')
+  reusedHttpSession(peer: Peer): HttpSession | undefined {
+    const stream = this.#transport.reusedStream(peer);
+    return stream === undefined ? undefined : HttpSession.new(stream);
+  }
+
+  /** The session is over: keep its connection for up to `idleTimeout` milliseconds, if it can be used again. */
+  @rust.method('Connector::release_http_session')
+  releaseHttpSession(session: HttpSession, peer: Peer, idleTimeout: number | undefined): void {
+    const stream = session.reuse();
+    if (stream !== undefined) this.#transport.releaseStream(stream, peer.reuseHash(), idleTimeout);
+  }
+
+  /** Close the connections that wait, and from now on those that are released. */
+  close(): void {
+    this.#transport.close();
+  }
+}

@@ -1,0 +1,251 @@
+/**
+ * Connecting to servers, and using connections again.
+ *
+ * Port of `pingora-core/src/connectors/mod.rs`. `offload.rs` is left out: it moves handshakes to threads of their own,
+ * and a socket of Node's can't be opened on one thread and used on another.
+ */
+import { ErrorType, PingoraError } from '../error/lib.ts';
+import { Log } from '../log.ts';
+import { ConnectionMeta, ConnectionPool, type GroupKey } from '../pool/connection.ts';
+import { SocketAddr } from '../protocols/l4/socket.ts';
+import type { Stream } from '../protocols/l4/stream.ts';
+import { ALPN } from '../protocols/mod.ts';
+import { type Cancellation, withDeadline } from '../runtime/cancel.ts';
+import { spawn } from '../runtime/lib.ts';
+import { Elapsed } from '../timeout/lib.ts';
+import { ported } from '../trace/span.ts';
+import { duration, matchesStream, type Peer } from '../upstreams/peer.ts';
+import { bindToRandom, connect as l4Connect } from './l4.ts';
+import { Connector as TlsConnector, connect as tlsConnect } from './tls.ts';
+
+const rust = ported('pingora-core/src/connectors/mod.rs');
+const log = new Log('pingora_core::connectors');
+
+/** What a server's configuration says about connecting. */
+export interface ConnectorConf {
+  readonly caFile?: string | undefined;
+  readonly upstreamKeepalivePoolSize: number;
+  readonly clientBindToIpv4: readonly string[];
+  readonly clientBindToIpv6: readonly string[];
+}
+
+/** The settings of a {@link TransportConnector}. */
+export class ConnectorOptions {
+  /** A PEM file of the CAs to trust. Default: those that the system trusts. */
+  caFile: string | undefined = undefined;
+  /** PEM files of the certificate to show to servers that ask for one, and of its key. A peer may bring its own. */
+  certKeyFile: readonly [cert: string, key: string] | undefined = undefined;
+  /** How many idle connections to keep. */
+  keepalivePoolSize: number;
+  /** The local IPv4 addresses to connect from, chosen at random. Default: the system chooses. */
+  bindToV4: SocketAddr[] = [];
+  /** The local IPv6 addresses to connect from, chosen at random. Default: the system chooses. */
+  bindToV6: SocketAddr[] = [];
+
+  private constructor(keepalivePoolSize: number) {
+    this.keepalivePoolSize = keepalivePoolSize;
+  }
+
+  /** The settings that a server's configuration asks for. Throws `BindError` for an address that isn't one. */
+  @rust.method('ConnectorOptions::from_server_conf')
+  static fromServerConf(conf: ConnectorConf): ConnectorOptions {
+    const options = new ConnectorOptions(conf.upstreamKeepalivePoolSize);
+    options.caFile = conf.caFile;
+    options.bindToV4 = conf.clientBindToIpv4.map(sourceAddress);
+    options.bindToV6 = conf.clientBindToIpv6.map(sourceAddress);
+    return options;
+  }
+
+  @rust.method('ConnectorOptions::new')
+  static new(keepalivePoolSize: number): ConnectorOptions {
+    return new ConnectorOptions(keepalivePoolSize);
+  }
+}
+
+/** Port 0: the system chooses one. */
+function sourceAddress(ip: string): SocketAddr {
+  const address = SocketAddr.inet(ip, 0);
+  if (address === undefined) throw PingoraError.explain(ErrorType.BindError, `invalid address to bind to: ${ip}`);
+  return address;
+}
+
+/** How many idle connections are kept if nothing else is said. */
+export const DEFAULT_POOL_SIZE = 128;
+
+/** Connects to servers over TCP, Unix sockets and TLS, and keeps connections for the next use. */
+export class TransportConnector {
+  readonly #tlsCtx: TlsConnector;
+  readonly #connectionPool: ConnectionPool<Stream>;
+  readonly #bindToV4: readonly SocketAddr[];
+  readonly #bindToV6: readonly SocketAddr[];
+  /** Which HTTP version was found to work with a peer. */
+  readonly preferredHttpVersion = PreferredHttpVersion.new();
+
+  private constructor(options: ConnectorOptions | undefined) {
+    this.#tlsCtx = TlsConnector.new(options);
+    this.#connectionPool = ConnectionPool.new<Stream>(options?.keepalivePoolSize ?? DEFAULT_POOL_SIZE, destroy);
+    this.#bindToV4 = options?.bindToV4.slice() ?? [];
+    this.#bindToV6 = options?.bindToV6.slice() ?? [];
+  }
+
+  /** Throws what Node throws for certificate files that can't be read or used. */
+  @rust.method('TransportConnector::new')
+  static new(options?: ConnectorOptions): TransportConnector {
+    return new TransportConnector(options);
+  }
+
+  /** How many connections wait for their next use. */
+  get idle(): number {
+    return this.#connectionPool.length;
+  }
+
+  /** Open a connection to `peer`. Throws as `l4::connect` and `tls::connect` do. */
+  @rust.method('TransportConnector::new_stream')
+  newStream(peer: Peer): Promise<Stream> {
+    const bindTo = bindToRandom(peer, this.#bindToV4, this.#bindToV6);
+    const alpnOverride = this.preferredHttpVersion.get(peer);
+    return doConnect(peer, bindTo, alpnOverride, this.#tlsCtx);
+  }
+
+  /** A connection to `peer` that was released, if there is one that still can be used. */
+  @rust.method('TransportConnector::reused_stream')
+  reusedStream(peer: Peer): Stream | undefined {
+    const stream = this.#connectionPool.get(peer.reuseHash());
+    if (stream === undefined) {
+      log.debug(() => `No reusable connection found for ${peer}`);
+      return undefined;
+    }
+    // the one who watched it has let go by now; the original has to wait for that
+    if (matchesStream(peer, stream) && testReusableStream(stream)) return stream;
+    stream.destroy();
+    return undefined;
+  }
+
+  /**
+   * Keep a connection for its next use under `key`, usually the peer's reuse hash, for up to `idleTimeout`
+   * milliseconds. What was spoken over it must be at its end: a connection on which something waits unread is closed.
+   */
+  @rust.method('TransportConnector::release_stream')
+  releaseStream(stream: Stream, key: GroupKey, idleTimeout: number | undefined): void {
+    if (!testReusableStream(stream)) {
+      stream.destroy();
+      return;
+    }
+    const meta = ConnectionMeta.new(key, stream.id());
+    log.debug('Try to keepalive client session');
+    const pool = this.#connectionPool;
+    const [notifyClose, watchUse] = pool.put(meta, stream);
+    spawn('idle_poll', () => pool.idlePoll(stream, meta, idleTimeout, notifyClose, watchUse));
+  }
+
+  /** A connection to `peer`: one that was released, or a new one. The boolean says whether it was used before. */
+  @rust.method('TransportConnector::get_stream')
+  getStream(peer: Peer): [stream: Stream, reused: boolean] | Promise<[stream: Stream, reused: boolean]> {
+    const reused = this.reusedStream(peer);
+    return reused === undefined ? this.newStream(peer).then(unused) : [reused, true];
+  }
+
+  /** From now on offer nothing but HTTP/1.1 to `peer`. */
+  @rust.method('TransportConnector::prefer_h1')
+  preferH1(peer: Peer): void {
+    this.preferredHttpVersion.add(peer, 1);
+  }
+
+  /** Close the connections that wait, and from now on those that are released: what dropping it does in Rust. */
+  close(): void {
+    this.#connectionPool.drain();
+  }
+}
+
+function destroy(stream: Stream): void {
+  stream.destroy();
+}
+
+function unused(stream: Stream): [Stream, boolean] {
+  return [stream, false];
+}
+
+/** Connect and, if the peer says so, make the TLS handshake, all within the peer's total connection timeout. */
+const doConnect = rust.fn(
+  'connectors::do_connect',
+  (
+    peer: Peer,
+    bindTo: SocketAddr | undefined,
+    alpnOverride: ALPN | undefined,
+    tlsCtx: TlsConnector,
+  ): Promise<Stream> => {
+    const total = peer.getPeerOptions?.()?.totalConnectionTimeout;
+    if (total === undefined) return doConnectInner(peer, bindTo, alpnOverride, tlsCtx, undefined);
+    return withDeadline(total, undefined, (within) => doConnectInner(peer, bindTo, alpnOverride, tlsCtx, within)).catch(
+      (error: unknown) => {
+        if (!(error instanceof Elapsed)) throw error;
+        throw PingoraError.explain(
+          ErrorType.ConnectTimedout,
+          `connecting to server ${peer}, total-connection timeout ${duration(total)}`,
+        );
+      },
+    );
+  },
+);
+
+const doConnectInner = rust.fn(
+  'connectors::do_connect_inner',
+  async (
+    peer: Peer,
+    bindTo: SocketAddr | undefined,
+    alpnOverride: ALPN | undefined,
+    tlsCtx: TlsConnector,
+    within: Cancellation | undefined,
+  ): Promise<Stream> => {
+    const stream = await l4Connect(peer, bindTo, within);
+    return peer.tls() ? tlsConnect(stream, peer, alpnOverride, tlsCtx, within) : stream;
+  },
+);
+
+/** So many peers are remembered; the original has no limit. */
+const PREFERRED_LIMIT = 4096;
+
+/** The highest HTTP version to offer to a peer, where the peer's own setting turned out not to work. */
+export class PreferredHttpVersion {
+  readonly #versions = new Map<GroupKey, 1 | 2>();
+
+  static new(): PreferredHttpVersion {
+    return new PreferredHttpVersion();
+  }
+
+  @rust.method('PreferredHttpVersion::add')
+  add(peer: Peer, version: 1 | 2): void {
+    if (this.#versions.size >= PREFERRED_LIMIT) {
+      for (const oldest of this.#versions.keys()) {
+        this.#versions.delete(oldest);
+        break;
+      }
+    }
+    this.#versions.set(peer.reuseHash(), version);
+  }
+
+  @rust.method('PreferredHttpVersion::get')
+  get(peer: Peer): ALPN | undefined {
+    const version = this.#versions.size === 0 ? undefined : this.#versions.get(peer.reuseHash());
+    if (version === undefined) return undefined;
+    return version === 1 ? ALPN.H1 : ALPN.H2H1;
+  }
+}
+
+/** Whether nothing has arrived on a connection that waits, and it is open. */
+const testReusableStream = rust.fn('connectors::test_reusable_stream', (stream: Stream): boolean => {
+  if (stream.bufferedLength > 0) {
+    log.warn('Unexpected data read in idle connection');
+    return false;
+  }
+  if (stream.ioError !== null) {
+    log.debug(() => `Idle connection is broken: ${stream.ioError?.message}`);
+    return false;
+  }
+  const { socket } = stream;
+  if (stream.readEnded || socket.destroyed || !socket.writable) {
+    log.debug('Idle connection is closed');
+    return false;
+  }
+  return true;
+});
