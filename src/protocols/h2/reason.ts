@@ -1,4 +1,8 @@
-/** The names of HTTP/2's error codes (RFC 9113 7): what the h2 crate's `Reason` is to the original. */
+/**
+ * HTTP/2's error codes (RFC 9113 7) and how a stream is given up: what the h2 crate's `Reason` and `send_reset` are to
+ * the original.
+ */
+import type { Http2Stream } from 'node:http2';
 
 const NAMES = [
   'NO_ERROR',
@@ -20,4 +24,19 @@ const NAMES = [
 /** The name of an error code; the number itself if it has none. */
 export function reasonName(code: number | undefined): string {
   return NAMES[code ?? 0] ?? String(code);
+}
+
+/**
+ * Give up a stream whose message isn't complete.
+ *
+ * `close()` alone ends the message before it resets the stream: the peer would see END_STREAM and take what it has for
+ * the whole. Nothing ends it when `_final` does nothing; what `node:http2` put off in this turn, because a piece had
+ * just been written, has passed by the next one.
+ */
+export function resetStream(stream: Http2Stream, code: number): void {
+  if (stream.closed || stream.destroyed) return;
+  stream._final = (done) => done();
+  setImmediate(() => {
+    if (!stream.closed && !stream.destroyed) stream.close(code);
+  });
 }

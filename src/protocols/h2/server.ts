@@ -24,7 +24,7 @@ import { FixedBuffer } from '../http/body-buffer.ts';
 import { getCachedDate } from '../http/date.ts';
 import type { HttpTask } from '../http/mod.ts';
 import type { Stream } from '../l4/stream.ts';
-import { reasonName } from './reason.ts';
+import { reasonName, resetStream } from './reason.ts';
 
 const rust = ported('pingora-core/src/protocols/http/v2/server.rs');
 const log = new Log('pingora_core::protocols::http::v2::server');
@@ -35,6 +35,14 @@ const BODY_BUF_LIMIT = 64 * 1024;
 const WRITE_BUF_LIMIT = 64 * 1024;
 /** Requests that one client may have open at a time, unless {@link H2Options} says otherwise. */
 const MAX_CONCURRENT_STREAMS = 128;
+/**
+ * So many streams may a client take back at once, and so many a second after that. nghttp2 has the same guard (1000
+ * and 33), but where it stops listening `node:http2` doesn't notice and keeps the connection: this one has to be first.
+ */
+const RESETS_AT_ONCE = 900;
+const RESETS_PER_SECOND = 30;
+/** After so many milliseconds of silence the client is asked whether it is there, and after as many more it is not. */
+const SILENCE_MS = 60_000;
 
 /** How to speak HTTP/2 with a client. What is left out has the default of `node:http2`, except where noted. */
 export interface H2Options {
@@ -71,6 +79,9 @@ function onSessionError(this: OwnedSession, error: Error): void {
 function onSessionClose(this: OwnedSession): void {
   this[CONNECTION]?.closed();
 }
+function onSilence(this: OwnedSession): void {
+  this[CONNECTION]?.silent();
+}
 function ignore(): void {}
 function onWake(this: OwnedStream): void {
   this[SESSION]?.wakeReader();
@@ -82,6 +93,10 @@ function onGone(this: OwnedStream): void {
   const session = this[SESSION];
   session?.wakeReader();
   session?.wakeWriter();
+}
+function onClose(this: OwnedStream): void {
+  this[SESSION]?.ended();
+  onGone.call(this);
 }
 function onTrailers(this: OwnedStream, _headers: IncomingHttpHeaders, _flags: number, raw: string[]): void {
   this[SESSION]?.receivedTrailers(raw);
@@ -102,6 +117,9 @@ export class H2Connection {
   #accepting: Waiting | null = null;
   #error: Error | null = null;
   #closed = false;
+  #asking = false;
+  #resets = RESETS_AT_ONCE;
+  #resetAt = 0;
 
   /** Made by {@link handshake}. */
   constructor(session: ServerHttp2Session) {
@@ -110,6 +128,7 @@ export class H2Connection {
     session.on('stream', onStream);
     session.on('error', onSessionError);
     session.on('close', onSessionClose);
+    session.setTimeout(SILENCE_MS, onSilence);
   }
 
   /** @internal */
@@ -119,8 +138,33 @@ export class H2Connection {
       stream.close(constants.NGHTTP2_PROTOCOL_ERROR);
       return;
     }
-    this.#opened.push(new HttpSession(stream, headers, raw));
+    this.#opened.push(new HttpSession(this, stream, headers, raw));
     this.#wake();
+  }
+
+  /** @internal The client took a stream back. */
+  reset(): void {
+    const now = Date.now();
+    const more = ((now - this.#resetAt) / 1000) * RESETS_PER_SECOND;
+    this.#resets = Math.min(RESETS_AT_ONCE, this.#resets + more) - 1;
+    this.#resetAt = now;
+    if (this.#resets < 0 && !this.session.destroyed) {
+      this.session.destroy(new Error('too many resets'), constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    }
+  }
+
+  /** @internal Nothing was heard or said for a while. */
+  silent(): void {
+    const { session } = this;
+    if (session.destroyed) return;
+    if (this.#asking) {
+      session.destroy(new Error('the client does not answer'));
+      return;
+    }
+    this.#asking = session.ping(() => {
+      this.#asking = false;
+    });
+    session.setTimeout(SILENCE_MS);
   }
 
   /** @internal */
@@ -268,6 +312,7 @@ export function appendFields(out: OutgoingHttpHeaders, headers: HMap): OutgoingH
 /** A request over HTTP/2 and its response: one stream. */
 export class HttpSession {
   readonly stream: ServerHttp2Stream;
+  readonly #connection: H2Connection;
   readonly #reqHeader: RequestHeader;
   readonly #scheme: string;
   /** The request ended with its head. */
@@ -284,10 +329,18 @@ export class HttpSession {
   #reading: Waiting | null = null;
   #watching = false;
   #writing: (() => void) | null = null;
+  /** The stream was reset from this side. */
+  #givenUp = false;
 
   /** Made by {@link HttpSession.fromH2Conn}. */
-  constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, raw: readonly string[]) {
+  constructor(
+    connection: H2Connection,
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    raw: readonly string[],
+  ) {
     this.stream = stream;
+    this.#connection = connection;
     const method = headers[':method'] ?? 'GET';
     const authority = headers[':authority'];
     // CONNECT has no path; its target is the authority (RFC 9113 8.5)
@@ -299,7 +352,7 @@ export class HttpSession {
     this.#noBody = stream.endAfterHeaders;
     (stream as OwnedStream)[SESSION] = this;
     stream.on('aborted', onGone);
-    stream.on('close', onGone);
+    stream.on('close', onClose);
     if (!this.#noBody) stream.on('trailers', onTrailers);
   }
 
@@ -343,6 +396,11 @@ export class HttpSession {
     const wake = this.#writing;
     this.#writing = null;
     wake?.();
+  }
+
+  /** @internal */
+  ended(): void {
+    if (!this.#givenUp && this.stream.rstCode !== constants.NGHTTP2_NO_ERROR) this.#connection.reset();
   }
 
   /** Whether the client took the request back, or the connection is gone. */
@@ -543,7 +601,7 @@ export class HttpSession {
     for (let i = from; i < tasks.length; i++) {
       const task = tasks[i]!;
       if (task.type === 'Failed') throw task.error;
-      let wait: void | Promise<void>;
+      let wait: unknown;
       try {
         if (task.type === 'Header') {
           this.writeResponseHeader(task.header, task.end);
@@ -592,7 +650,15 @@ export class HttpSession {
   /** Give the stream up: the client sees INTERNAL_ERROR, unless the response was complete. */
   @rust.method('HttpSession::shutdown')
   shutdown(): void {
-    if (!this.#ended && !this.stream.closed) this.stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+    if (!this.#ended) this.#reset(constants.NGHTTP2_INTERNAL_ERROR);
+  }
+
+  /** RST_STREAM, before the response is complete. */
+  #reset(code: number): void {
+    const { stream } = this;
+    if (this.#givenUp || stream.closed || stream.destroyed) return;
+    this.#givenUp = true;
+    resetStream(stream, code);
   }
 
   /**
@@ -603,8 +669,11 @@ export class HttpSession {
     this.cancelIdle();
     const { stream } = this;
     if (stream.closed || stream.destroyed) return;
-    if (!this.#ended) stream.close(constants.NGHTTP2_CANCEL);
-    else if (!this.#received()) stream.close(constants.NGHTTP2_NO_ERROR);
+    if (!this.#ended) this.#reset(constants.NGHTTP2_CANCEL);
+    else if (!this.#received()) {
+      this.#givenUp = true;
+      stream.close(constants.NGHTTP2_NO_ERROR);
+    }
     // what was sent and not read would keep the stream open
     else if (!this.#noBody) stream.resume();
   }
