@@ -116,12 +116,17 @@ class Cleanup {
 export interface RunOptions {
   /** Ends the run: everything is cleaned up, and the run fails with the signal's reason. */
   signal?: AbortSignal;
+  /** Where the run's temporary folder is made. Default: the system's place for such. */
+  tmp?: string;
 }
 
 /**
  * Run a scenario and return its trace. Throws {@link ScenarioError} if anything goes wrong.
  */
-export async function runScenario(scenario: Scenario, { signal }: RunOptions = {}): Promise<TraceDocument> {
+export async function runScenario(
+  scenario: Scenario,
+  { signal, tmp = tmpdir() }: RunOptions = {},
+): Promise<TraceDocument> {
   const cleanup = new Cleanup();
   let step = '';
   let server: ServerProcess | undefined;
@@ -144,7 +149,7 @@ export async function runScenario(scenario: Scenario, { signal }: RunOptions = {
 
   const run = async (): Promise<TraceDocument> => {
     enter('prepare');
-    const dir = mkdtempSync(join(tmpdir(), 'pingora-traced-'));
+    const dir = mkdtempSync(join(tmp, 'pingora-traced-'));
     const removeDir = () => rmSync(dir, { recursive: true, force: true });
     // The last resort if this process is ended from outside while it waits.
     const lastly = () => {
