@@ -43,15 +43,15 @@ export interface Cursor {
 
 /** The ring. */
 export class Continuum {
-  /** The points in order; the server of each is in `#nodes`. */
-  readonly #hashes: Uint32Array;
-  readonly #nodes: Uint32Array;
-  readonly #addrs: readonly SocketAddr[];
+  /** The points in order; the server of each is in `nodes`. */
+  private readonly hashes: Uint32Array;
+  private readonly nodes: Uint32Array;
+  private readonly addrs: readonly SocketAddr[];
 
   private constructor(hashes: Uint32Array, nodes: Uint32Array, addrs: readonly SocketAddr[]) {
-    this.#hashes = hashes;
-    this.#nodes = nodes;
-    this.#addrs = addrs;
+    this.hashes = hashes;
+    this.nodes = nodes;
+    this.addrs = addrs;
   }
 
   /** A ring of these servers. Where two have a point in common, it is the earlier one's. */
@@ -89,14 +89,14 @@ export class Continuum {
 
   /** How many points are on the ring. */
   get length(): number {
-    return this.#hashes.length;
+    return this.hashes.length;
   }
 
   /** The place of the point that `input` belongs to; 0 on an empty ring. */
   @rust.method('Continuum::node_idx')
   nodeIdx(input: Uint8Array): number {
     const hash = crc32(input);
-    const hashes = this.#hashes;
+    const hashes = this.hashes;
     let low = 0;
     let high = hashes.length;
     while (low < high) {
@@ -111,25 +111,25 @@ export class Continuum {
   /** The server that `hashKey` belongs to; undefined on an empty ring. */
   @rust.method('Continuum::node')
   node(hashKey: Uint8Array): SocketAddr | undefined {
-    const node = this.#nodes[this.nodeIdx(hashKey)];
-    return node === undefined ? undefined : this.#addrs[node];
+    const node = this.nodes[this.nodeIdx(hashKey)];
+    return node === undefined ? undefined : this.addrs[node];
   }
 
   /** The servers of the points from that of `hashKey` on, round and round; a server comes as often as its points. */
   @rust.method('Continuum::node_iter')
   nodeIter(hashKey: Uint8Array): IterableIterator<SocketAddr> {
-    return this.#walk({ idx: this.nodeIdx(hashKey) });
+    return this.walk({ idx: this.nodeIdx(hashKey) });
   }
 
-  *#walk(cursor: Cursor): Generator<SocketAddr, undefined> {
+  private *walk(cursor: Cursor): Generator<SocketAddr, undefined> {
     for (let addr = this.getAddr(cursor); addr !== undefined; addr = this.getAddr(cursor)) yield addr;
   }
 
   /** The server at `cursor`, which moves on by one point; undefined on an empty ring. */
   getAddr(cursor: Cursor): SocketAddr | undefined {
-    const node = this.#nodes[cursor.idx];
+    const node = this.nodes[cursor.idx];
     if (node === undefined) return undefined;
-    cursor.idx = (cursor.idx + 1) % this.#nodes.length;
-    return this.#addrs[node];
+    cursor.idx = (cursor.idx + 1) % this.nodes.length;
+    return this.addrs[node];
   }
 }

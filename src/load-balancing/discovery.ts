@@ -47,10 +47,10 @@ async function toSocketAddrs(address: ToSocketAddrs): Promise<SocketAddr[]> {
 
 /** A set of backends that only the program changes. */
 export class Static implements ServiceDiscovery {
-  #backends: BackendSet;
+  private backends: BackendSet;
 
   private constructor(backends: BackendSet) {
-    this.#backends = backends;
+    this.backends = backends;
   }
 
   @rust.method('Static::new')
@@ -69,27 +69,27 @@ export class Static implements ServiceDiscovery {
   }
 
   get(): BackendSet {
-    return this.#backends;
+    return this.backends;
   }
 
   @rust.method('Static::set')
   set(backends: Iterable<Backend>): void {
-    this.#backends = BackendSet.from(backends);
+    this.backends = BackendSet.from(backends);
   }
 
   @rust.method('Static::add')
   add(backend: Backend): void {
-    this.set([...this.#backends, backend]);
+    this.set([...this.backends, backend]);
   }
 
   @rust.method('Static::remove')
   remove(backend: Backend): void {
     const key = backend.hashKey();
-    this.set([...this.#backends].filter((other) => other.hashKey() !== key));
+    this.set([...this.backends].filter((other) => other.hashKey() !== key));
   }
 
   @rust.method('<Static as ServiceDiscovery>::discover')
   async discover(): Promise<Discovered> {
-    return [this.#backends, noEnablement];
+    return [this.backends, noEnablement];
   }
 }

@@ -11,41 +11,41 @@ const rust = ported('pingora-load-balancing/src/health_check.rs');
 
 /** Starts healthy and enabled. */
 export class Health {
-  #healthy = true;
+  private healthy = true;
   /** Whether it may be used, however healthy it is. */
-  #enabled = true;
-  /** How many checks in a row have said the opposite of `#healthy`. */
-  #consecutive = 0;
+  private enabled = true;
+  /** How many checks in a row have said the opposite of `healthy`. */
+  private consecutive = 0;
 
   clone(): Health {
     const copy = new Health();
-    copy.#healthy = this.#healthy;
-    copy.#enabled = this.#enabled;
-    copy.#consecutive = this.#consecutive;
+    copy.healthy = this.healthy;
+    copy.enabled = this.enabled;
+    copy.consecutive = this.consecutive;
     return copy;
   }
 
   /** Both healthy and enabled. */
   @rust.method('Health::ready')
   ready(): boolean {
-    return this.#healthy && this.#enabled;
+    return this.healthy && this.enabled;
   }
 
   @rust.method('Health::enable')
   enable(enabled: boolean): void {
-    this.#enabled = enabled;
+    this.enabled = enabled;
   }
 
   /** Take note of a check's result; true when it was the last of `flipThreshold` in a row that turn the health over. */
   @rust.method('Health::observe_health')
   observeHealth(health: boolean, flipThreshold: number): boolean {
-    if (health === this.#healthy) {
-      this.#consecutive = 0;
+    if (health === this.healthy) {
+      this.consecutive = 0;
       return false;
     }
-    if (++this.#consecutive < flipThreshold) return false;
-    this.#healthy = health;
-    this.#consecutive = 0;
+    if (++this.consecutive < flipThreshold) return false;
+    this.healthy = health;
+    this.consecutive = 0;
     return true;
   }
 }

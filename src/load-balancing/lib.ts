@@ -25,14 +25,14 @@ export class Backend {
   readonly addr: SocketAddr;
   /** Its share of the requests, among the weights of all: a whole number. */
   readonly weight: number;
-  readonly #hashKey: string;
+  private readonly identity: string;
 
   /** Throws a `RangeError` unless `weight` is a whole number, zero or more. */
   constructor(addr: SocketAddr, weight = 1) {
     if (!Number.isSafeInteger(weight) || weight < 0) throw new RangeError(`invalid weight ${weight}`);
     this.addr = addr;
     this.weight = weight;
-    this.#hashKey = `${addr.kind} ${addr} ${weight}`;
+    this.identity = `${addr.kind} ${addr} ${weight}`;
   }
 
   /** The backend at `1.2.3.4:80` or `[::1]:80`. Throws `InternalError` for anything else. */
@@ -51,11 +51,11 @@ export class Backend {
    * made once.
    */
   hashKey(): string {
-    return this.#hashKey;
+    return this.identity;
   }
 
   equals(other: Backend): boolean {
-    return this.#hashKey === other.#hashKey;
+    return this.identity === other.identity;
   }
 
   /** The order of backends: by address, then by weight. */
@@ -97,14 +97,14 @@ const checkAndReport = rust.fn(
 
 /** The backends, the way in which they are found, and their health. */
 export class Backends {
-  readonly #discovery: ServiceDiscovery;
-  #healthCheck: HealthCheck | undefined;
-  #backends = BackendSet.empty;
-  /** By hash key; has every backend of `#backends`. */
-  #health: ReadonlyMap<string, Health> = new Map();
+  private readonly discovery: ServiceDiscovery;
+  private healthCheck: HealthCheck | undefined;
+  private backends = BackendSet.empty;
+  /** By hash key; has every backend of `backends`. */
+  private health: ReadonlyMap<string, Health> = new Map();
 
   private constructor(discovery: ServiceDiscovery) {
-    this.#discovery = discovery;
+    this.discovery = discovery;
   }
 
   /** No backends until the first {@link Backends.update}, and no health check. */
@@ -115,26 +115,26 @@ export class Backends {
 
   @rust.method('Backends::set_health_check')
   setHealthCheck(check: HealthCheck): void {
-    this.#healthCheck = check;
+    this.healthCheck = check;
   }
 
   /** True when the set of backends became another one. */
   @rust.method('Backends::do_update')
   doUpdate(newBackends: BackendSet, enablement: ReadonlyMap<string, boolean>): boolean {
-    if (newBackends.equals(this.#backends)) {
-      for (const [key, enabled] of enablement) this.#health.get(key)?.enable(enabled);
+    if (newBackends.equals(this.backends)) {
+      for (const [key, enabled] of enablement) this.health.get(key)?.enable(enabled);
       return false;
     }
     const health = new Map<string, Health>();
     for (const backend of newBackends) {
       const key = backend.hashKey();
-      const kept = this.#health.get(key)?.clone() ?? new Health();
+      const kept = this.health.get(key)?.clone() ?? new Health();
       const enabled = enablement.get(key);
       if (enabled !== undefined) kept.enable(enabled);
       health.set(key, kept);
     }
-    this.#backends = newBackends;
-    this.#health = health;
+    this.backends = newBackends;
+    this.health = health;
     return true;
   }
 
@@ -144,41 +144,41 @@ export class Backends {
    */
   @rust.method('Backends::ready')
   ready(backend: Backend): boolean {
-    const health = this.#health.get(backend.hashKey());
-    return health === undefined ? this.#healthCheck === undefined : health.ready();
+    const health = this.health.get(backend.hashKey());
+    return health === undefined ? this.healthCheck === undefined : health.ready();
   }
 
   /** Take a backend out of use, or put it back, whatever its health. Does nothing for one that isn't known. */
   @rust.method('Backends::set_enable')
   setEnable(backend: Backend, enabled: boolean): void {
-    this.#health.get(backend.hashKey())?.enable(enabled);
+    this.health.get(backend.hashKey())?.enable(enabled);
   }
 
   /** The backends, in order. */
   getBackend(): BackendSet {
-    return this.#backends;
+    return this.backends;
   }
 
   /** Discover again. True when the set of backends became another one. Throws what the discovery throws. */
   @rust.method('Backends::update')
   async update(): Promise<boolean> {
-    const [newBackends, enablement] = await this.#discovery.discover();
+    const [newBackends, enablement] = await this.discovery.discover();
     return this.doUpdate(BackendSet.from(newBackends), enablement);
   }
 
   /** Check all backends, if there is a health check: one after the other, or all at once (`parallel`). */
   @rust.method('Backends::run_health_check')
   async runHealthCheck(parallel: boolean): Promise<void> {
-    const check = this.#healthCheck;
+    const check = this.healthCheck;
     if (check === undefined) return;
     if (!parallel) {
-      for (const backend of this.#backends) await checkAndReport(backend, check, this.#health);
+      for (const backend of this.backends) await checkAndReport(backend, check, this.health);
       return;
     }
     const runtime = currentHandle();
-    const table = this.#health;
+    const table = this.health;
     await Promise.all(
-      Array.from(this.#backends, (backend) =>
+      Array.from(this.backends, (backend) =>
         runtime.spawn(`health check ${backend}`, () => checkAndReport(backend, check, table)),
       ),
     );
@@ -193,9 +193,9 @@ const byHealth = (_backend: Backend, ready: boolean): boolean => ready;
  * Discovery and health checks are repeated only while it runs as a background service.
  */
 export class LoadBalancer<S extends BackendSelection = BackendSelection> {
-  readonly #backends: Backends;
-  readonly #selection: Selection<S>;
-  #selector: S;
+  private readonly known: Backends;
+  private readonly selection: Selection<S>;
+  private selector: S;
   /** Milliseconds between health checks. Undefined (the default): they run once, when the service starts. */
   healthCheckFrequency: number | undefined;
   /** Milliseconds between discoveries. Undefined (the default): once, when the service starts. */
@@ -204,9 +204,9 @@ export class LoadBalancer<S extends BackendSelection = BackendSelection> {
   parallelHealthCheck = false;
 
   private constructor(backends: Backends, selection: Selection<S>) {
-    this.#backends = backends;
-    this.#selection = selection;
-    this.#selector = selection.build(backends.getBackend());
+    this.known = backends;
+    this.selection = selection;
+    this.selector = selection.build(backends.getBackend());
   }
 
   /**
@@ -234,7 +234,7 @@ export class LoadBalancer<S extends BackendSelection = BackendSelection> {
   /** Discover again, and choose among what was found from now on. Throws what the discovery throws. */
   @rust.method('LoadBalancer::update')
   async update(): Promise<void> {
-    if (await this.#backends.update()) this.#selector = this.#selection.build(this.#backends.getBackend());
+    if (await this.known.update()) this.selector = this.selection.build(this.known.getBackend());
   }
 
   /**
@@ -255,20 +255,20 @@ export class LoadBalancer<S extends BackendSelection = BackendSelection> {
     maxIterations: number,
     accept: (backend: Backend, ready: boolean) => boolean,
   ): Backend | undefined {
-    const candidates = UniqueIterator.new(this.#selector.iter(key), maxIterations);
+    const candidates = UniqueIterator.new(this.selector.iter(key), maxIterations);
     for (let backend = candidates.getNext(); backend !== undefined; backend = candidates.getNext()) {
-      if (accept(backend, this.#backends.ready(backend))) return backend;
+      if (accept(backend, this.known.ready(backend))) return backend;
     }
     return undefined;
   }
 
   @rust.method('LoadBalancer::set_health_check')
   setHealthCheck(check: HealthCheck): void {
-    this.#backends.setHealthCheck(check);
+    this.known.setHealthCheck(check);
   }
 
   backends(): Backends {
-    return this.#backends;
+    return this.known;
   }
 
   /** Run as a background service until `shutdown` turns true. */

@@ -36,7 +36,7 @@ export class FnvHasher implements SelectionAlgorithm {
 
 /** In turn. */
 export class RoundRobin implements SelectionAlgorithm {
-  #count = 0;
+  private count = 0;
 
   @rust.method('<RoundRobin as SelectionAlgorithm>::new')
   static new(): RoundRobin {
@@ -45,8 +45,8 @@ export class RoundRobin implements SelectionAlgorithm {
 
   @rust.method('<RoundRobin as SelectionAlgorithm>::next')
   next(_key: Key): number {
-    const count = this.#count;
-    this.#count = count === Number.MAX_SAFE_INTEGER ? 0 : count + 1;
+    const count = this.count;
+    this.count = count === Number.MAX_SAFE_INTEGER ? 0 : count + 1;
     return count;
   }
 }

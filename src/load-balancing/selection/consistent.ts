@@ -45,16 +45,16 @@ export class KetamaHashing implements BackendSelection {
 /** The backends along the ring. */
 export class OwnedNodeIterator implements BackendIter, Cursor {
   idx: number;
-  readonly #hashing: KetamaHashing;
+  private readonly hashing: KetamaHashing;
 
   constructor(hashing: KetamaHashing, idx: number) {
-    this.#hashing = hashing;
+    this.hashing = hashing;
     this.idx = idx;
   }
 
   @rust.method('<OwnedNodeIterator as BackendIter>::next')
   next(): Backend | undefined {
-    const addr = this.#hashing.ring.getAddr(this);
-    return addr === undefined ? undefined : this.#hashing.backends.get(addr.toString());
+    const addr = this.hashing.ring.getAddr(this);
+    return addr === undefined ? undefined : this.hashing.backends.get(addr.toString());
   }
 }

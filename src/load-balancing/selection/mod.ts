@@ -77,16 +77,16 @@ const MOST_ITERATIONS = 2 ** 20;
 
 /** Gives each backend of an iterator once, and looks at no more than `maxIterations` (at most 2^20) of its items. */
 export class UniqueIterator {
-  readonly #iter: BackendIter;
-  readonly #maxIterations: number;
-  #steps = 0;
+  private readonly iter: BackendIter;
+  private readonly maxIterations: number;
+  private steps = 0;
   /** Nearly always the first choice is taken: only a second one needs a set. */
-  #first: Backend | undefined;
-  #seen: Set<string> | undefined;
+  private first: Backend | undefined;
+  private seen: Set<string> | undefined;
 
   private constructor(iter: BackendIter, maxIterations: number) {
-    this.#iter = iter;
-    this.#maxIterations = Math.min(maxIterations, MOST_ITERATIONS);
+    this.iter = iter;
+    this.maxIterations = Math.min(maxIterations, MOST_ITERATIONS);
   }
 
   @rust.method('UniqueIterator::new')
@@ -98,18 +98,18 @@ export class UniqueIterator {
   @rust.method('UniqueIterator::get_next')
   getNext(): Backend | undefined {
     // an item is drawn before the limit is looked at, as in the original: round robin counts it
-    for (let item = this.#iter.next(); item !== undefined; item = this.#iter.next()) {
-      if (this.#steps >= this.#maxIterations) return undefined;
-      this.#steps++;
-      if (this.#first === undefined) {
-        this.#first = item;
+    for (let item = this.iter.next(); item !== undefined; item = this.iter.next()) {
+      if (this.steps >= this.maxIterations) return undefined;
+      this.steps++;
+      if (this.first === undefined) {
+        this.first = item;
         return item;
       }
-      if (item === this.#first) continue;
-      this.#seen ??= new Set([this.#first.hashKey()]);
+      if (item === this.first) continue;
+      this.seen ??= new Set([this.first.hashKey()]);
       const key = item.hashKey();
-      if (!this.#seen.has(key)) {
-        this.#seen.add(key);
+      if (!this.seen.has(key)) {
+        this.seen.add(key);
         return item;
       }
     }

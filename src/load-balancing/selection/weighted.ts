@@ -75,25 +75,25 @@ export class Weighted<A extends SelectionAlgorithm = SelectionAlgorithm> impleme
 /** First the weighted choice, then any of the backends, weights aside: each number is drawn from the one before it. */
 export class WeightedIterator implements BackendIter {
   /** Any number; its remainder says where. */
-  #index: number | U64;
-  readonly #selection: Weighted;
-  #first = true;
+  private index: number | U64;
+  private readonly selection: Weighted;
+  private first = true;
 
   constructor(key: Key, selection: Weighted) {
-    this.#index = selection.algorithm.next(key);
-    this.#selection = selection;
+    this.index = selection.algorithm.next(key);
+    this.selection = selection;
   }
 
   @rust.method('<WeightedIterator as BackendIter>::next')
   next(): Backend | undefined {
-    const { backends, weighted, algorithm } = this.#selection;
+    const { backends, weighted, algorithm } = this.selection;
     // no weight at all: the original divides by zero
     if (weighted.length === 0) return undefined;
-    if (this.#first) {
-      this.#first = false;
-      return backends[weighted[remainder(this.#index, weighted.length)]!];
+    if (this.first) {
+      this.first = false;
+      return backends[weighted[remainder(this.index, weighted.length)]!];
     }
-    this.#index = algorithm.next(indexBytes(this.#index));
-    return backends[remainder(this.#index, backends.length)];
+    this.index = algorithm.next(indexBytes(this.index));
+    return backends[remainder(this.index, backends.length)];
   }
 }
