@@ -1,6 +1,6 @@
 /** The origins that scenarios proxy to: always the same 67 bytes. */
 import { createServer as createHttp, type RequestListener } from 'node:http';
-import { createSecureServer, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2';
+import { createSecureServer, type ServerHttp2Stream, type ServerStreamResponseOptions } from 'node:http2';
 import { createServer as createHttps } from 'node:https';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import type { Certificate } from './certificate.ts';
@@ -51,12 +51,12 @@ const answer: RequestListener = (request, response) => {
   });
 };
 
-/** HEADERS, then one DATA frame that ends the stream. */
-function answerH2(request: Http2ServerRequest, response: Http2ServerResponse): void {
-  request.resume().on('end', () => {
-    response.sendDate = false;
-    response.writeHead(200, HEAD);
-    response.end(BODY);
+/** HEADERS, then one DATA frame that ends the stream. Node's compatible API would end it with another, empty one. */
+function answerH2(stream: ServerHttp2Stream): void {
+  stream.on('error', () => {});
+  stream.resume().on('end', () => {
+    stream.respond({ ':status': 200, ...HEAD }, { sendDate: false } as ServerStreamResponseOptions);
+    stream.end(BODY);
   });
 }
 
@@ -91,7 +91,7 @@ export async function startOrigin(kind: OriginKind, certificate: Certificate | n
     https.keepAliveTimeout = 0;
     server = https;
   } else {
-    const http2 = createSecureServer(tls, answerH2);
+    const http2 = createSecureServer(tls).on('stream', answerH2);
     http2.on('sessionError', () => {});
     server = http2;
   }
