@@ -230,7 +230,7 @@ class Tree {
   /** Where the call is in the port, as a link. */
   #place(span: TraceSpan, width: number): Piece | null {
     if (span.ts === null) return null;
-    const text = clipPath(`${span.ts.file.replace(/^src\//, '')}:${span.ts.line}`, width);
+    const text = clipPath(`${span.ts.file}:${span.ts.line}`, width);
     if (text === '') return null;
     const url = pathToFileURL(join(projectRoot, span.ts.file));
     return { text, paint: this.#c.dim, href: `file://${hostname()}${url.pathname}#L${span.ts.line}` };

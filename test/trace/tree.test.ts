@@ -64,27 +64,27 @@ describe('the tree', () => {
       ▌ from run_forever to process_new_http   ⇢ spawns a task   ⧗ waited, of the time before it
 
       ● task 1  main
-        Server::new  server/mod.ts:70  upgrade=false                                           5µs
-      ▌ Server::run_forever … to the end  server/mod.ts:70
-      ▌ └ Server::run_service  server/mod.ts:70                                              165µs
-          ├ Server::create_runtime  server/mod.ts:70                                           5µs
+        Server::new  src/server/mod.ts:70  upgrade=false                                       5µs
+      ▌ Server::run_forever … to the end  src/server/mod.ts:70
+      ▌ └ Server::run_service  src/server/mod.ts:70                                          165µs
+          ├ Server::create_runtime  src/server/mod.ts:70                                       5µs
           └ ⇢ task 2 proxy
 
       ● task 2  proxy  ⇠ Server::run_service, task 1
-      ▌ <Service as Service>::start_service  services/listening.ts:90                        145µs
-        ├ step ×3  server/mod.ts:70                                                           45µs
-        │ └ below  server/mod.ts:70                                                            5µs
-        ├ step  server/mod.ts:70                                                              15µs
-        │ └ other  server/mod.ts:70                                                            5µs
+      ▌ <Service as Service>::start_service  src/services/listening.ts:90                    145µs
+        ├ step ×3  src/server/mod.ts:70                                                       45µs
+        │ └ below  src/server/mod.ts:70                                                        5µs
+        ├ step  src/server/mod.ts:70                                                          15µs
+        │ └ other  src/server/mod.ts:70                                                        5µs
         ├ ⇢ task 3 connection
-        └ TransportStack::accept … to the end  server/mod.ts:70
+        └ TransportStack::accept … to the end  src/server/mod.ts:70
 
       ● task 3  connection  ⇠ <Service as Service>::start_service, task 2
-      ▌ Service::handle_event  services/listening.ts:120                                      45µs
-      ▌ └ <HttpProxy as HttpServerApp>::process_new_http  proxy/lib.ts:300                    35µs
-          ├ l4::connect ✗ error  server/mod.ts:70  peer=127.0.0.1:9                            5µs
-          ├ idle ⊘ cancelled  server/mod.ts:70                                                 5µs
-          └ <app as ProxyHttp>::upstream_peer  server/mod.ts:70                                5µs
+      ▌ Service::handle_event  src/services/listening.ts:120                                  45µs
+      ▌ └ <HttpProxy as HttpServerApp>::process_new_http  src/proxy/lib.ts:300                35µs
+          ├ l4::connect ✗ error  src/server/mod.ts:70  peer=127.0.0.1:9                        5µs
+          ├ idle ⊘ cancelled  src/server/mod.ts:70                                             5µs
+          └ <app as ProxyHttp>::upstream_peer  src/server/mod.ts:70                            5µs
 
       19 calls, 3 tasks
       no record of Pingora 0.1.0 in this scenario to compare with
@@ -98,17 +98,17 @@ describe('the tree', () => {
       ▌ from run_forever to process_new_http   ⇢ spawns a task   ⧗ waited, of the time before it
 
       ● task 1  main
-      ▌ Server::run_forever … to the end  server/mod.ts:70
-      ▌ └ Server::run_service  server/mod.ts:70                                              165µs
+      ▌ Server::run_forever … to the end  src/server/mod.ts:70
+      ▌ └ Server::run_service  src/server/mod.ts:70                                          165µs
           └ ⇢ task 2 proxy
 
       ● task 2  proxy  ⇠ Server::run_service, task 1
-      ▌ <Service as Service>::start_service  services/listening.ts:90                        145µs
+      ▌ <Service as Service>::start_service  src/services/listening.ts:90                    145µs
         └ ⇢ task 3 connection
 
       ● task 3  connection  ⇠ <Service as Service>::start_service, task 2
-      ▌ Service::handle_event  services/listening.ts:120                                      45µs
-      ▌ └ <HttpProxy as HttpServerApp>::process_new_http  proxy/lib.ts:300                    35µs
+      ▌ Service::handle_event  src/services/listening.ts:120                                  45µs
+      ▌ └ <HttpProxy as HttpServerApp>::process_new_http  src/proxy/lib.ts:300                35µs
 
       19 calls, 3 tasks
       no record of Pingora 0.1.0 in this scenario to compare with
