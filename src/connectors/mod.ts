@@ -74,18 +74,18 @@ export const DEFAULT_POOL_SIZE = 128;
 
 /** Connects to servers over TCP, Unix sockets and TLS, and keeps connections for the next use. */
 export class TransportConnector {
-  readonly #tlsCtx: TlsConnector;
-  readonly #connectionPool: ConnectionPool<Stream>;
-  readonly #bindToV4: readonly SocketAddr[];
-  readonly #bindToV6: readonly SocketAddr[];
+  private readonly tlsCtx: TlsConnector;
+  private readonly connectionPool: ConnectionPool<Stream>;
+  private readonly bindToV4: readonly SocketAddr[];
+  private readonly bindToV6: readonly SocketAddr[];
   /** Which HTTP version was found to work with a peer. */
   readonly preferredHttpVersion = PreferredHttpVersion.new();
 
   private constructor(options: ConnectorOptions | undefined) {
-    this.#tlsCtx = TlsConnector.new(options);
-    this.#connectionPool = ConnectionPool.new<Stream>(options?.keepalivePoolSize ?? DEFAULT_POOL_SIZE, destroy);
-    this.#bindToV4 = options?.bindToV4.slice() ?? [];
-    this.#bindToV6 = options?.bindToV6.slice() ?? [];
+    this.tlsCtx = TlsConnector.new(options);
+    this.connectionPool = ConnectionPool.new<Stream>(options?.keepalivePoolSize ?? DEFAULT_POOL_SIZE, destroy);
+    this.bindToV4 = options?.bindToV4.slice() ?? [];
+    this.bindToV6 = options?.bindToV6.slice() ?? [];
   }
 
   /** Throws what Node throws for certificate files that can't be read or used. */
@@ -96,21 +96,21 @@ export class TransportConnector {
 
   /** How many connections wait for their next use. */
   get idle(): number {
-    return this.#connectionPool.length;
+    return this.connectionPool.length;
   }
 
   /** Open a connection to `peer`. Throws as `l4::connect` and `tls::connect` do. */
   @rust.method('TransportConnector::new_stream')
   newStream(peer: Peer): Promise<Stream> {
-    const bindTo = bindToRandom(peer, this.#bindToV4, this.#bindToV6);
+    const bindTo = bindToRandom(peer, this.bindToV4, this.bindToV6);
     const alpnOverride = this.preferredHttpVersion.get(peer);
-    return doConnect(peer, bindTo, alpnOverride, this.#tlsCtx);
+    return doConnect(peer, bindTo, alpnOverride, this.tlsCtx);
   }
 
   /** A connection to `peer` that was released, if there is one that still can be used. */
   @rust.method('TransportConnector::reused_stream')
   reusedStream(peer: Peer): Stream | undefined {
-    const stream = this.#connectionPool.get(peer.reuseHash());
+    const stream = this.connectionPool.get(peer.reuseHash());
     if (stream === undefined) {
       log.debug(() => `No reusable connection found for ${peer}`);
       return undefined;
@@ -133,7 +133,7 @@ export class TransportConnector {
     }
     const meta = ConnectionMeta.new(key, stream.id());
     log.debug('Try to keepalive client session');
-    const pool = this.#connectionPool;
+    const pool = this.connectionPool;
     const [notifyClose, watchUse] = pool.put(meta, stream);
     spawn('idle_poll', () => pool.idlePoll(stream, meta, idleTimeout, notifyClose, watchUse));
   }
@@ -153,7 +153,7 @@ export class TransportConnector {
 
   /** Close the connections that wait, and from now on those that are released: what dropping it does in Rust. */
   close(): void {
-    this.#connectionPool.drain();
+    this.connectionPool.drain();
   }
 }
 
@@ -207,7 +207,7 @@ const PREFERRED_LIMIT = 4096;
 
 /** The highest HTTP version to offer to a peer, where the peer's own setting turned out not to work. */
 export class PreferredHttpVersion {
-  readonly #versions = new Map<GroupKey, 1 | 2>();
+  private readonly versions = new Map<GroupKey, 1 | 2>();
 
   static new(): PreferredHttpVersion {
     return new PreferredHttpVersion();
@@ -215,18 +215,18 @@ export class PreferredHttpVersion {
 
   @rust.method('PreferredHttpVersion::add')
   add(peer: Peer, version: 1 | 2): void {
-    if (this.#versions.size >= PREFERRED_LIMIT) {
-      for (const oldest of this.#versions.keys()) {
-        this.#versions.delete(oldest);
+    if (this.versions.size >= PREFERRED_LIMIT) {
+      for (const oldest of this.versions.keys()) {
+        this.versions.delete(oldest);
         break;
       }
     }
-    this.#versions.set(peer.reuseHash(), version);
+    this.versions.set(peer.reuseHash(), version);
   }
 
   @rust.method('PreferredHttpVersion::get')
   get(peer: Peer): ALPN | undefined {
-    const version = this.#versions.size === 0 ? undefined : this.#versions.get(peer.reuseHash());
+    const version = this.versions.size === 0 ? undefined : this.versions.get(peer.reuseHash());
     if (version === undefined) return undefined;
     return version === 1 ? ALPN.H1 : ALPN.H2H1;
   }

@@ -84,16 +84,16 @@ const CONTEXT_LIMIT = 256;
 
 /** What the TLS connections of one connector have in common. */
 export class Connector {
-  readonly #options: SecureContextOptions;
-  readonly #usesDefaultCa: boolean;
-  #default: SecureContext | undefined;
-  readonly #contexts = new Map<string, SecureContext>();
+  private readonly options: SecureContextOptions;
+  private readonly usesDefaultCa: boolean;
+  private default: SecureContext | undefined = undefined;
+  private readonly contexts = new Map<string, SecureContext>();
 
   private constructor(options: SecureContextOptions) {
-    this.#options = options;
-    this.#usesDefaultCa = options.ca === undefined;
+    this.options = options;
+    this.usesDefaultCa = options.ca === undefined;
     // a CA or key of the configuration that can't be used has to show now; the system's list is long and waits
-    if (!this.#usesDefaultCa || options.cert !== undefined) this.#default = createSecureContext(this.#withCa());
+    if (!this.usesDefaultCa || options.cert !== undefined) this.default = createSecureContext(this.withCa());
   }
 
   /** Throws what Node throws for files that can't be read or aren't what they should be. */
@@ -115,10 +115,10 @@ export class Connector {
     return new Connector(context);
   }
 
-  #withCa(): SecureContextOptions {
-    if (!this.#usesDefaultCa) return this.#options;
+  private withCa(): SecureContextOptions {
+    if (!this.usesDefaultCa) return this.options;
     const ca = defaultCa();
-    return ca === undefined ? this.#options : { ...this.#options, ca };
+    return ca === undefined ? this.options : { ...this.options, ca };
   }
 
   /** The context for a peer: the common one unless it has a CA, a certificate or curves of its own. */
@@ -128,13 +128,13 @@ export class Connector {
     const curves = options?.curves;
     const keyPair = peer.getClientCertKey?.();
     if (ca === undefined && curves === undefined && keyPair === undefined) {
-      this.#default ??= createSecureContext(this.#withCa());
-      return this.#default;
+      this.default ??= createSecureContext(this.withCa());
+      return this.default;
     }
     const key = `${ca && fingerprintOf(ca)}|${keyPair?.fingerprint}|${curves}`;
-    let context = this.#contexts.get(key);
+    let context = this.contexts.get(key);
     if (context === undefined) {
-      const own: SecureContextOptions = ca === undefined ? { ...this.#withCa() } : { ...this.#options };
+      const own: SecureContextOptions = ca === undefined ? { ...this.withCa() } : { ...this.options };
       if (ca !== undefined) own.ca = ca.map((cert) => cert.toString());
       if (keyPair !== undefined) {
         log.debug('setting client cert and key');
@@ -142,13 +142,13 @@ export class Connector {
       }
       if (curves !== undefined) own.ecdhCurve = curves;
       context = orErr(ErrorType.InternalError, 'invalid client cert, CA or curves', () => createSecureContext(own));
-      if (this.#contexts.size >= CONTEXT_LIMIT) {
-        for (const oldest of this.#contexts.keys()) {
-          this.#contexts.delete(oldest);
+      if (this.contexts.size >= CONTEXT_LIMIT) {
+        for (const oldest of this.contexts.keys()) {
+          this.contexts.delete(oldest);
           break;
         }
       }
-      this.#contexts.set(key, context);
+      this.contexts.set(key, context);
     }
     return context;
   }

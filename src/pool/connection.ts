@@ -149,15 +149,15 @@ class IdleRead {
  * The pool. What it drops (evicted, timed out, closed by the peer) it gives to `close`: Rust frees it by scope.
  */
 export class ConnectionPool<S> {
-  readonly #pool = new Map<GroupKey, PoolNode<PoolConnection<S>>>();
-  readonly #lru: Lru<number, ConnectionMeta>;
-  readonly #size: number;
-  readonly #close: (connection: S) => void;
+  private readonly pool = new Map<GroupKey, PoolNode<PoolConnection<S>>>();
+  private readonly lru: Lru<number, ConnectionMeta>;
+  private readonly size: number;
+  private readonly close: (connection: S) => void;
 
   private constructor(size: number, close: (connection: S) => void) {
-    this.#size = size;
-    this.#lru = Lru.new(size);
-    this.#close = close;
+    this.size = size;
+    this.lru = Lru.new(size);
+    this.close = close;
   }
 
   /** A pool of at most `size` connections. `close` is called with each that leaves it unused. */
@@ -167,58 +167,58 @@ export class ConnectionPool<S> {
 
   /** How many connections wait. */
   get length(): number {
-    return this.#lru.length;
+    return this.lru.length;
   }
 
   /** How many groups the pool remembers. */
   get groups(): number {
-    return this.#pool.size;
+    return this.pool.size;
   }
 
-  #getPoolNode(key: GroupKey): PoolNode<PoolConnection<S>> {
-    let node = this.#pool.get(key);
+  private getPoolNode(key: GroupKey): PoolNode<PoolConnection<S>> {
+    let node = this.pool.get(key);
     if (node === undefined) {
       // A group stays while its connections are out, for they come back; of those that don't no more are kept than
       // there may be connections.
-      if (this.#pool.size > 2 * this.#size + 16) this.#sweep();
+      if (this.pool.size > 2 * this.size + 16) this.sweep();
       node = PoolNode.new();
-      this.#pool.set(key, node);
+      this.pool.set(key, node);
     }
     return node;
   }
 
-  #sweep(): void {
-    for (const [key, node] of this.#pool) {
-      if (node.length === 0) this.#pool.delete(key);
+  private sweep(): void {
+    for (const [key, node] of this.pool) {
+      if (node.length === 0) this.pool.delete(key);
     }
   }
 
   /** Only out of its group: the list of the least recently used has dropped it. */
-  #popEvicted(meta: ConnectionMeta): void {
-    const node = this.#pool.get(meta.key);
+  private popEvicted(meta: ConnectionMeta): void {
+    const node = this.pool.get(meta.key);
     if (node === undefined) {
       log.warn(() => `Fail to get pool node for ${meta}`);
       return;
     }
     const dropped = node.remove(meta.id);
-    if (node.length === 0) this.#pool.delete(meta.key);
+    if (node.length === 0) this.pool.delete(meta.key);
     log.debug(() => `evict fd: ${meta.id} from key ${meta.key}`);
-    if (dropped !== undefined) this.#close(dropped.connection);
+    if (dropped !== undefined) this.close(dropped.connection);
   }
 
   /** Drop a connection that has ended, if it is still in the pool. */
   @rust.method('ConnectionPool::pop_closed')
   popClosed(meta: ConnectionMeta): void {
-    this.#popEvicted(meta);
-    this.#lru.pop(meta.id);
+    this.popEvicted(meta);
+    this.lru.pop(meta.id);
   }
 
   /** Take a connection of the group, if there is one. Its watcher has let go of it when this returns. */
   @rust.method('ConnectionPool::get')
   get(key: GroupKey): S | undefined {
-    const found = this.#pool.get(key)?.getAny();
+    const found = this.pool.get(key)?.getAny();
     if (found === undefined) return undefined;
-    this.#lru.pop(found[0]);
+    this.lru.pop(found[0]);
     return found[1].release();
   }
 
@@ -229,12 +229,12 @@ export class ConnectionPool<S> {
   @rust.method('ConnectionPool::put')
   put(meta: ConnectionMeta, connection: S): [notifyEvicted: Once, watchUse: Once] {
     const watchUse = new Once();
-    this.#getPoolNode(meta.key).insert(meta.id, new PoolConnection(watchUse, connection));
+    this.getPoolNode(meta.key).insert(meta.id, new PoolConnection(watchUse, connection));
     const node = new Node(meta);
     // after it is in its group: a pool of size 0 evicts it at once, and has to find it
-    const replaced = this.#lru.put(meta.id, node);
-    if (replaced !== undefined) this.#popEvicted(replaced);
-    else if (this.#lru.draining) this.#popEvicted(meta);
+    const replaced = this.lru.put(meta.id, node);
+    if (replaced !== undefined) this.popEvicted(replaced);
+    else if (this.lru.draining) this.popEvicted(meta);
     return [node.closeNotifier, watchUse];
   }
 
@@ -319,11 +319,11 @@ export class ConnectionPool<S> {
 
   /** Drop every connection, and from now on whatever is put here. */
   drain(): void {
-    this.#lru.drain();
-    const nodes = [...this.#pool.values()];
-    this.#pool.clear();
+    this.lru.drain();
+    const nodes = [...this.pool.values()];
+    this.pool.clear();
     for (const node of nodes) {
-      for (const { connection } of node) this.#close(connection);
+      for (const { connection } of node) this.close(connection);
     }
   }
 }

@@ -56,12 +56,12 @@ export class Node<T> {
 
 /** A list of at most so many entries; adding one more evicts the one that was added longest ago. */
 export class Lru<K, T> {
-  readonly #lru = new Map<K, Node<T>>();
-  readonly #size: number;
-  #drain = false;
+  private readonly lru = new Map<K, Node<T>>();
+  private readonly size: number;
+  private _drain = false;
 
   private constructor(size: number) {
-    this.#size = size;
+    this.size = size;
   }
 
   static new<K, T>(size: number): Lru<K, T> {
@@ -69,25 +69,25 @@ export class Lru<K, T> {
   }
 
   get length(): number {
-    return this.#lru.size;
+    return this.lru.size;
   }
 
   /** Whether {@link Lru.drain} was called. */
   get draining(): boolean {
-    return this.#drain;
+    return this._drain;
   }
 
   /** Add an entry as the newest. Returns what was evicted for it: with a size of 0 itself. */
   @rust.method('Lru::put')
   put(key: K, value: Node<T>): T | undefined {
-    if (this.#drain) {
+    if (this._drain) {
       value.notifyClose();
       return undefined;
     }
-    const lru = this.#lru;
+    const lru = this.lru;
     lru.delete(key);
     lru.set(key, value);
-    if (lru.size <= this.#size) return undefined;
+    if (lru.size <= this.size) return undefined;
     for (const [oldest, node] of lru) {
       lru.delete(oldest);
       node.notifyClose();
@@ -106,17 +106,17 @@ export class Lru<K, T> {
   /** Take an entry out, if it is in. */
   @rust.method('Lru::pop')
   pop(key: K): Node<T> | undefined {
-    const node = this.#lru.get(key);
-    if (node !== undefined) this.#lru.delete(key);
+    const node = this.lru.get(key);
+    if (node !== undefined) this.lru.delete(key);
     return node;
   }
 
   /** Evict everything, and from now on whatever is added. */
   @rust.method('Lru::drain')
   drain(): void {
-    this.#drain = true;
-    const nodes = [...this.#lru.values()];
-    this.#lru.clear();
+    this._drain = true;
+    const nodes = [...this.lru.values()];
+    this.lru.clear();
     for (const node of nodes) node.notifyClose();
   }
 }

@@ -128,7 +128,7 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
   readonly inner: ProxyHttp<CTX>;
   /** The connections to origins. */
   readonly clientUpstream: Connector;
-  readonly #shutdown = new Notify();
+  private readonly shutdown = new Notify();
 
   private constructor(inner: ProxyHttp<CTX>, conf: ServerConf) {
     this.inner = inner;
@@ -145,7 +145,7 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
   @rust.method('HttpProxy::handle_new_request')
   async handleNewRequest(downstream: HttpSession): Promise<HttpSession | undefined> {
     // The original drops whatever was read when it shuts down; here only a connection that is idle is closed.
-    const takeBack = this.#shutdown.onNotified(() => downstream.abortIfIdle());
+    const takeBack = this.shutdown.onNotified(() => downstream.abortIfIdle());
     try {
       if (!(await downstream.readRequest())) return undefined;
     } catch (thrown) {
@@ -226,12 +226,12 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
     reuse: boolean,
     error: PingoraError | undefined,
   ): Promise<Stream | undefined> {
-    await this.#log(session, error, ctx);
+    await this.log(session, error, ctx);
     if (!reuse) return undefined;
-    return this.#finishDownstream(session);
+    return this.finishDownstream(session);
   }
 
-  async #finishDownstream(session: Session): Promise<Stream | undefined> {
+  private async finishDownstream(session: Session): Promise<Stream | undefined> {
     try {
       return await session.downstreamSession.finish();
     } catch (error) {
@@ -241,7 +241,7 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
   }
 
   /** `logging` can't fail a request that has ended. */
-  async #log(session: Session, error: PingoraError | undefined, ctx: CTX): Promise<void> {
+  private async log(session: Session, error: PingoraError | undefined, ctx: CTX): Promise<void> {
     try {
       const logged = this.hooks.logging(session, error, ctx);
       if (logged instanceof Promise) await logged;
@@ -251,17 +251,17 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
   }
 
   /** A filter failed: log it, answer it, end the request. */
-  async #filterFailed(what: string, session: Session, ctx: CTX, thrown: unknown): Promise<undefined> {
+  private async filterFailed(what: string, session: Session, ctx: CTX, thrown: unknown): Promise<undefined> {
     const error = PingoraError.from(thrown);
     if (!this.hooks.suppressErrorLog(session, ctx, error)) {
       log.error(`${what}: ${error}, ${this.hooks.requestSummary(session, ctx)}`);
     }
-    await this.#failToProxy(session, error, ctx);
-    await this.#log(session, error, ctx);
+    await this.failToProxy(session, error, ctx);
+    await this.log(session, error, ctx);
     return undefined;
   }
 
-  async #failToProxy(session: Session, error: PingoraError, ctx: CTX): Promise<number> {
+  private async failToProxy(session: Session, error: PingoraError, ctx: CTX): Promise<number> {
     try {
       return await this.hooks.failToProxy(session, error, ctx);
     } catch (thrown) {
@@ -276,11 +276,11 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
     try {
       const filtered = this.hooks.requestFilter(session, ctx);
       if (filtered instanceof Promise ? await filtered : filtered) {
-        await this.#log(session, undefined, ctx);
-        return await this.#finishDownstream(session);
+        await this.log(session, undefined, ctx);
+        return await this.finishDownstream(session);
       }
     } catch (error) {
-      return this.#filterFailed('Fail to filter request', session, ctx, error);
+      return this.filterFailed('Fail to filter request', session, ctx, error);
     }
 
     session.downstreamCompression.requestFilter(session.reqHeader());
@@ -296,13 +296,13 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
           try {
             await session.downstreamSession.writeResponseHeader(badGateway());
           } catch (error) {
-            return this.#filterFailed('Error responding with Bad Gateway', session, ctx, error);
+            return this.filterFailed('Error responding with Bad Gateway', session, ctx, error);
           }
         }
         return this.finish(session, ctx, false, undefined);
       }
     } catch (error) {
-      return this.#filterFailed('Error deciding if we should proxy to upstream', session, ctx, error);
+      return this.filterFailed('Error deciding if we should proxy to upstream', session, ctx, error);
     }
 
     let retries = 0;
@@ -324,7 +324,7 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
     }
 
     if (failure !== undefined) {
-      const status = await this.#failToProxy(session, failure, ctx);
+      const status = await this.failToProxy(session, failure, ctx);
       if (!this.hooks.suppressErrorLog(session, ctx, failure)) {
         const summary = this.hooks.requestSummary(session, ctx);
         log.error(`Fail to proxy: ${failure}, status: ${status}, tries: ${retries}, retry: false, ${summary}`);
@@ -353,7 +353,7 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
   @rust.method('<HttpProxy as HttpServerApp>::http_cleanup')
   httpCleanup(): void {
     // connections that wait for a request get none
-    this.#shutdown.notifyWaiters();
+    this.shutdown.notifyWaiters();
   }
 }
 

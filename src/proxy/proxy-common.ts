@@ -9,10 +9,10 @@ const rust = ported('pingora-proxy/src/proxy_common.rs');
 
 /** Where reading from the client stands. */
 export class DownstreamStateMachine {
-  #state: 'Reading' | 'ReadingFinished' | 'Errored';
+  private state: 'Reading' | 'ReadingFinished' | 'Errored';
 
   private constructor(finished: boolean) {
-    this.#state = finished ? 'ReadingFinished' : 'Reading';
+    this.state = finished ? 'ReadingFinished' : 'Reading';
   }
 
   /** `finished`: the request's body has been read, or there is none. */
@@ -23,35 +23,35 @@ export class DownstreamStateMachine {
 
   /** Whether more can be read, or the client's leaving be waited for. */
   canPoll(): boolean {
-    return this.#state !== 'Errored';
+    return this.state !== 'Errored';
   }
 
   isReading(): boolean {
-    return this.#state === 'Reading';
+    return this.state === 'Reading';
   }
 
   isDone(): boolean {
-    return this.#state !== 'Reading';
+    return this.state !== 'Reading';
   }
 
   isErrored(): boolean {
-    return this.#state === 'Errored';
+    return this.state === 'Errored';
   }
 
   /** Finished, if `set`. */
   maybeFinished(set: boolean): void {
-    if (set) this.#state = 'ReadingFinished';
+    if (set) this.state = 'ReadingFinished';
   }
 
   toErrored(): void {
-    this.#state = 'Errored';
+    this.state = 'Errored';
   }
 }
 
 /** Where the response stands: what comes from the origin and what comes from a cache end separately. */
 export class ResponseStateMachine {
-  #upstreamResponseDone = false;
-  #cachedResponseDone = true; // there is none unless a cache says so
+  private upstreamResponseDone = false;
+  private cachedResponseDone = true; // there is none unless a cache says so
 
   private constructor() {}
 
@@ -61,26 +61,26 @@ export class ResponseStateMachine {
   }
 
   isDone(): boolean {
-    return this.#upstreamResponseDone && this.#cachedResponseDone;
+    return this.upstreamResponseDone && this.cachedResponseDone;
   }
 
   upstreamDone(): boolean {
-    return this.#upstreamResponseDone;
+    return this.upstreamResponseDone;
   }
 
   cachedDone(): boolean {
-    return this.#cachedResponseDone;
+    return this.cachedResponseDone;
   }
 
   enableCachedResponse(): void {
-    this.#cachedResponseDone = false;
+    this.cachedResponseDone = false;
   }
 
   maybeSetUpstreamDone(done: boolean): void {
-    if (done) this.#upstreamResponseDone = true;
+    if (done) this.upstreamResponseDone = true;
   }
 
   maybeSetCacheDone(done: boolean): void {
-    if (done) this.#cachedResponseDone = true;
+    if (done) this.cachedResponseDone = true;
   }
 }

@@ -74,7 +74,7 @@ export class Handle {
 
 /** A runtime of a service. */
 export class Runtime {
-  readonly #handle: Handle;
+  private readonly handle: Handle;
   /** How many threads were asked for. */
   readonly threads: number;
   /** Whether tasks may move between them. */
@@ -83,7 +83,7 @@ export class Runtime {
   private constructor(threads: number, name: string, workStealing: boolean) {
     this.threads = threads;
     this.workStealing = workStealing;
-    this.#handle = new Handle(name);
+    this.handle = new Handle(name);
   }
 
   /** A runtime whose threads take work from each other. */
@@ -100,7 +100,7 @@ export class Runtime {
 
   @rust.method('Runtime::get_handle')
   getHandle(): Handle {
-    return this.#handle;
+    return this.handle;
   }
 }
 

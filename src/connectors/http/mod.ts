@@ -21,12 +21,12 @@ function fromH1([h1, reused]: [Http1Session, boolean]): Got {
 
 /** Opens HTTP sessions and keeps their connections. */
 export class Connector {
-  readonly #h1: V1Connector;
-  readonly #h2: V2Connector;
+  private readonly h1: V1Connector;
+  private readonly h2: V2Connector;
 
   private constructor(options: ConnectorOptions | undefined) {
-    this.#h1 = V1Connector.new(options);
-    this.#h2 = V2Connector.new(options);
+    this.h1 = V1Connector.new(options);
+    this.h2 = V2Connector.new(options);
   }
 
   /** Throws what Node throws for certificate files that can't be read or used. */
@@ -47,40 +47,40 @@ export class Connector {
   getHttpSession(peer: Peer): Got | Promise<Got> {
     const alpn = peer.getPeerOptions?.()?.alpn;
     if (alpn === undefined || alpn.getMaxHttpVersion() === 1) {
-      const got = this.#h1.getHttpSession(peer);
+      const got = this.h1.getHttpSession(peer);
       return got instanceof Promise ? got.then(fromH1) : fromH1(got);
     }
-    return this.#getH2Session(peer, alpn.getMinHttpVersion() === 2);
+    return this.getH2Session(peer, alpn.getMinHttpVersion() === 2);
   }
 
-  async #getH2Session(peer: Peer, h2Min: boolean): Promise<Got> {
-    const reused = await this.#h2.reusedHttpSession(peer);
+  private async getH2Session(peer: Peer, h2Min: boolean): Promise<Got> {
+    const reused = await this.h2.reusedHttpSession(peer);
     if (reused !== undefined) return [HttpSession.H2(reused), true];
-    const h2Only = h2Min && !this.#h2.h1IsPreferred(peer);
+    const h2Only = h2Min && !this.h2.h1IsPreferred(peer);
     if (!h2Only) {
-      const h1 = this.#h1.reusedHttpSession(peer);
+      const h1 = this.h1.reusedHttpSession(peer);
       if (h1 !== undefined) return [HttpSession.H1(h1), true];
     }
-    return [await this.#h2.newHttpSession(peer), false];
+    return [await this.h2.newHttpSession(peer), false];
   }
 
   /** The session is over: keep its connection for up to `idleTimeout` milliseconds, if it can be used again. */
   @rust.method('Connector::release_http_session')
   releaseHttpSession(session: HttpSession, peer: Peer, idleTimeout: number | undefined): void {
     const { h1, h2 } = session;
-    if (h1 !== undefined) this.#h1.releaseHttpSession(h1, peer, idleTimeout);
-    else if (h2 !== undefined) this.#h2.releaseHttpSession(h2, peer, idleTimeout);
+    if (h1 !== undefined) this.h1.releaseHttpSession(h1, peer, idleTimeout);
+    else if (h2 !== undefined) this.h2.releaseHttpSession(h2, peer, idleTimeout);
   }
 
   /** From now on offer nothing but HTTP/1.1 to `peer`. */
   @rust.method('Connector::prefer_h1')
   preferH1(peer: Peer): void {
-    this.#h2.preferH1(peer);
+    this.h2.preferH1(peer);
   }
 
   /** Close the connections that wait, and from now on those that are released: what dropping it does in Rust. */
   close(): void {
-    this.#h1.close();
-    this.#h2.close();
+    this.h1.close();
+    this.h2.close();
   }
 }

@@ -17,10 +17,10 @@ function session([stream, reused]: [Stream, boolean]): [HttpSession, boolean] {
 
 /** Opens HTTP/1 sessions and keeps their connections. */
 export class Connector {
-  readonly #transport: TransportConnector;
+  private readonly transport: TransportConnector;
 
   private constructor(options: ConnectorOptions | undefined) {
-    this.#transport = TransportConnector.new(options);
+    this.transport = TransportConnector.new(options);
   }
 
   @rust.method('Connector::new')
@@ -30,7 +30,7 @@ export class Connector {
 
   /** How many connections wait for their next use. */
   get idle(): number {
-    return this.#transport.idle;
+    return this.transport.idle;
   }
 
   /** A session with `peer`. The boolean says whether its connection was used before. Throws as connecting does. */
@@ -38,19 +38,19 @@ export class Connector {
   getHttpSession(
     peer: Peer,
   ): [session: HttpSession, reused: boolean] | Promise<[session: HttpSession, reused: boolean]> {
-    const got = this.#transport.getStream(peer);
+    const got = this.transport.getStream(peer);
     // awaited inside an async function, so that the session's span is under this one
-    return got instanceof Promise ? this.#sessionLater(got) : session(got);
+    return got instanceof Promise ? this.sessionLater(got) : session(got);
   }
 
-  async #sessionLater(got: Promise<[Stream, boolean]>): Promise<[HttpSession, boolean]> {
+  private async sessionLater(got: Promise<[Stream, boolean]>): Promise<[HttpSession, boolean]> {
     return session(await got);
   }
 
   /** A session on a connection that was used before, if there is one. */
   @rust.method('Connector::reused_http_session')
   reusedHttpSession(peer: Peer): HttpSession | undefined {
-    const stream = this.#transport.reusedStream(peer);
+    const stream = this.transport.reusedStream(peer);
     return stream === undefined ? undefined : HttpSession.new(stream);
   }
 
@@ -58,11 +58,11 @@ export class Connector {
   @rust.method('Connector::release_http_session')
   releaseHttpSession(session: HttpSession, peer: Peer, idleTimeout: number | undefined): void {
     const stream = session.reuse();
-    if (stream !== undefined) this.#transport.releaseStream(stream, peer.reuseHash(), idleTimeout);
+    if (stream !== undefined) this.transport.releaseStream(stream, peer.reuseHash(), idleTimeout);
   }
 
   /** Close the connections that wait, and from now on those that are released. */
   close(): void {
-    this.#transport.close();
+    this.transport.close();
   }
 }

@@ -16,10 +16,10 @@ const rust = ported('pingora-core/src/connectors/http/v2.rs');
 
 /** Opens HTTP/2 sessions. */
 export class Connector {
-  readonly #transport: TransportConnector;
+  private readonly transport: TransportConnector;
 
   private constructor(options: ConnectorOptions | undefined) {
-    this.#transport = TransportConnector.new(options);
+    this.transport = TransportConnector.new(options);
   }
 
   @rust.method('Connector::new')
@@ -29,7 +29,7 @@ export class Connector {
 
   @rust.method('Connector::new_http_session')
   async newHttpSession(peer: Peer): Promise<HttpSession> {
-    const stream = await this.#transport.newStream(peer);
+    const stream = await this.transport.newStream(peer);
     if (stream.selectedAlpnProto() !== ALPN.H2) return HttpSession.H1(Http1Session.new(stream));
     stream.destroy();
     throw PingoraError.explain(ErrorType.H2Error, 'HTTP/2 to origins is not there yet');
@@ -45,15 +45,15 @@ export class Connector {
 
   @rust.method('Connector::prefer_h1')
   preferH1(peer: Peer): void {
-    this.#transport.preferH1(peer);
+    this.transport.preferH1(peer);
   }
 
   @rust.method('Connector::h1_is_preferred')
   h1IsPreferred(peer: Peer): boolean {
-    return this.#transport.preferredHttpVersion.get(peer) === ALPN.H1;
+    return this.transport.preferredHttpVersion.get(peer) === ALPN.H1;
   }
 
   close(): void {
-    this.#transport.close();
+    this.transport.close();
   }
 }

@@ -50,10 +50,10 @@ export class BodyReader {
   /** Bytes of the body that were read. */
   read = 0;
   /** Bytes that are left: of the body, or of the present chunk. */
-  #left = 0;
-  #part: ChunkPart = 'head';
+  private left = 0;
+  private part: ChunkPart = 'head';
   /** The trailer fields of a chunked body, once it is read; undefined if it had none. */
-  trailers: HMap | undefined;
+  trailers: HMap | undefined = undefined;
 
   needInit(): boolean {
     return this.state === 'ToStart';
@@ -65,13 +65,13 @@ export class BodyReader {
 
   initChunked(): void {
     this.state = 'Chunked';
-    this.#part = 'head';
+    this.part = 'head';
     this.read = 0;
   }
 
   initContentLength(length: number): void {
     this.state = length === 0 ? 'Complete' : 'Partial';
-    this.#left = length;
+    this.left = length;
     this.read = 0;
   }
 
@@ -116,24 +116,24 @@ export class BodyReader {
   doReadBody(stream: Stream): MaybePromise<Buffer | undefined> {
     let piece: MaybePromise<Buffer>;
     try {
-      piece = stream.read(this.#left);
+      piece = stream.read(this.left);
     } catch (error) {
       return readError(error);
     }
-    return piece instanceof Promise ? piece.then((data) => this.#counted(data), readError) : this.#counted(piece);
+    return piece instanceof Promise ? piece.then((data) => this.counted(data), readError) : this.counted(piece);
   }
 
-  #counted(data: Buffer): Buffer {
+  private counted(data: Buffer): Buffer {
     if (data.length === 0) {
       this.state = 'Done';
       throw PingoraError.explain(
         ErrorType.ConnectionClosed,
-        `Peer prematurely closed connection with ${this.#left} bytes of body remaining to read`,
+        `Peer prematurely closed connection with ${this.left} bytes of body remaining to read`,
       );
     }
     this.read += data.length;
-    this.#left -= data.length;
-    if (this.#left === 0) this.state = 'Complete';
+    this.left -= data.length;
+    if (this.left === 0) this.state = 'Complete';
     return data;
   }
 
@@ -145,12 +145,10 @@ export class BodyReader {
     } catch (error) {
       return readError(error);
     }
-    return piece instanceof Promise
-      ? piece.then((data) => this.#untilClosed(data), readError)
-      : this.#untilClosed(piece);
+    return piece instanceof Promise ? piece.then((data) => this.untilClosed(data), readError) : this.untilClosed(piece);
   }
 
-  #untilClosed(data: Buffer): Buffer | undefined {
+  private untilClosed(data: Buffer): Buffer | undefined {
     if (data.length === 0) {
       this.state = 'Complete';
       return undefined;
@@ -163,14 +161,14 @@ export class BodyReader {
   doReadChunkedBody(stream: Stream): MaybePromise<Buffer | undefined> {
     let piece: Buffer | undefined | null;
     try {
-      piece = this.#nextOfChunk(stream);
+      piece = this.nextOfChunk(stream);
     } catch (error) {
       return readError(error);
     }
-    return piece === null ? this.#chunkLater(stream) : piece;
+    return piece === null ? this.chunkLater(stream) : piece;
   }
 
-  async #chunkLater(stream: Stream): Promise<Buffer | undefined> {
+  private async chunkLater(stream: Stream): Promise<Buffer | undefined> {
     for (;;) {
       let more: boolean;
       try {
@@ -186,39 +184,39 @@ export class BodyReader {
           `Connection prematurely closed without the termination chunk, read ${this.read} bytes`,
         );
       }
-      const piece = this.#nextOfChunk(stream);
+      const piece = this.nextOfChunk(stream);
       if (piece !== null) return piece;
     }
   }
 
   /** What can be had of the bytes that are here: a piece, the end (undefined), or nothing yet (null). */
-  #nextOfChunk(stream: Stream): Buffer | undefined | null {
+  private nextOfChunk(stream: Stream): Buffer | undefined | null {
     for (;;) {
-      if (this.#part === 'payload') {
+      if (this.part === 'payload') {
         if (stream.bufferedLength === 0) return null;
-        const data = stream.read(Math.min(this.#left, BODY_BUFFER_SIZE)) as Buffer;
+        const data = stream.read(Math.min(this.left, BODY_BUFFER_SIZE)) as Buffer;
         this.read += data.length;
-        this.#left -= data.length;
-        if (this.#left === 0) this.#part = 'payload-end';
+        this.left -= data.length;
+        if (this.left === 0) this.part = 'payload-end';
         // Take the end of this chunk along if it is here, so that the last chunk is seen with the last piece.
         return data;
       }
       const buf = stream.buffered();
-      if (this.#part === 'payload-end') {
+      if (this.part === 'payload-end') {
         // RFC 9112 7.1: the payload ends with CRLF. The original skips two bytes unseen.
         if (buf.length < 2) return null;
-        if (buf[0] !== CR || buf[1] !== LF) this.#invalid('no CRLF after the chunk');
+        if (buf[0] !== CR || buf[1] !== LF) this.invalid('no CRLF after the chunk');
         stream.consume(2);
-        this.#part = 'head';
-      } else if (this.#part === 'head') {
+        this.part = 'head';
+      } else if (this.part === 'head') {
         if (!this.parseChunkedBuf(stream, buf)) return null;
       } else {
         const parsed = parseTrailers(buf);
         if (parsed.state === 'Partial') {
-          if (buf.length > PARTIAL_CHUNK_HEAD_LIMIT) this.#invalid('Trailers over limit');
+          if (buf.length > PARTIAL_CHUNK_HEAD_LIMIT) this.invalid('Trailers over limit');
           return null;
         }
-        if (parsed.state === 'Invalid') return this.#invalid(parsed.reason);
+        if (parsed.state === 'Invalid') return this.invalid(parsed.reason);
         stream.consume(parsed.size);
         this.trailers = parsed.head.length > 0 ? parsed.head : undefined;
         this.state = 'Complete';
@@ -232,32 +230,32 @@ export class BodyReader {
   private parseChunkedBuf(stream: Stream, buf: Buffer): boolean {
     const end = buf.indexOf(LF);
     if (end < 0) {
-      if (buf.length > PARTIAL_CHUNK_HEAD_LIMIT) this.#invalid('Chunk ext over limit');
+      if (buf.length > PARTIAL_CHUNK_HEAD_LIMIT) this.invalid('Chunk ext over limit');
       // so that a size that isn't one is refused before its line ends
       const digits = buf.toString('latin1', 0, 17);
-      if (digits !== '' && !/^[0-9A-Fa-f]+([ \t;\r]|$)/.test(digits)) this.#invalid('InvalidChunkSize');
+      if (digits !== '' && !/^[0-9A-Fa-f]+([ \t;\r]|$)/.test(digits)) this.invalid('InvalidChunkSize');
       return false;
     }
-    if (end > PARTIAL_CHUNK_HEAD_LIMIT) this.#invalid('Chunk ext over limit');
+    if (end > PARTIAL_CHUNK_HEAD_LIMIT) this.invalid('Chunk ext over limit');
     let size = 0;
     let at = 0;
     for (; at < end; at++) {
       const digit = hexDigit(buf[at]!);
       if (digit < 0) break;
       size = size * 16 + digit;
-      if (size > Number.MAX_SAFE_INTEGER) this.#invalid('InvalidChunkSize');
+      if (size > Number.MAX_SAFE_INTEGER) this.invalid('InvalidChunkSize');
     }
-    if (at === 0 || end === 0 || buf[end - 1] !== CR) this.#invalid('InvalidChunkSize');
+    if (at === 0 || end === 0 || buf[end - 1] !== CR) this.invalid('InvalidChunkSize');
     while (at < end - 1 && (buf[at] === 32 || buf[at] === 9)) at++;
-    if (at < end - 1 && buf[at] !== SEMICOLON) this.#invalid('InvalidChunkSize');
-    if (buf.indexOf(CR, at) !== end - 1) this.#invalid('InvalidChunkSize');
+    if (at < end - 1 && buf[at] !== SEMICOLON) this.invalid('InvalidChunkSize');
+    if (buf.indexOf(CR, at) !== end - 1) this.invalid('InvalidChunkSize');
     stream.consume(end + 1);
-    this.#left = size;
-    this.#part = size === 0 ? 'trailer' : 'payload';
+    this.left = size;
+    this.part = size === 0 ? 'trailer' : 'payload';
     return true;
   }
 
-  #invalid(reason: string): never {
+  private invalid(reason: string): never {
     this.state = 'Done';
     const context = `Invalid chucked encoding: ${reason}`;
     log.debug(context);
@@ -278,7 +276,7 @@ export class BodyWriter {
   mode: BodyMode = 'ToSelect';
   /** Bytes of the body that were written. */
   written = 0;
-  #total = 0;
+  private total = 0;
 
   initChunked(): void {
     this.mode = 'ChunkedEncoding';
@@ -293,7 +291,7 @@ export class BodyWriter {
   initContentLength(length: number): void {
     this.mode = 'ContentLength';
     this.written = 0;
-    this.#total = length;
+    this.total = length;
   }
 
   // A body whose length is known waits in the stream until it is whole: fewer writes. The others may be produced as
@@ -317,20 +315,20 @@ export class BodyWriter {
 
   /** Whether everything was written that may be. */
   finished(): boolean {
-    return this.mode === 'Complete' || (this.mode === 'ContentLength' && this.written >= this.#total);
+    return this.mode === 'Complete' || (this.mode === 'ContentLength' && this.written >= this.total);
   }
 
   @rust.method('BodyWriter::do_write_body')
   private doWriteBody(stream: Stream, data: Buffer): MaybePromise<number | undefined> {
-    const left = this.#total - this.written;
+    const left = this.total - this.written;
     if (left <= 0) return undefined;
     let taken = data;
     if (data.length > left) {
-      log.warn(`Trying to write data over content-length: ${this.#total}`);
+      log.warn(`Trying to write data over content-length: ${this.total}`);
       taken = data.subarray(0, left);
     }
     this.written += taken.length;
-    return sent(stream, taken, this.written >= this.#total, taken.length);
+    return sent(stream, taken, this.written >= this.total, taken.length);
   }
 
   @rust.method('BodyWriter::do_write_chunked_body')
@@ -387,8 +385,8 @@ export class BodyWriter {
   @rust.method('BodyWriter::do_finish_body')
   private doFinishBody(): number {
     this.mode = 'Complete';
-    if (this.written < this.#total) {
-      throw PingoraError.explain(PREMATURE_BODY_END, `Content-length: ${this.#total} bytes written: ${this.written}`);
+    if (this.written < this.total) {
+      throw PingoraError.explain(PREMATURE_BODY_END, `Content-length: ${this.total} bytes written: ${this.written}`);
     }
     return this.written;
   }

@@ -51,23 +51,23 @@ function refuse(response: ResponseHeader): string | undefined {
 
 /** The HTTP/1 client session: writes one request, reads one response. */
 export class HttpSession {
-  readonly #stream: Stream;
-  #requestWritten: RequestHeader | undefined;
-  #responseHeader: ResponseHeader | undefined;
-  #rawHeader: Buffer | undefined;
-  readonly #bodyReader = new BodyReader();
-  readonly #bodyWriter = new BodyWriter();
+  private readonly _stream: Stream;
+  private requestWritten: RequestHeader | undefined = undefined;
+  private responseHeader: ResponseHeader | undefined = undefined;
+  private rawHeader: Buffer | undefined = undefined;
+  private readonly bodyReader = new BodyReader();
+  private readonly bodyWriter = new BodyWriter();
   /** Per read of head and body, in milliseconds. Default: none. */
-  readTimeout: number | undefined;
+  readTimeout: number | undefined = undefined;
   /** Per write of head and body, in milliseconds. Default: none. */
-  writeTimeout: number | undefined;
-  #keepalive: KeepaliveStatus = 'Off';
-  #digest: Digest | undefined;
-  #bytesSent = 0;
-  #upgraded = false;
+  writeTimeout: number | undefined = undefined;
+  private keepalive: KeepaliveStatus = 'Off';
+  private _digest: Digest | undefined = undefined;
+  private bytesSent = 0;
+  private upgraded = false;
 
   private constructor(stream: Stream) {
-    this.#stream = stream;
+    this._stream = stream;
   }
 
   /** A session on an established connection. */
@@ -78,24 +78,24 @@ export class HttpSession {
 
   /** The connection. */
   get stream(): Stream {
-    return this.#stream;
+    return this._stream;
   }
 
   /** Unique among this process's connections. */
   id(): number {
-    return this.#stream.id();
+    return this._stream.id();
   }
 
   /** Write the head of the request. Returns its size. Throws `WriteError`, `WriteTimedout`. */
   @rust.method('HttpSession::write_request_header')
   writeRequestHeader(request: RequestHeader): MaybePromise<number> {
-    this.#requestWritten = request;
+    this.requestWritten = request;
     this.initReqBodyWriter(request);
     const version = request.version === 'HTTP/1.0' ? 'HTTP/1.0' : 'HTTP/1.1';
     const wire = `${request.method} ${request.rawPath()} ${version}\r\n${request.headers.toWire()}\r\n`;
     try {
-      const wrote = this.#stream.write(wire);
-      const flushed = wrote instanceof Promise ? wrote.then(() => this.#stream.flush()) : this.#stream.flush();
+      const wrote = this._stream.write(wire);
+      const flushed = wrote instanceof Promise ? wrote.then(() => this._stream.flush()) : this._stream.flush();
       if (!(flushed instanceof Promise)) return wire.length;
       const { writeTimeout } = this;
       const done = writeTimeout === undefined ? flushed : timeout(writeTimeout, flushed);
@@ -107,14 +107,14 @@ export class HttpSession {
 
   @rust.method('HttpSession::do_write_body')
   private doWriteBody(data: Buffer): MaybePromise<number | undefined> {
-    const written = this.#bodyWriter.writeBody(this.#stream, data);
+    const written = this.bodyWriter.writeBody(this._stream, data);
     if (written instanceof Promise) {
       return written.then((n) => {
-        this.#bytesSent += n ?? 0;
+        this.bytesSent += n ?? 0;
         return n;
       });
     }
-    this.#bytesSent += written ?? 0;
+    this.bytesSent += written ?? 0;
     return written;
   }
 
@@ -130,33 +130,33 @@ export class HttpSession {
     });
   }
 
-  #maybeForceCloseBodyReader(): void {
-    if (this.#upgraded && !this.#bodyReader.bodyDone()) this.#bodyReader.initContentLength(0);
+  private maybeForceCloseBodyReader(): void {
+    if (this.upgraded && !this.bodyReader.bodyDone()) this.bodyReader.initContentLength(0);
   }
 
   /** The request's body is whole: send what waits, and the last chunk if it is chunked. */
   @rust.method('HttpSession::finish_body')
   finishBody(): MaybePromise<number | undefined> {
-    const finished = this.#bodyWriter.finish(this.#stream);
-    return finished instanceof Promise ? finished.then((n) => this.#flushBody(n)) : this.#flushBody(finished);
+    const finished = this.bodyWriter.finish(this._stream);
+    return finished instanceof Promise ? finished.then((n) => this.flushBody(n)) : this.flushBody(finished);
   }
 
-  #flushBody(written: number | undefined): MaybePromise<number | undefined> {
+  private flushBody(written: number | undefined): MaybePromise<number | undefined> {
     const failed = (error: unknown): never => {
       throw PingoraError.because(ErrorType.WriteError, 'flushing body', error);
     };
     try {
-      const flushed = this.#stream.flush();
+      const flushed = this._stream.flush();
       if (flushed instanceof Promise) {
         return flushed.then(() => {
-          this.#maybeForceCloseBodyReader();
+          this.maybeForceCloseBodyReader();
           return written;
         }, failed);
       }
     } catch (error) {
       failed(error);
     }
-    this.#maybeForceCloseBodyReader();
+    this.maybeForceCloseBodyReader();
     return written;
   }
 
@@ -167,10 +167,10 @@ export class HttpSession {
    */
   @rust.method('HttpSession::read_response')
   readResponse(): MaybePromise<number> {
-    return this.#readResponse(0, 0);
+    return this._readResponse(0, 0);
   }
 
-  #readResponse(have: number, scanned: number): MaybePromise<number> {
+  private _readResponse(have: number, scanned: number): MaybePromise<number> {
     let seen = have;
     let looked = scanned;
     for (;;) {
@@ -179,7 +179,7 @@ export class HttpSession {
       }
       let filled: MaybePromise<boolean>;
       try {
-        filled = this.#stream.fill(seen);
+        filled = this._stream.fill(seen);
       } catch (error) {
         return responseReadError(error, seen);
       }
@@ -188,23 +188,23 @@ export class HttpSession {
         return (readTimeout === undefined ? filled : timeout(readTimeout, filled)).then(
           (more) => {
             if (!more) responseClosed(seen);
-            return this.#readResponse(seen, looked);
+            return this._readResponse(seen, looked);
           },
           (error: unknown) => responseReadError(error, seen),
         );
       }
       if (!filled) responseClosed(seen);
-      const buf = this.#stream.buffered();
+      const buf = this._stream.buffered();
       seen = buf.length;
       const parsed = parseRespBuffer(buf, looked);
       if (parsed.state === 'Complete') {
         const response = parsed.head;
         const reason = refuse(response);
         if (reason !== undefined) return invalid(reason, buf);
-        this.#rawHeader = buf.subarray(0, parsed.size);
-        this.#stream.consume(parsed.size);
-        this.#upgraded = this.isUpgradeReq() && isUpgradeResp(response);
-        this.#responseHeader = response;
+        this.rawHeader = buf.subarray(0, parsed.size);
+        this._stream.consume(parsed.size);
+        this.upgraded = this.isUpgradeReq() && isUpgradeResp(response);
+        this.responseHeader = response;
         note({ status: response.status });
         return parsed.size;
       }
@@ -217,28 +217,28 @@ export class HttpSession {
   @rust.method('HttpSession::read_resp_header_parts')
   readRespHeaderParts(): MaybePromise<ResponseHeader> {
     const read = this.readResponse();
-    return read instanceof Promise ? read.then(() => this.#responseHeader!.clone()) : this.#responseHeader!.clone();
+    return read instanceof Promise ? read.then(() => this.responseHeader!.clone()) : this.responseHeader!.clone();
   }
 
   /** The head of the response, once it was read. */
   respHeader(): ResponseHeader | undefined {
-    return this.#responseHeader;
+    return this.responseHeader;
   }
 
   /** The first value of the response's field. */
   getHeader(name: string): string | undefined {
-    return this.#responseHeader?.headers.get(name);
+    return this.responseHeader?.headers.get(name);
   }
 
   /** The response's status, once its head was read. */
   getStatus(): number | undefined {
-    return this.#responseHeader?.status;
+    return this.responseHeader?.status;
   }
 
   @rust.method('HttpSession::do_read_body')
   private doReadBody(): MaybePromise<Buffer | undefined> {
     this.initBodyReader();
-    return this.#bodyReader.readBody(this.#stream);
+    return this.bodyReader.readBody(this._stream);
   }
 
   /** The next piece of the response's body; undefined when there is no more. */
@@ -262,68 +262,68 @@ export class HttpSession {
   /** Whether there is no (more) body to read. */
   isBodyDone(): boolean {
     this.initBodyReader();
-    return this.#bodyReader.bodyDone();
+    return this.bodyReader.bodyDone();
   }
 
   /** The trailer fields that followed a chunked body. */
   get responseTrailers(): HMap | undefined {
-    return this.#bodyReader.trailers;
+    return this.bodyReader.trailers;
   }
 
   /** The response's head as it arrived. */
   getHeadersRawBytes(): Buffer {
-    return this.#rawHeader ?? Buffer.alloc(0);
+    return this.rawHeader ?? Buffer.alloc(0);
   }
 
-  #setKeepalive(seconds: number | undefined): void {
-    if (seconds === undefined) this.#keepalive = 'Off';
-    else this.#keepalive = seconds > 0 ? seconds * 1000 : 'Infinite';
+  private setKeepalive(seconds: number | undefined): void {
+    if (seconds === undefined) this.keepalive = 'Off';
+    else this.keepalive = seconds > 0 ? seconds * 1000 : 'Infinite';
   }
 
   /** Keep the connection or not, as the origin's answer says (RFC 9112 9.3). */
   @rust.method('HttpSession::respect_keepalive')
   respectKeepalive(): void {
-    const response = this.#responseHeader;
+    const response = this.responseHeader;
     if (response === undefined || response.status === 101) {
-      this.#setKeepalive(undefined);
+      this.setKeepalive(undefined);
       return;
     }
     const { headers } = response;
     const value = headers.get('connection');
     const asked = value === undefined ? undefined : isBufKeepalive(headers.getAll('connection').join(','));
-    if (asked === undefined) this.#setKeepalive(response.version === 'HTTP/1.1' ? 0 : undefined);
-    else this.#setKeepalive(asked ? 0 : undefined);
+    if (asked === undefined) this.setKeepalive(response.version === 'HTTP/1.1' ? 0 : undefined);
+    else this.setKeepalive(asked ? 0 : undefined);
   }
 
   /** Whether the connection will be kept. */
   willKeepalive(): boolean {
-    return this.#keepalive !== 'Off';
+    return this.keepalive !== 'Off';
   }
 
   /** Close the connection. */
   shutdown(): void {
-    this.#stream.destroy();
+    this._stream.destroy();
   }
 
   /** End the session. Returns the connection if it can serve another request; closes it otherwise. */
   @rust.method('HttpSession::reuse')
   reuse(): Stream | undefined {
     // A response whose end was not seen, or that was followed by more bytes, leaves them for the next one to trip over.
-    if (this.#keepalive === 'Off' || !this.#bodyReader.complete || this.#stream.readEnded) {
+    if (this.keepalive === 'Off' || !this.bodyReader.complete || this._stream.readEnded) {
       log.debug('HTTP shutdown connection');
       this.shutdown();
       return undefined;
     }
-    return this.#stream;
+    return this._stream;
   }
 
   @rust.method('HttpSession::init_body_reader')
   private initBodyReader(): void {
-    const reader = this.#bodyReader;
+    const reader = this.bodyReader;
     if (!reader.needInit()) return;
     // RFC 9112 6.3
     const status = this.getStatus();
-    if (this.#requestWritten?.method === 'HEAD') {
+    if (this.requestWritten?.method === 'HEAD') {
       if (status !== undefined && status >= 200) reader.initContentLength(0);
       return;
     }
@@ -341,7 +341,7 @@ export class HttpSession {
     if (upgraded) reader.initHttp10();
     else if (
       isHeaderValueChunkedEncoding(coding) &&
-      this.#responseHeader!.headers.getAll('transfer-encoding').length === 1
+      this.responseHeader!.headers.getAll('transfer-encoding').length === 1
     ) {
       reader.initChunked();
     } else {
@@ -353,17 +353,17 @@ export class HttpSession {
 
   /** Whether the request asked for another protocol. */
   isUpgradeReq(): boolean {
-    return this.#requestWritten !== undefined && isUpgradeReq(this.#requestWritten);
+    return this.requestWritten !== undefined && isUpgradeReq(this.requestWritten);
   }
 
   @rust.method('HttpSession::init_req_body_writer')
   private initReqBodyWriter(request: RequestHeader): void {
     if (this.isUpgradeReq() && !request.headers.has('content-length') && !request.headers.has('transfer-encoding')) {
-      this.#bodyWriter.initHttp10();
-    } else initBodyWriterComm(this.#bodyWriter, request.headers);
+      this.bodyWriter.initHttp10();
+    } else initBodyWriterComm(this.bodyWriter, request.headers);
   }
 
-  #shouldReadRespHeader(): boolean {
+  private shouldReadRespHeader(): boolean {
     const status = this.getStatus();
     return status === undefined || (status < 200 && status !== 101);
   }
@@ -371,39 +371,39 @@ export class HttpSession {
   /** The next piece of the response. */
   @rust.method('HttpSession::read_response_task')
   readResponseTask(): MaybePromise<HttpTask> {
-    if (this.#shouldReadRespHeader()) {
+    if (this.shouldReadRespHeader()) {
       const header = this.readRespHeaderParts();
-      return header instanceof Promise ? header.then((head) => this.#headerTask(head)) : this.#headerTask(header);
+      return header instanceof Promise ? header.then((head) => this.headerTask(head)) : this.headerTask(header);
     }
     if (this.isBodyDone()) return HttpTask.Done;
     const data = this.readBodyBytes();
-    return data instanceof Promise ? data.then((piece) => this.#bodyTask(piece)) : this.#bodyTask(data);
+    return data instanceof Promise ? data.then((piece) => this.bodyTask(piece)) : this.bodyTask(data);
   }
 
-  #headerTask(header: ResponseHeader): HttpTask {
+  private headerTask(header: ResponseHeader): HttpTask {
     // the body of an informational response is the next head
     const end = (header.status >= 200 || header.status === 101) && this.isBodyDone();
     return HttpTask.Header(header, end);
   }
 
-  #bodyTask(data: Buffer | undefined): HttpTask {
+  private bodyTask(data: Buffer | undefined): HttpTask {
     const end = this.isBodyDone();
     return data === undefined ? HttpTask.Done : HttpTask.Body(data, end);
   }
 
   /** How many bytes of the request's body were sent, without framing. */
   bodyBytesSent(): number {
-    return this.#bytesSent;
+    return this.bytesSent;
   }
 
   /** What is known of the connection. */
   digest(): Digest {
-    this.#digest ??= {
-      sslDigest: this.#stream.getSslDigest(),
-      timingDigest: this.#stream.getTimingDigest(),
-      proxyDigest: this.#stream.getProxyDigest(),
+    this._digest ??= {
+      sslDigest: this._stream.getSslDigest(),
+      timingDigest: this._stream.getTimingDigest(),
+      proxyDigest: this._stream.getProxyDigest(),
     };
-    return this.#digest;
+    return this._digest;
   }
 }
 

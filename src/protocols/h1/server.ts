@@ -88,30 +88,30 @@ function originForm(request: RequestHeader): boolean {
 
 /** The HTTP/1 server session: reads one request, writes one response. */
 export class HttpSession {
-  readonly #stream: Stream;
-  #requestHeader: RequestHeader | undefined;
-  #responseWritten: ResponseHeader | undefined;
-  #rawHeader: Buffer | undefined;
-  readonly #bodyReader = new BodyReader();
-  readonly #bodyWriter = new BodyWriter();
+  private readonly _stream: Stream;
+  private requestHeader: RequestHeader | undefined = undefined;
+  private _responseWritten: ResponseHeader | undefined = undefined;
+  private rawHeader: Buffer | undefined = undefined;
+  private readonly bodyReader = new BodyReader();
+  private readonly bodyWriter = new BodyWriter();
   /** Pieces of the response's body that leave together. */
-  #bodyWriteBuf: Buffer[] = [];
-  #bodyBytesSent = 0;
-  #keepalive: KeepaliveStatus = 'Off';
+  private bodyWriteBuf: Buffer[] = [];
+  private _bodyBytesSent = 0;
+  private keepalive: KeepaliveStatus = 'Off';
   /** Per read of the request's body, in milliseconds. Default: none. */
-  readTimeout: number | undefined;
+  readTimeout: number | undefined = undefined;
   /** Per write of the response's body, in milliseconds. Default: none. */
-  writeTimeout: number | undefined;
+  writeTimeout: number | undefined = undefined;
   /** Whether `Date` and `Connection` are set on the response. */
   updateRespHeaders = true;
-  #retryBuffer: FixedBuffer | undefined;
-  #upgraded = false;
+  private retryBuffer: FixedBuffer | undefined = undefined;
+  private upgraded = false;
   /** An upgrade was asked and refused, and there are bytes of what isn't a request on the connection. */
-  #spoiled = false;
-  #cancelIdle: (() => void) | null = null;
+  private spoiled = false;
+  private _cancelIdle: (() => void) | null = null;
 
   private constructor(stream: Stream) {
-    this.#stream = stream;
+    this._stream = stream;
   }
 
   /** A session on an established connection. {@link HttpSession.readRequest} comes first. */
@@ -122,7 +122,7 @@ export class HttpSession {
 
   /** The connection. */
   get stream(): Stream {
-    return this.#stream;
+    return this._stream;
   }
 
   /**
@@ -134,7 +134,7 @@ export class HttpSession {
    */
   @rust.method('HttpSession::read_request')
   async readRequest(): Promise<number | undefined> {
-    const stream = this.#stream;
+    const stream = this._stream;
     const kept = keptFor.get(stream);
     let have = 0;
     let scanned = 0;
@@ -179,22 +179,22 @@ export class HttpSession {
         scanned = have;
         continue;
       }
-      if (parsed.state === 'Invalid') return this.#invalid(parsed.reason, buf);
+      if (parsed.state === 'Invalid') return this.invalid(parsed.reason, buf);
       const request = parsed.head;
       const reason = originForm(request) ? refuse(request) : 'invalid uri';
-      if (reason !== undefined) return this.#invalid(reason, buf);
-      this.#rawHeader = buf.subarray(0, parsed.size);
+      if (reason !== undefined) return this.invalid(reason, buf);
+      this.rawHeader = buf.subarray(0, parsed.size);
       stream.consume(parsed.size);
-      this.#requestHeader = request;
-      this.#bodyReader.reinit();
-      this.#responseWritten = undefined;
+      this.requestHeader = request;
+      this.bodyReader.reinit();
+      this._responseWritten = undefined;
       this.respectKeepalive();
       note({ request: `${request.method} ${request.rawPath()}` });
       return parsed.size;
     }
   }
 
-  #invalid(reason: string, buf: Buffer): never {
+  private invalid(reason: string, buf: Buffer): never {
     log.debug(() => `Invalid request header: ${reason}`);
     const begin = JSON.stringify(buf.toString('latin1', 0, 256));
     throw PingoraError.explain(ErrorType.InvalidHTTPHeader, `buf: ${begin} cause: ${reason}`);
@@ -202,43 +202,43 @@ export class HttpSession {
 
   /** The request's head. Throws when called before {@link HttpSession.readRequest}. */
   reqHeader(): RequestHeader {
-    if (this.#requestHeader === undefined) throw new Error('Request header is not read yet');
-    return this.#requestHeader;
+    if (this.requestHeader === undefined) throw new Error('Request header is not read yet');
+    return this.requestHeader;
   }
 
   /** The first value of the request's field. */
   getHeader(name: string): string | undefined {
-    return this.#requestHeader?.headers.get(name);
+    return this.requestHeader?.headers.get(name);
   }
 
   /** `METHOD PATH, Host: HOST`, for logs. */
   requestSummary(): string {
-    const request = this.#requestHeader;
+    const request = this.requestHeader;
     if (request === undefined) return '- , Host: ';
     return `${request.method} ${request.rawPath()}, Host: ${request.headers.get('host') ?? ''}`;
   }
 
   /** Whether the request asks for another protocol. */
   isUpgradeReq(): boolean {
-    return this.#requestHeader !== undefined && isUpgradeReq(this.#requestHeader);
+    return this.requestHeader !== undefined && isUpgradeReq(this.requestHeader);
   }
 
   /** The next piece of the request's body; undefined when there is no more. */
   @rust.method('HttpSession::read_body_bytes')
   readBodyBytes(): MaybePromise<Buffer | undefined> {
     const read = this.readBody();
-    return read instanceof Promise ? read.then((data) => this.#keep(data)) : this.#keep(read);
+    return read instanceof Promise ? read.then((data) => this.keep(data)) : this.keep(read);
   }
 
-  #keep(data: Buffer | undefined): Buffer | undefined {
-    if (data !== undefined) this.#retryBuffer?.writeToBuffer(data);
+  private keep(data: Buffer | undefined): Buffer | undefined {
+    if (data !== undefined) this.retryBuffer?.writeToBuffer(data);
     return data;
   }
 
   @rust.method('HttpSession::do_read_body')
   private doReadBody(): MaybePromise<Buffer | undefined> {
     this.initBodyReader();
-    return this.#bodyReader.readBody(this.#stream);
+    return this.bodyReader.readBody(this._stream);
   }
 
   @rust.method('HttpSession::read_body')
@@ -255,18 +255,18 @@ export class HttpSession {
   /** Whether there is no (more) body to read. */
   isBodyDone(): boolean {
     this.initBodyReader();
-    return this.#bodyReader.bodyDone();
+    return this.bodyReader.bodyDone();
   }
 
   /** Whether the request has no body. */
   isBodyEmpty(): boolean {
     this.initBodyReader();
-    return this.#bodyReader.bodyEmpty();
+    return this.bodyReader.bodyEmpty();
   }
 
   /** The trailer fields that followed a chunked body. */
   get requestTrailers(): HMap | undefined {
-    return this.#bodyReader.trailers;
+    return this.bodyReader.trailers;
   }
 
   /**
@@ -276,11 +276,11 @@ export class HttpSession {
   @rust.method('HttpSession::write_response_header')
   writeResponseHeader(header: ResponseHeader): MaybePromise<void> {
     const { status } = header;
-    if (this.#responseWritten !== undefined && !this.#responseWritten.isInformational) {
+    if (this._responseWritten !== undefined && !this._responseWritten.isInformational) {
       log.warn('Respond header is already sent, cannot send again');
       return;
     }
-    const request = this.#requestHeader;
+    const request = this.requestHeader;
     const informational = status < 200;
     const http10 = request?.version === 'HTTP/1.0';
     if (informational && status !== 101 && http10) return; // RFC 9110 15.2
@@ -288,34 +288,34 @@ export class HttpSession {
 
     if (http10 && !informational) {
       // RFC 9112 6.1 and 9.3: no chunked coding for an HTTP/1.0 client, and no connection kept for it
-      this.#keepalive = 'Off';
+      this.keepalive = 'Off';
       if (headers.has('transfer-encoding')) headers.remove('transfer-encoding');
     }
     if (!informational && this.updateRespHeaders) {
       headers.insertUnchecked('Date', getCachedDate());
       headers.insertUnchecked('Connection', this.willKeepalive() ? 'keep-alive' : 'close');
     }
-    if (status === 101) this.#setKeepalive(undefined);
+    if (status === 101) this.setKeepalive(undefined);
     if (status === 101 || !informational) {
       const upgrade = this.isUpgrade(header);
       if (upgrade === true) {
         log.debug('ok upgrade handshake');
-        this.#upgraded = true;
+        this.upgraded = true;
       } else if (upgrade === false) {
         log.debug('bad upgrade handshake!');
         // What was read as the other protocol's bytes, or would be read as the next request, was neither.
-        if (this.#bodyReader.read > 0 || this.#hasBody()) this.#spoiled = true;
-        this.#bodyReader.initContentLength(0);
+        if (this.bodyReader.read > 0 || this.hasBody()) this.spoiled = true;
+        this.bodyReader.initContentLength(0);
       }
       this.initBodyWriter(header);
     }
 
     // The length is not known: it may be made as it goes. Informational ones are for now.
-    const flush = informational || !headers.has('content-length') || this.#bodyWriter.finished();
+    const flush = informational || !headers.has('content-length') || this.bodyWriter.finished();
     try {
-      const stream = this.#stream;
+      const stream = this._stream;
       const wrote = stream.write(`HTTP/1.1 ${status} ${header.reason}\r\n${headers.toWire()}\r\n`);
-      this.#responseWritten = header;
+      this._responseWritten = header;
       if (wrote instanceof Promise) {
         return wrote.then(() => (flush ? stream.flush() : undefined)).catch(headerWriteError);
       }
@@ -327,15 +327,15 @@ export class HttpSession {
     }
   }
 
-  #hasBody(): boolean {
-    const headers = this.#requestHeader?.headers;
+  private hasBody(): boolean {
+    const headers = this.requestHeader?.headers;
     if (headers === undefined) return false;
     return headers.has('transfer-encoding') || (bufToContentLength(headers.get('content-length')) ?? 0) > 0;
   }
 
   /** The response's head, once a final one (or 101) was written. */
   responseWritten(): ResponseHeader | undefined {
-    return this.#responseWritten;
+    return this._responseWritten;
   }
 
   /** Whether this response agrees to the upgrade; undefined if none was asked for. */
@@ -343,18 +343,18 @@ export class HttpSession {
     return this.isUpgradeReq() ? isUpgradeResp(header) : undefined;
   }
 
-  #setKeepalive(seconds: number | undefined): void {
-    if (seconds === undefined) this.#keepalive = 'Off';
-    else this.#keepalive = seconds > 0 ? seconds * 1000 : 'Infinite';
+  private setKeepalive(seconds: number | undefined): void {
+    if (seconds === undefined) this.keepalive = 'Off';
+    else this.keepalive = seconds > 0 ? seconds * 1000 : 'Infinite';
   }
 
   /** Whether the connection is kept for another request. */
   willKeepalive(): boolean {
-    return this.#keepalive !== 'Off';
+    return this.keepalive !== 'Off';
   }
 
-  #isConnectionKeepalive(): boolean | undefined {
-    const request = this.#requestHeader;
+  private isConnectionKeepalive(): boolean | undefined {
+    const request = this.requestHeader;
     if (request === undefined) return undefined;
     // RFC 9112 9.3: a proxy keeps no connection with an HTTP/1.0 client
     if (request.version === 'HTTP/1.0') return false;
@@ -365,22 +365,22 @@ export class HttpSession {
   /** Keep the connection or not, as the client asks for (RFC 9112 9.3). */
   @rust.method('HttpSession::respect_keepalive')
   respectKeepalive(): void {
-    const asked = this.#isConnectionKeepalive();
-    this.#setKeepalive(asked === false ? undefined : 0);
+    const asked = this.isConnectionKeepalive();
+    this.setKeepalive(asked === false ? undefined : 0);
   }
 
   @rust.method('HttpSession::init_body_writer')
   private initBodyWriter(header: ResponseHeader): void {
     const { status } = header;
-    if (status === 204 || status === 304 || this.#requestHeader?.method === 'HEAD') {
-      this.#bodyWriter.initContentLength(0);
+    if (status === 204 || status === 304 || this.requestHeader?.method === 'HEAD') {
+      this.bodyWriter.initContentLength(0);
       return;
     }
     if (status < 200 && status !== 101) return;
-    if (this.isUpgrade(header) === true) this.#bodyWriter.initHttp10();
-    else initBodyWriterComm(this.#bodyWriter, header.headers);
+    if (this.isUpgrade(header) === true) this.bodyWriter.initHttp10();
+    else initBodyWriterComm(this.bodyWriter, header.headers);
     // RFC 9112 6.3: without a length the body ends with the connection
-    if (this.#bodyWriter.mode === 'HTTP1_0') this.#keepalive = 'Off';
+    if (this.bodyWriter.mode === 'HTTP1_0') this.keepalive = 'Off';
   }
 
   /** As {@link HttpSession.writeResponseHeader}, leaving `header` as it is. */
@@ -390,27 +390,27 @@ export class HttpSession {
 
   @rust.method('HttpSession::do_write_body')
   private doWriteBody(data: Buffer): MaybePromise<number | undefined> {
-    return this.#count(this.#bodyWriter.writeBody(this.#stream, data));
+    return this.count(this.bodyWriter.writeBody(this._stream, data));
   }
 
-  #count(written: MaybePromise<number | undefined>): MaybePromise<number | undefined> {
+  private count(written: MaybePromise<number | undefined>): MaybePromise<number | undefined> {
     if (written instanceof Promise) {
       return written.then((n) => {
-        this.#bodyBytesSent += n ?? 0;
+        this._bodyBytesSent += n ?? 0;
         return n;
       });
     }
-    this.#bodyBytesSent += written ?? 0;
+    this._bodyBytesSent += written ?? 0;
     return written;
   }
 
   /** Write a piece of the response's body. Undefined when no more may be written. */
   @rust.method('HttpSession::write_body')
   writeBody(data: Buffer): MaybePromise<number | undefined> {
-    return this.#timed(this.doWriteBody(data));
+    return this.timed(this.doWriteBody(data));
   }
 
-  #timed<T>(wrote: MaybePromise<T>): MaybePromise<T> {
+  private timed<T>(wrote: MaybePromise<T>): MaybePromise<T> {
     const { writeTimeout } = this;
     if (writeTimeout === undefined || !(wrote instanceof Promise)) return wrote;
     return timeout(writeTimeout, wrote).catch((error: unknown) => {
@@ -421,27 +421,27 @@ export class HttpSession {
 
   @rust.method('HttpSession::write_body_buf')
   private writeBodyBuf(): MaybePromise<number | undefined> {
-    const pieces = this.#bodyWriteBuf;
+    const pieces = this.bodyWriteBuf;
     if (pieces.length === 0) return undefined;
-    this.#bodyWriteBuf = [];
+    this.bodyWriteBuf = [];
     const data = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
-    return this.#timed(this.#count(this.#bodyWriter.writeBody(this.#stream, data)));
+    return this.timed(this.count(this.bodyWriter.writeBody(this._stream, data)));
   }
 
   /** The body is whole: send what waits, and the last chunk if it is chunked. */
   @rust.method('HttpSession::finish_body')
   finishBody(): MaybePromise<number | undefined> {
-    const finished = this.#bodyWriter.finish(this.#stream);
-    return finished instanceof Promise ? finished.then((n) => this.#flushBody(n)) : this.#flushBody(finished);
+    const finished = this.bodyWriter.finish(this._stream);
+    return finished instanceof Promise ? finished.then((n) => this.flushBody(n)) : this.flushBody(finished);
   }
 
-  #flushBody(written: number | undefined): MaybePromise<number | undefined> {
+  private flushBody(written: number | undefined): MaybePromise<number | undefined> {
     try {
-      const flushed = this.#stream.flush();
+      const flushed = this._stream.flush();
       if (flushed instanceof Promise) {
         return flushed.then(
           () => {
-            this.#maybeForceCloseBodyReader();
+            this.maybeForceCloseBodyReader();
             return written;
           },
           (error: unknown) => {
@@ -452,46 +452,46 @@ export class HttpSession {
     } catch (error) {
       throw PingoraError.because(ErrorType.WriteError, 'flushing body', error);
     }
-    this.#maybeForceCloseBodyReader();
+    this.maybeForceCloseBodyReader();
     return written;
   }
 
-  #maybeForceCloseBodyReader(): void {
-    if (this.#upgraded && !this.#bodyReader.bodyDone()) this.#bodyReader.initContentLength(0);
+  private maybeForceCloseBodyReader(): void {
+    if (this.upgraded && !this.bodyReader.bodyDone()) this.bodyReader.initContentLength(0);
   }
 
   /** How many bytes of the response's body were sent, without framing. */
   bodyBytesSent(): number {
-    return this.#bodyBytesSent;
+    return this._bodyBytesSent;
   }
 
   @rust.method('HttpSession::init_body_reader')
   private initBodyReader(): void {
-    if (!this.#bodyReader.needInit()) return;
-    this.#retryBuffer?.clear();
+    if (!this.bodyReader.needInit()) return;
+    this.retryBuffer?.clear();
     const { headers } = this.reqHeader();
     // RFC 9112 6.3. An upgrade that has a body is read as one: the bytes after it are the other protocol's.
-    if (isHeaderValueChunkedEncoding(headers.get('transfer-encoding'))) this.#bodyReader.initChunked();
+    if (isHeaderValueChunkedEncoding(headers.get('transfer-encoding'))) this.bodyReader.initChunked();
     else {
       const length = bufToContentLength(headers.get('content-length'));
-      if (this.isUpgradeReq() && !length) this.#bodyReader.initHttp10();
-      else this.#bodyReader.initContentLength(length ?? 0);
+      if (this.isUpgradeReq() && !length) this.bodyReader.initHttp10();
+      else this.bodyReader.initContentLength(length ?? 0);
     }
   }
 
   retryBufferTruncated(): boolean {
-    return this.#retryBuffer?.isTruncated() ?? false;
+    return this.retryBuffer?.isTruncated() ?? false;
   }
 
   /** Keep the request's body, up to 64 KiB, for another try. */
   @rust.method('HttpSession::enable_retry_buffering')
   enableRetryBuffering(): void {
-    this.#retryBuffer ??= new FixedBuffer(BODY_BUF_LIMIT);
+    this.retryBuffer ??= new FixedBuffer(BODY_BUF_LIMIT);
   }
 
   /** What was kept of the request's body; undefined if that is nothing or not all. */
   getRetryBuffer(): Buffer | undefined {
-    const buffer = this.#retryBuffer;
+    const buffer = this.retryBuffer;
     return buffer === undefined || buffer.isTruncated() ? undefined : buffer.getBuffer();
   }
 
@@ -503,16 +503,16 @@ export class HttpSession {
   idle(): Promise<number> {
     return new Promise<number>((resolve, reject) => {
       let gone = false;
-      const takeBack = this.#stream.onPeerGone(() => {
+      const takeBack = this._stream.onPeerGone(() => {
         gone = true;
-        this.#cancelIdle = null;
-        const error = this.#stream.ioError;
+        this._cancelIdle = null;
+        const error = this._stream.ioError;
         if (error === null) resolve(0);
         else reject(PingoraError.because(ErrorType.ReadError, 'during HTTP idle state', error));
       });
       if (gone) return;
-      this.#cancelIdle = () => {
-        this.#cancelIdle = null;
+      this._cancelIdle = () => {
+        this._cancelIdle = null;
         takeBack();
         reject(IDLE_CANCELLED);
       };
@@ -521,8 +521,8 @@ export class HttpSession {
 
   /** End a pending {@link HttpSession.readBodyOrIdle}: it throws {@link Cancelled}, and no byte is lost. */
   cancelIdle(): void {
-    if (this.#cancelIdle !== null) this.#cancelIdle();
-    else this.#stream.cancelReads();
+    if (this._cancelIdle !== null) this._cancelIdle();
+    else this._stream.cancelReads();
   }
 
   /**
@@ -535,7 +535,7 @@ export class HttpSession {
     return this.idle().then(() => {
       throw PingoraError.explain(
         ErrorType.ConnectionClosed,
-        this.#responseWritten === undefined
+        this._responseWritten === undefined
           ? 'Prematurely before response header is sent'
           : 'Prematurely before response body is complete',
       );
@@ -544,23 +544,23 @@ export class HttpSession {
 
   /** The request's head as it arrived. */
   getHeadersRawBytes(): Buffer {
-    return this.#rawHeader ?? Buffer.alloc(0);
+    return this.rawHeader ?? Buffer.alloc(0);
   }
 
   /** Close the connection. */
   @rust.method('HttpSession::shutdown')
   shutdown(): void {
-    this.#stream.shutdown();
+    this._stream.shutdown();
   }
 
   /** Give the connection up, as `drop` does in Rust. Nothing is traced: it is no call there. */
   close(): void {
-    this.#stream.shutdown();
+    this._stream.shutdown();
   }
 
   /** Close the connection if no byte of a request has arrived on it: nobody loses anything by that. */
   abortIfIdle(): void {
-    if (this.#requestHeader === undefined && this.#stream.bufferedLength === 0) this.#stream.shutdown();
+    if (this.requestHeader === undefined && this._stream.bufferedLength === 0) this._stream.shutdown();
   }
 
   /**
@@ -569,25 +569,25 @@ export class HttpSession {
    */
   @rust.method('HttpSession::set_server_keepalive')
   setServerKeepalive(seconds: number | undefined): void {
-    this.#setKeepalive(this.#isConnectionKeepalive() === false ? undefined : seconds);
+    this.setKeepalive(this.isConnectionKeepalive() === false ? undefined : seconds);
   }
 
   /** End the session. Returns the connection if it can serve another request; closes it otherwise. */
   @rust.method('HttpSession::reuse')
   reuse(): Stream | undefined {
-    const unread = this.#requestHeader !== undefined && !this.#bodyReader.complete && !this.#noBody();
-    if (this.#keepalive === 'Off' || unread || this.#spoiled || this.#stream.readEnded) {
+    const unread = this.requestHeader !== undefined && !this.bodyReader.complete && !this.noBody();
+    if (this.keepalive === 'Off' || unread || this.spoiled || this._stream.readEnded) {
       log.debug('HTTP shutdown connection');
       this.shutdown();
       return undefined;
     }
-    keptFor.set(this.#stream, this.#keepalive);
-    return this.#stream;
+    keptFor.set(this._stream, this.keepalive);
+    return this._stream;
   }
 
   /** Whether the request has no body, without starting to read one. */
-  #noBody(): boolean {
-    return this.#bodyReader.needInit() && !this.#hasBody() && !this.isUpgradeReq();
+  private noBody(): boolean {
+    return this.bodyReader.needInit() && !this.hasBody() && !this.isUpgradeReq();
   }
 
   /** Answer with an error. It has no body and is not to be cached. */
@@ -598,7 +598,7 @@ export class HttpSession {
 
   /** Answer `100 Continue`, unless something was answered. */
   writeContinueResponse(): MaybePromise<void> {
-    return this.#responseWritten === undefined ? this.writeResponseHeader(ResponseHeader.build(100)) : undefined;
+    return this._responseWritten === undefined ? this.writeResponseHeader(ResponseHeader.build(100)) : undefined;
   }
 
   private responseDuplex(task: HttpTask): MaybePromise<boolean> {
@@ -624,15 +624,15 @@ export class HttpSession {
           true,
         );
       case 'Failed':
-        return this.#failed(task.error);
+        return this.failed(task.error);
     }
   }
 
   /** Send what was written before the response failed, then throw. */
-  async #failed(error: PingoraError): Promise<never> {
+  private async failed(error: PingoraError): Promise<never> {
     await down(() => this.writeBodyBuf());
     try {
-      await this.#stream.flush();
+      await this._stream.flush();
     } catch (cause) {
       throw PingoraError.because(ErrorType.WriteError, 'flushing response', cause).intoDown();
     }
@@ -643,10 +643,10 @@ export class HttpSession {
   @rust.method('HttpSession::response_duplex_vec')
   responseDuplexVec(tasks: HttpTask[]): MaybePromise<boolean> {
     if (tasks.length === 1) return this.responseDuplex(tasks[0]!);
-    return this.#duplexFrom(tasks, 0, false);
+    return this.duplexFrom(tasks, 0, false);
   }
 
-  #duplexFrom(tasks: HttpTask[], from: number, ended: boolean): MaybePromise<boolean> {
+  private duplexFrom(tasks: HttpTask[], from: number, ended: boolean): MaybePromise<boolean> {
     let end = ended;
     for (let i = from; i < tasks.length; i++) {
       const task = tasks[i]!;
@@ -654,12 +654,12 @@ export class HttpSession {
         case 'Header': {
           end = task.end;
           const wrote = down(() => this.writeResponseHeader(task.header));
-          if (wrote instanceof Promise) return wrote.then(() => this.#duplexFrom(tasks, i + 1, task.end));
+          if (wrote instanceof Promise) return wrote.then(() => this.duplexFrom(tasks, i + 1, task.end));
           break;
         }
         case 'Body':
-          if (task.data !== undefined && task.data.length > 0 && !this.#bodyWriter.finished()) {
-            this.#bodyWriteBuf.push(task.data);
+          if (task.data !== undefined && task.data.length > 0 && !this.bodyWriter.finished()) {
+            this.bodyWriteBuf.push(task.data);
           }
           end = task.end;
           break;
@@ -681,7 +681,7 @@ export class HttpSession {
           );
         }
         case 'Failed':
-          return this.#failed(task.error);
+          return this.failed(task.error);
       }
     }
     return then(

@@ -312,25 +312,25 @@ export function appendFields(out: OutgoingHttpHeaders, headers: HMap): OutgoingH
 /** A request over HTTP/2 and its response: one stream. */
 export class HttpSession {
   readonly stream: ServerHttp2Stream;
-  readonly #connection: H2Connection;
-  readonly #reqHeader: RequestHeader;
-  readonly #scheme: string;
+  private readonly connection: H2Connection;
+  private readonly _reqHeader: RequestHeader;
+  private readonly scheme: string;
   /** The request ended with its head. */
-  readonly #noBody: boolean;
-  #reqTrailers: HMap | undefined;
-  #responseWritten: ResponseHeader | undefined;
+  private readonly noBody: boolean;
+  private _reqTrailers: HMap | undefined = undefined;
+  private _responseWritten: ResponseHeader | undefined = undefined;
   /** END_STREAM was sent, or will be without anything more being said. */
-  #ended = false;
-  #bodyRead = 0;
-  #bodySent = 0;
-  #retryBuffer: FixedBuffer | undefined;
+  private _ended = false;
+  private bodyRead = 0;
+  private bodySent = 0;
+  private retryBuffer: FixedBuffer | undefined = undefined;
   /** Null: `node:http2` was told that there won't be any. */
-  #trailers: OutgoingHttpHeaders | null = null;
-  #reading: Waiting | null = null;
-  #watching = false;
-  #writing: (() => void) | null = null;
+  private trailers: OutgoingHttpHeaders | null = null;
+  private reading: Waiting | null = null;
+  private watching = false;
+  private writing: (() => void) | null = null;
   /** The stream was reset from this side. */
-  #givenUp = false;
+  private givenUp = false;
 
   /** Made by {@link HttpSession.fromH2Conn}. */
   constructor(
@@ -340,20 +340,20 @@ export class HttpSession {
     raw: readonly string[],
   ) {
     this.stream = stream;
-    this.#connection = connection;
+    this.connection = connection;
     const method = headers[':method'] ?? 'GET';
     const authority = headers[':authority'];
     // CONNECT has no path; its target is the authority (RFC 9113 8.5)
     const header = new RequestHeader(method, headers[':path'] ?? authority ?? '/', fieldsOf(raw));
     header.version = 'HTTP/2';
     header.authority = authority;
-    this.#reqHeader = header;
-    this.#scheme = headers[':scheme'] ?? '';
-    this.#noBody = stream.endAfterHeaders;
+    this._reqHeader = header;
+    this.scheme = headers[':scheme'] ?? '';
+    this.noBody = stream.endAfterHeaders;
     (stream as OwnedStream)[SESSION] = this;
     stream.on('aborted', onGone);
     stream.on('close', onClose);
-    if (!this.#noBody) stream.on('trailers', onTrailers);
+    if (!this.noBody) stream.on('trailers', onTrailers);
   }
 
   /**
@@ -371,36 +371,36 @@ export class HttpSession {
 
   /** The request's head, and what may be changed in it. */
   reqHeader(): RequestHeader {
-    return this.#reqHeader;
+    return this._reqHeader;
   }
 
   /** What the client sent after the body, once the body was read. */
   reqTrailers(): HMap | undefined {
-    return this.#reqTrailers;
+    return this._reqTrailers;
   }
 
   /** @internal */
   receivedTrailers(raw: readonly string[]): void {
-    this.#reqTrailers = fieldsOf(raw);
+    this._reqTrailers = fieldsOf(raw);
   }
 
   /** @internal */
   wakeReader(): void {
-    const reading = this.#reading;
-    this.#reading = null;
+    const reading = this.reading;
+    this.reading = null;
     reading?.resolve();
   }
 
   /** @internal */
   wakeWriter(): void {
-    const wake = this.#writing;
-    this.#writing = null;
+    const wake = this.writing;
+    this.writing = null;
     wake?.();
   }
 
   /** @internal */
   ended(): void {
-    if (!this.#givenUp && this.stream.rstCode !== constants.NGHTTP2_NO_ERROR) this.#connection.reset();
+    if (!this.givenUp && this.stream.rstCode !== constants.NGHTTP2_NO_ERROR) this.connection.reset();
   }
 
   /** Whether the client took the request back, or the connection is gone. */
@@ -409,8 +409,8 @@ export class HttpSession {
   }
 
   /** Whether all that the client sends has arrived; it may not be read yet. */
-  #received(): boolean {
-    if (this.#noBody) return true;
+  private received(): boolean {
+    if (this.noBody) return true;
     const { stream } = this;
     // `node:http2` ends a stream that was reset just as it ends a complete one
     if (stream.aborted || stream.rstCode !== constants.NGHTTP2_NO_ERROR) return false;
@@ -418,16 +418,16 @@ export class HttpSession {
   }
 
   /** A piece of the body, undefined at its end, null if there is nothing yet. */
-  #take(): Buffer | undefined | null {
-    if (this.#noBody) return undefined;
+  private take(): Buffer | undefined | null {
+    if (this.noBody) return undefined;
     const { stream } = this;
     const data = stream.read() as Buffer | null;
     if (data !== null) {
-      this.#bodyRead += data.length;
-      this.#retryBuffer?.writeToBuffer(data);
+      this.bodyRead += data.length;
+      this.retryBuffer?.writeToBuffer(data);
       return data;
     }
-    if (this.#received()) return undefined;
+    if (this.received()) return undefined;
     if (stream.aborted || stream.closed) {
       throw PingoraError.because(
         ErrorType.ReadError,
@@ -438,28 +438,28 @@ export class HttpSession {
     return null;
   }
 
-  #arrival(): Promise<void> {
+  private arrival(): Promise<void> {
     return new Promise<void>((resolve, reject) => {
-      this.#reading = { resolve, reject };
+      this.reading = { resolve, reject };
     });
   }
 
   /** A piece of the request's body; undefined when there is no more. Throws `ReadError`. */
   @rust.method('HttpSession::read_body_bytes')
   readBodyBytes(): Buffer | undefined | Promise<Buffer | undefined> {
-    const data = this.#take();
-    return data === null ? this.#readLater() : data;
+    const data = this.take();
+    return data === null ? this.readLater() : data;
   }
 
-  async #readLater(): Promise<Buffer | undefined> {
-    if (!this.#watching) {
-      this.#watching = true;
+  private async readLater(): Promise<Buffer | undefined> {
+    if (!this.watching) {
+      this.watching = true;
       this.stream.on('readable', onWake);
       this.stream.on('end', onWake);
     }
     for (;;) {
-      await this.#arrival();
-      const data = this.#take();
+      await this.arrival();
+      const data = this.take();
       if (data !== null) return data;
     }
   }
@@ -470,8 +470,8 @@ export class HttpSession {
    */
   @rust.method('HttpSession::write_response_header')
   writeResponseHeader(header: ResponseHeader, end: boolean): void {
-    if (this.#ended) return;
-    if (this.#responseWritten !== undefined && !this.#responseWritten.isInformational) {
+    if (this._ended) return;
+    if (this._responseWritten !== undefined && !this._responseWritten.isInformational) {
       log.warn('Respond header is already sent, cannot send again');
       return;
     }
@@ -495,19 +495,19 @@ export class HttpSession {
         if (stream.closed || stream.destroyed) throw new Error('stream closed');
         stream.additionalHeaders(fields);
       } else {
-        const trailers = !end && (headers.has('trailer') || this.#reqHeader.headers.get('te') === 'trailers');
+        const trailers = !end && (headers.has('trailer') || this._reqHeader.headers.get('te') === 'trailers');
         stream.respond(fields, { endStream: end, sendDate: false, waitForTrailers: trailers } as never);
         if (trailers) {
-          this.#trailers = {};
+          this.trailers = {};
           stream.on('wantTrailers', onWantTrailers);
         }
       }
     } catch (error) {
       throw PingoraError.because(ErrorType.WriteError, 'while writing h2 response to downstream', error);
     }
-    this.#responseWritten = header;
+    this._responseWritten = header;
     // `node:http2` ends by itself what has no body: the answer to HEAD, 204, 205 and 304
-    if (!header.isInformational) this.#ended = end || stream.writableEnded;
+    if (!header.isInformational) this._ended = end || stream.writableEnded;
   }
 
   /** As {@link HttpSession.writeResponseHeader}, without changing `header`. */
@@ -522,27 +522,27 @@ export class HttpSession {
    */
   @rust.method('HttpSession::write_body')
   writeBody(data: Buffer, end: boolean): void | Promise<void> {
-    if (this.#ended) {
+    if (this._ended) {
       if (data.length > 0) log.warn('Try to write body after end of stream, dropping the extra data');
       return;
     }
-    this.#checkWritable();
+    this.checkWritable();
     const { stream } = this;
-    this.#bodySent += data.length;
+    this.bodySent += data.length;
     if (end) {
-      this.#ended = true;
+      this._ended = true;
       stream.end(data);
-    } else if (!stream.write(data) && stream.writableLength >= WRITE_BUF_LIMIT) return this.#drained();
+    } else if (!stream.write(data) && stream.writableLength >= WRITE_BUF_LIMIT) return this.drained();
   }
 
-  #checkWritable(): void {
-    if (this.#responseWritten === undefined || this.#responseWritten.isInformational) {
+  private checkWritable(): void {
+    if (this._responseWritten === undefined || this._responseWritten.isInformational) {
       throw PingoraError.explain(ErrorType.H2Error, 'try to send body before header is sent');
     }
-    if (this.stream.closed || this.stream.destroyed) throw this.#writeError();
+    if (this.stream.closed || this.stream.destroyed) throw this.writeError();
   }
 
-  #writeError(): PingoraError {
+  private writeError(): PingoraError {
     return PingoraError.because(
       ErrorType.WriteError,
       'while writing h2 response body to downstream',
@@ -550,22 +550,22 @@ export class HttpSession {
     );
   }
 
-  async #drained(): Promise<void> {
+  private async drained(): Promise<void> {
     const { stream } = this;
     stream.once('drain', onDrain);
     await new Promise<void>((resolve) => {
-      this.#writing = resolve;
+      this.writing = resolve;
     });
-    if (stream.closed || stream.destroyed) throw this.#writeError();
+    if (stream.closed || stream.destroyed) throw this.writeError();
   }
 
   /** Send what follows the body and end the response. Without a body before, the head must have been sent. */
   writeTrailers(trailers: HMap | undefined): void {
     // RFC 9110 6.5.1: a sender drops them unless the recipient is known to want them
-    if (this.#trailers !== null && trailers !== undefined) {
-      appendFields(this.#trailers, trailers);
-      for (const key of Object.keys(this.#trailers)) {
-        if (isConnectionSpecific(key) || key.startsWith(':')) delete this.#trailers[key];
+    if (this.trailers !== null && trailers !== undefined) {
+      appendFields(this.trailers, trailers);
+      for (const key of Object.keys(this.trailers)) {
+        if (isConnectionSpecific(key) || key.startsWith(':')) delete this.trailers[key];
       }
     }
     this.finish();
@@ -575,15 +575,15 @@ export class HttpSession {
   sendTrailers(): void {
     const { stream } = this;
     if (stream.destroyed || stream.closed) return;
-    stream.sendTrailers(this.#trailers ?? {});
+    stream.sendTrailers(this.trailers ?? {});
   }
 
   /** End the response, if that wasn't done. Does nothing when no head was sent: {@link HttpSession.close} resets. */
   @rust.method('HttpSession::finish')
   finish(): void {
-    if (this.#ended || this.#responseWritten === undefined || this.#responseWritten.isInformational) return;
-    if (this.stream.closed || this.stream.destroyed) throw this.#writeError();
-    this.#ended = true;
+    if (this._ended || this._responseWritten === undefined || this._responseWritten.isInformational) return;
+    if (this.stream.closed || this.stream.destroyed) throw this.writeError();
+    this._ended = true;
     this.stream.end();
   }
 
@@ -593,10 +593,10 @@ export class HttpSession {
    */
   @rust.method('HttpSession::response_duplex_vec')
   responseDuplexVec(tasks: readonly HttpTask[]): boolean | Promise<boolean> {
-    return this.#duplex(tasks, 0, false);
+    return this.duplex(tasks, 0, false);
   }
 
-  #duplex(tasks: readonly HttpTask[], from: number, ended: boolean): boolean | Promise<boolean> {
+  private duplex(tasks: readonly HttpTask[], from: number, ended: boolean): boolean | Promise<boolean> {
     let end = ended;
     for (let i = from; i < tasks.length; i++) {
       const task = tasks[i]!;
@@ -620,44 +620,49 @@ export class HttpSession {
       } catch (error) {
         throw PingoraError.from(error).intoDown();
       }
-      if (wait instanceof Promise) return this.#duplexLater(wait, tasks, i + 1, end);
+      if (wait instanceof Promise) return this.duplexLater(wait, tasks, i + 1, end);
     }
     return end;
   }
 
-  async #duplexLater(wait: Promise<void>, tasks: readonly HttpTask[], from: number, ended: boolean): Promise<boolean> {
+  private async duplexLater(
+    wait: Promise<void>,
+    tasks: readonly HttpTask[],
+    from: number,
+    ended: boolean,
+  ): Promise<boolean> {
     try {
       await wait;
     } catch (error) {
       throw PingoraError.from(error).intoDown();
     }
-    return this.#duplex(tasks, from, ended);
+    return this.duplex(tasks, from, ended);
   }
 
   /** Method, target and Host, for the log. */
   requestSummary(): string {
-    const { method, authority, headers } = this.#reqHeader;
-    const path = this.#reqHeader.rawPath();
-    const uri = authority === undefined || method === 'CONNECT' ? path : `${this.#scheme}://${authority}${path}`;
+    const { method, authority, headers } = this._reqHeader;
+    const path = this._reqHeader.rawPath();
+    const uri = authority === undefined || method === 'CONNECT' ? path : `${this.scheme}://${authority}${path}`;
     return `${method} ${uri}, Host: ${headers.get('host') ?? ''}`;
   }
 
   /** The response's head that was sent last; undefined if none was. */
   responseWritten(): ResponseHeader | undefined {
-    return this.#responseWritten;
+    return this._responseWritten;
   }
 
   /** Give the stream up: the client sees INTERNAL_ERROR, unless the response was complete. */
   @rust.method('HttpSession::shutdown')
   shutdown(): void {
-    if (!this.#ended) this.#reset(constants.NGHTTP2_INTERNAL_ERROR);
+    if (!this._ended) this.reset(constants.NGHTTP2_INTERNAL_ERROR);
   }
 
   /** RST_STREAM, before the response is complete. */
-  #reset(code: number): void {
+  private reset(code: number): void {
     const { stream } = this;
-    if (this.#givenUp || stream.closed || stream.destroyed) return;
-    this.#givenUp = true;
+    if (this.givenUp || stream.closed || stream.destroyed) return;
+    this.givenUp = true;
     resetStream(stream, code);
   }
 
@@ -669,18 +674,18 @@ export class HttpSession {
     this.cancelIdle();
     const { stream } = this;
     if (stream.closed || stream.destroyed) return;
-    if (!this.#ended) this.#reset(constants.NGHTTP2_CANCEL);
-    else if (!this.#received()) {
-      this.#givenUp = true;
+    if (!this._ended) this.reset(constants.NGHTTP2_CANCEL);
+    else if (!this.received()) {
+      this.givenUp = true;
       stream.close(constants.NGHTTP2_NO_ERROR);
     }
     // what was sent and not read would keep the stream open
-    else if (!this.#noBody) stream.resume();
+    else if (!this.noBody) stream.resume();
   }
 
   /** The head as HTTP/1 would have it, its version aside. */
   pseudoRawH1RequestHeader(): Buffer {
-    const header = this.#reqHeader;
+    const header = this._reqHeader;
     return Buffer.from(
       `${header.method} ${header.rawPath()} ${header.version}\r\n${header.headerToH1Wire()}\r\n`,
       'latin1',
@@ -689,29 +694,27 @@ export class HttpSession {
 
   /** Whether there is no more body to read. */
   isBodyDone(): boolean {
-    return this.#noBody || (this.stream.readableLength === 0 && this.#received());
+    return this.noBody || (this.stream.readableLength === 0 && this.received());
   }
 
   /** Whether there is no body at all. */
   isBodyEmpty(): boolean {
-    return this.#bodyRead === 0 && (this.isBodyDone() || this.#reqHeader.headers.get('content-length') === '0');
+    return this.bodyRead === 0 && (this.isBodyDone() || this._reqHeader.headers.get('content-length') === '0');
   }
 
   retryBufferTruncated(): boolean {
-    return this.#retryBuffer?.isTruncated() ?? false;
+    return this.retryBuffer?.isTruncated() ?? false;
   }
 
   /** Keep the first 64 KiB of the body for another try. */
   @rust.method('HttpSession::enable_retry_buffering')
   enableRetryBuffering(): void {
-    this.#retryBuffer ??= new FixedBuffer(BODY_BUF_LIMIT);
+    this.retryBuffer ??= new FixedBuffer(BODY_BUF_LIMIT);
   }
 
   /** The body so far; undefined if it wasn't kept or was too long. */
   getRetryBuffer(): Buffer | undefined {
-    return this.#retryBuffer === undefined || this.#retryBuffer.isTruncated()
-      ? undefined
-      : this.#retryBuffer.getBuffer();
+    return this.retryBuffer === undefined || this.retryBuffer.isTruncated() ? undefined : this.retryBuffer.getBuffer();
   }
 
   /**
@@ -721,7 +724,7 @@ export class HttpSession {
    */
   async idle(): Promise<string> {
     const { stream } = this;
-    while (!stream.aborted && !stream.closed && !stream.destroyed) await this.#arrival();
+    while (!stream.aborted && !stream.closed && !stream.destroyed) await this.arrival();
     if (stream.session === undefined || stream.session.destroyed) {
       throw PingoraError.explain(ErrorType.H2Error, 'downstream error while idling');
     }
@@ -730,8 +733,8 @@ export class HttpSession {
 
   /** End a wait for the client that is going on: it rejects with `Cancelled`. Nothing that arrived is lost. */
   cancelIdle(): void {
-    const reading = this.#reading;
-    this.#reading = null;
+    const reading = this.reading;
+    this.reading = null;
     reading?.reject(new Cancelled());
   }
 
@@ -741,17 +744,17 @@ export class HttpSession {
    */
   @rust.method('HttpSession::read_body_or_idle')
   readBodyOrIdle(noBodyExpected: boolean): Buffer | undefined | Promise<Buffer | undefined> {
-    if (noBodyExpected || this.isBodyDone()) return this.#idleToError();
+    if (noBodyExpected || this.isBodyDone()) return this.idleToError();
     return this.readBodyBytes();
   }
 
-  async #idleToError(): Promise<never> {
+  private async idleToError(): Promise<never> {
     const reason = await this.idle();
     throw PingoraError.explain(ErrorType.H2Error, `Client closed H2, reason: ${reason}`);
   }
 
   /** How many bytes of the response's body were sent. */
   bodyBytesSent(): number {
-    return this.#bodySent;
+    return this.bodySent;
   }
 }

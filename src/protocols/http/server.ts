@@ -19,12 +19,12 @@ type MaybePromise<T> = T | Promise<T>;
 
 /** An HTTP server session of either version. */
 export class Session {
-  readonly #h1: SessionV1 | undefined;
-  readonly #h2: SessionV2 | undefined;
+  private readonly h1: SessionV1 | undefined = undefined;
+  private readonly h2: SessionV2 | undefined = undefined;
 
   private constructor(h1: SessionV1 | undefined, h2: SessionV2 | undefined) {
-    this.#h1 = h1;
-    this.#h2 = h2;
+    this.h1 = h1;
+    this.h2 = h2;
   }
 
   /** A session on an established connection that speaks HTTP/1. */
@@ -40,19 +40,19 @@ export class Session {
   }
 
   isHttp2(): boolean {
-    return this.#h2 !== undefined;
+    return this.h2 !== undefined;
   }
 
   asHttp1(): SessionV1 | undefined {
-    return this.#h1;
+    return this.h1;
   }
 
   asHttp2(): SessionV2 | undefined {
-    return this.#h2;
+    return this.h2;
   }
 
-  get #any(): SessionV1 | SessionV2 {
-    return (this.#h1 ?? this.#h2)!;
+  private get any(): SessionV1 | SessionV2 {
+    return (this.h1 ?? this.h2)!;
   }
 
   /**
@@ -61,13 +61,13 @@ export class Session {
    */
   @rust.method('Session::read_request')
   async readRequest(): Promise<boolean> {
-    if (this.#h1 === undefined) return true; // read when the stream was opened
-    return (await this.#h1.readRequest()) !== undefined;
+    if (this.h1 === undefined) return true; // read when the stream was opened
+    return (await this.h1.readRequest()) !== undefined;
   }
 
   /** The request's head. */
   reqHeader(): RequestHeader {
-    return this.#any.reqHeader();
+    return this.any.reqHeader();
   }
 
   /** The first value of the request's field. */
@@ -78,15 +78,15 @@ export class Session {
   /** The next piece of the request's body; undefined when there is no more. */
   @rust.method('Session::read_request_body')
   readRequestBody(): MaybePromise<Buffer | undefined> {
-    return this.#any.readBodyBytes();
+    return this.any.readBodyBytes();
   }
 
   /** Write the head of the response; informational ones may come before the final one. `response` is changed. */
   @rust.method('Session::write_response_header')
   writeResponseHeader(response: ResponseHeader): MaybePromise<void> {
-    return this.#h1 === undefined
-      ? this.#h2!.writeResponseHeader(response, false)
-      : this.#h1.writeResponseHeader(response);
+    return this.h1 === undefined
+      ? this.h2!.writeResponseHeader(response, false)
+      : this.h1.writeResponseHeader(response);
   }
 
   /** As {@link Session.writeResponseHeader}, leaving `response` as it is. */
@@ -97,27 +97,27 @@ export class Session {
   /** Write a piece of the response's body. */
   @rust.method('Session::write_response_body')
   writeResponseBody(data: Buffer): MaybePromise<void> {
-    if (this.#h1 === undefined) return this.#h2!.writeBody(data, false);
-    const wrote = this.#h1.writeBody(data);
+    if (this.h1 === undefined) return this.h2!.writeBody(data, false);
+    const wrote = this.h1.writeBody(data);
     return wrote instanceof Promise ? wrote.then(() => undefined) : undefined;
   }
 
   /** End the session. Returns the connection if it can serve another request; never for HTTP/2. */
   @rust.method('Session::finish')
   async finish(): Promise<Stream | undefined> {
-    if (this.#h1 === undefined) {
-      await this.#h2!.finish();
+    if (this.h1 === undefined) {
+      await this.h2!.finish();
       return undefined;
     }
-    const finished = this.#h1.finishBody();
+    const finished = this.h1.finishBody();
     if (finished instanceof Promise) await finished;
-    return this.#h1.reuse();
+    return this.h1.reuse();
   }
 
   /** Write pieces of a response, together as far as possible. Returns whether the response ended with them. */
   @rust.method('Session::response_duplex_vec')
   responseDuplexVec(tasks: HttpTask[]): MaybePromise<boolean> {
-    return this.#any.responseDuplexVec(tasks);
+    return this.any.responseDuplexVec(tasks);
   }
 
   /**
@@ -126,50 +126,50 @@ export class Session {
    */
   @rust.method('Session::set_keepalive')
   setKeepalive(seconds: number | undefined): void {
-    this.#h1?.setServerKeepalive(seconds);
+    this.h1?.setServerKeepalive(seconds);
   }
 
   /** `METHOD PATH, Host: HOST`, for logs. */
   requestSummary(): string {
-    return this.#any.requestSummary();
+    return this.any.requestSummary();
   }
 
   /** The response's head, once a final one (or 101) was written. */
   responseWritten(): ResponseHeader | undefined {
-    return this.#any.responseWritten();
+    return this.any.responseWritten();
   }
 
   /** Give the session up: HTTP/1 closes the connection, HTTP/2 resets the stream. */
   @rust.method('Session::shutdown')
   shutdown(): void {
-    this.#any.shutdown();
+    this.any.shutdown();
   }
 
   /** Give the session up without a call in the trace, as `drop` does in Rust. Nothing if it has ended. */
   close(): void {
-    if (this.#h1 !== undefined) this.#h1.close();
-    else this.#h2!.shutdown();
+    if (this.h1 !== undefined) this.h1.close();
+    else this.h2!.shutdown();
   }
 
   /** Close the connection if no byte of a request has arrived on it. */
   abortIfIdle(): void {
-    this.#h1?.abortIfIdle();
+    this.h1?.abortIfIdle();
   }
 
   /** The request's head in HTTP/1 form. */
   toH1Raw(): Buffer {
-    return this.#h1 === undefined ? this.#h2!.pseudoRawH1RequestHeader() : this.#h1.getHeadersRawBytes();
+    return this.h1 === undefined ? this.h2!.pseudoRawH1RequestHeader() : this.h1.getHeadersRawBytes();
   }
 
   /** Whether there is no (more) body to read. */
   isBodyDone(): boolean {
-    return this.#any.isBodyDone();
+    return this.any.isBodyDone();
   }
 
   /** The response's body is whole. */
   @rust.method('Session::finish_body')
   finishBody(): MaybePromise<unknown> {
-    return this.#h1 === undefined ? this.#h2!.finish() : this.#h1.finishBody();
+    return this.h1 === undefined ? this.h2!.finish() : this.h1.finishBody();
   }
 
   /** Answer with an error, without a body, and close the connection after it (HTTP/1). */
@@ -181,7 +181,7 @@ export class Session {
     try {
       await this.writeResponseHeader(response);
       // RFC 9113 8.1: without the end of its stream an HTTP/2 response never ends
-      await this.#h2?.finish();
+      await this.h2?.finish();
     } catch (error) {
       log.error(`failed to send error response to downstream: ${error}`);
     }
@@ -189,21 +189,21 @@ export class Session {
 
   /** Whether the request has no body. */
   isBodyEmpty(): boolean {
-    return this.#any.isBodyEmpty();
+    return this.any.isBodyEmpty();
   }
 
   retryBufferTruncated(): boolean {
-    return this.#any.retryBufferTruncated();
+    return this.any.retryBufferTruncated();
   }
 
   /** Keep the request's body, up to 64 KiB, for another try. */
   enableRetryBuffering(): void {
-    this.#any.enableRetryBuffering();
+    this.any.enableRetryBuffering();
   }
 
   /** What was kept of the request's body; undefined if that is nothing or not all. */
   getRetryBuffer(): Buffer | undefined {
-    return this.#any.getRetryBuffer();
+    return this.any.getRetryBuffer();
   }
 
   /**
@@ -212,28 +212,28 @@ export class Session {
    */
   @rust.method('Session::read_body_or_idle')
   readBodyOrIdle(noBodyExpected: boolean): MaybePromise<Buffer | undefined> {
-    return this.#any.readBodyOrIdle(noBodyExpected);
+    return this.any.readBodyOrIdle(noBodyExpected);
   }
 
   /** End a wait of {@link Session.readBodyOrIdle} that nobody is interested in any more: what `drop` does in Rust. */
   cancelIdle(): void {
-    this.#any.cancelIdle();
+    this.any.cancelIdle();
   }
 
   /** Answer `100 Continue`, unless something was answered. */
   writeContinueResponse(): MaybePromise<void> {
-    return this.#h1 === undefined
-      ? this.#h2!.writeResponseHeader(ResponseHeader.build(100), false)
-      : this.#h1.writeContinueResponse();
+    return this.h1 === undefined
+      ? this.h2!.writeResponseHeader(ResponseHeader.build(100), false)
+      : this.h1.writeContinueResponse();
   }
 
   /** Whether the request asks for another protocol; never for HTTP/2. */
   isUpgradeReq(): boolean {
-    return this.#h1?.isUpgradeReq() ?? false;
+    return this.h1?.isUpgradeReq() ?? false;
   }
 
   /** How many bytes of the response's body were sent, without framing. */
   bodyBytesSent(): number {
-    return this.#any.bodyBytesSent();
+    return this.any.bodyBytesSent();
   }
 }

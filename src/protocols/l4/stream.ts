@@ -43,33 +43,33 @@ export class Stream {
   /** When this connection was established, in milliseconds since the epoch. */
   readonly establishedTs = Date.now();
   /** Told when the connection ends, if the peer asked for that. */
-  tracer: Tracer | undefined;
-  #proxyDigest: ProxyDigest | undefined;
+  tracer: Tracer | undefined = undefined;
+  private proxyDigest: ProxyDigest | undefined = undefined;
   /** Unique among the connections of this process; the original uses the file descriptor, which is reused. */
-  readonly #id = ++lastId;
+  private readonly _id = ++lastId;
 
-  #chunk: Buffer = EMPTY;
-  #more: Buffer[] = [];
-  #size = 0;
-  #ended = false;
-  #error: IoError | null = null;
-  #paused = false;
-  #readers: (() => void)[] = [];
-  #cancelled = false;
-  #closers = new Set<() => void>();
+  private chunk: Buffer = EMPTY;
+  private more: Buffer[] = [];
+  private size = 0;
+  private ended = false;
+  private error: IoError | null = null;
+  private paused = false;
+  private readers: (() => void)[] = [];
+  private cancelled = false;
+  private closers = new Set<() => void>();
 
-  #pending = '';
-  #drainers: ((error: IoError | null) => void)[] = [];
+  private pending = '';
+  private drainers: ((error: IoError | null) => void)[] = [];
 
-  #flowing = false;
-  #discard = false;
-  readonly #onError = (error: IoError) => {
-    this.#error ??= error;
-    this.#end();
+  private flowing = false;
+  private discard = false;
+  private readonly onError = (error: IoError) => {
+    this.error ??= error;
+    this.end();
   };
-  readonly #onClose = () => {
-    this.#end();
-    this.#drained(this.#error ?? closedError());
+  private readonly onClose = () => {
+    this.end();
+    this.drained(this.error ?? closedError());
     this.tracer?.onDisconnected();
     this.tracer = undefined;
   };
@@ -77,104 +77,104 @@ export class Stream {
   /** `socket` must not have been read from: the first read starts it. */
   constructor(socket: Socket) {
     this.socket = socket;
-    socket.on('error', this.#onError);
-    socket.on('close', this.#onClose);
+    socket.on('error', this.onError);
+    socket.on('close', this.onClose);
   }
 
   /** Give the socket up, unread, to a layer above (TLS), which makes a stream of its own. */
   intoSocket(): Socket {
     const { socket } = this;
-    socket.off('error', this.#onError);
-    socket.off('close', this.#onClose);
+    socket.off('error', this.onError);
+    socket.off('close', this.onClose);
     return socket;
   }
 
-  #flow(): void {
-    if (this.#flowing) return;
-    this.#flowing = true;
+  private flow(): void {
+    if (this.flowing) return;
+    this.flowing = true;
     const { socket } = this;
     socket.on('data', (chunk: Buffer) => {
-      if (this.#discard) return;
-      if (this.#size === 0) this.#chunk = chunk;
-      else this.#more.push(chunk);
-      this.#size += chunk.length;
-      if (this.#size >= BUF_READ_SIZE && !this.#paused) {
-        this.#paused = true;
+      if (this.discard) return;
+      if (this.size === 0) this.chunk = chunk;
+      else this.more.push(chunk);
+      this.size += chunk.length;
+      if (this.size >= BUF_READ_SIZE && !this.paused) {
+        this.paused = true;
         socket.pause();
       }
-      this.#wakeReaders();
+      this.wakeReaders();
     });
-    socket.on('end', () => this.#end());
-    socket.on('drain', () => this.#drained(null));
+    socket.on('end', () => this.end());
+    socket.on('drain', () => this.drained(null));
     if (socket.isPaused()) socket.resume();
   }
 
-  #wakeReaders(): void {
-    if (this.#readers.length === 0) return;
-    const readers = this.#readers;
-    this.#readers = [];
+  private wakeReaders(): void {
+    if (this.readers.length === 0) return;
+    const readers = this.readers;
+    this.readers = [];
     for (const wake of readers) wake();
   }
 
-  #end(): void {
-    if (!this.#ended) {
-      this.#ended = true;
-      this.#wakeReaders();
+  private end(): void {
+    if (!this.ended) {
+      this.ended = true;
+      this.wakeReaders();
     }
-    const closers = this.#closers;
+    const closers = this.closers;
     if (closers.size > 0) {
-      this.#closers = new Set();
+      this.closers = new Set();
       for (const wake of closers) wake();
     }
   }
 
-  #drained(error: IoError | null): void {
-    if (this.#drainers.length === 0) return;
-    const drainers = this.#drainers;
-    this.#drainers = [];
+  private drained(error: IoError | null): void {
+    if (this.drainers.length === 0) return;
+    const drainers = this.drainers;
+    this.drainers = [];
     for (const done of drainers) done(error);
   }
 
   /** Unique among this process's connections. */
   id(): number {
-    return this.#id;
+    return this._id;
   }
 
   // --- reading ---
 
   /** How many bytes have arrived and weren't taken. */
   get bufferedLength(): number {
-    return this.#size;
+    return this.size;
   }
 
   /** The bytes that have arrived and weren't taken, in one piece. They stay until {@link Stream.consume}. */
   buffered(): Buffer {
-    if (this.#more.length > 0) {
-      this.#chunk = Buffer.concat([this.#chunk, ...this.#more]);
-      this.#more = [];
+    if (this.more.length > 0) {
+      this.chunk = Buffer.concat([this.chunk, ...this.more]);
+      this.more = [];
     }
-    return this.#chunk;
+    return this.chunk;
   }
 
   /** Take `n` of the bytes that have arrived. */
   consume(n: number): void {
-    this.#size -= n;
-    if (n === this.#chunk.length) this.#chunk = this.#more.shift() ?? EMPTY;
-    else this.#chunk = this.#chunk.subarray(n);
-    if (this.#paused && this.#size < BUF_READ_SIZE) {
-      this.#paused = false;
+    this.size -= n;
+    if (n === this.chunk.length) this.chunk = this.more.shift() ?? EMPTY;
+    else this.chunk = this.chunk.subarray(n);
+    if (this.paused && this.size < BUF_READ_SIZE) {
+      this.paused = false;
       this.socket.resume();
     }
   }
 
   /** Whether the peer has said that it sends no more, or the connection is broken. There may be bytes left. */
   get readEnded(): boolean {
-    return this.#ended;
+    return this.ended;
   }
 
   /** How the connection broke, if it did. */
   get ioError(): IoError | null {
-    return this.#error;
+    return this.error;
   }
 
   /**
@@ -182,28 +182,28 @@ export class Stream {
    * Throws the socket's error if the connection broke and nothing is left.
    */
   read(max: number): Buffer | Promise<Buffer> {
-    const { length } = this.#chunk;
+    const { length } = this.chunk;
     if (length > 0) {
-      const taken = length <= max ? this.#chunk : this.#chunk.subarray(0, max);
+      const taken = length <= max ? this.chunk : this.chunk.subarray(0, max);
       this.consume(taken.length);
       return taken;
     }
-    if (this.#ended) {
-      if (this.#error !== null) throw this.#error;
+    if (this.ended) {
+      if (this.error !== null) throw this.error;
       return EMPTY;
     }
-    return this.#readLater(max);
+    return this.readLater(max);
   }
 
-  async #readLater(max: number): Promise<Buffer> {
-    await this.#arrival();
+  private async readLater(max: number): Promise<Buffer> {
+    await this.arrival();
     return this.read(max);
   }
 
-  #arrival(): Promise<void> {
-    this.#flow();
+  private arrival(): Promise<void> {
+    this.flow();
     return new Promise<void>((resolve, reject) => {
-      this.#readers.push(() => (this.#cancelled ? reject(READ_CANCELLED) : resolve()));
+      this.readers.push(() => (this.cancelled ? reject(READ_CANCELLED) : resolve()));
     });
   }
 
@@ -212,10 +212,10 @@ export class Stream {
    * a read that nobody waits for any more would take the bytes of the next one.
    */
   cancelReads(): void {
-    if (this.#readers.length === 0) return;
-    this.#cancelled = true;
-    this.#wakeReaders();
-    this.#cancelled = false;
+    if (this.readers.length === 0) return;
+    this.cancelled = true;
+    this.wakeReaders();
+    this.cancelled = false;
   }
 
   /**
@@ -223,16 +223,16 @@ export class Stream {
    * Throws the socket's error if the connection broke and there is nothing more.
    */
   fill(have: number): boolean | Promise<boolean> {
-    if (this.#size > have) return true;
-    if (this.#ended) {
-      if (this.#error !== null) throw this.#error;
+    if (this.size > have) return true;
+    if (this.ended) {
+      if (this.error !== null) throw this.error;
       return false;
     }
-    return this.#fillLater(have);
+    return this.fillLater(have);
   }
 
-  async #fillLater(have: number): Promise<boolean> {
-    await this.#arrival();
+  private async fillLater(have: number): Promise<boolean> {
+    await this.arrival();
     return this.fill(have);
   }
 
@@ -241,26 +241,26 @@ export class Stream {
    * Returns what takes the call back.
    */
   onPeerGone(wake: () => void): () => void {
-    if (this.#ended) {
+    if (this.ended) {
       wake();
       return () => {};
     }
-    this.#flow();
-    this.#closers.add(wake);
-    return () => this.#closers.delete(wake);
+    this.flow();
+    this.closers.add(wake);
+    return () => this.closers.delete(wake);
   }
 
   /** Call `wake` at the next byte or the end; returns what takes the call back. */
   onReadable(wake: () => void): () => void {
-    if (this.#size > 0 || this.#ended) {
+    if (this.size > 0 || this.ended) {
       wake();
       return () => {};
     }
-    this.#flow();
-    this.#readers.push(wake);
+    this.flow();
+    this.readers.push(wake);
     return () => {
-      const at = this.#readers.indexOf(wake);
-      if (at >= 0) this.#readers.splice(at, 1);
+      const at = this.readers.indexOf(wake);
+      if (at >= 0) this.readers.splice(at, 1);
     };
   }
 
@@ -272,41 +272,41 @@ export class Stream {
    */
   write(data: string | Buffer): void | Promise<void> {
     if (typeof data === 'string') {
-      this.#pending = this.#pending === '' ? data : this.#pending + data;
-    } else if (this.#pending.length + data.length < BUF_WRITE_SIZE || data.length <= JOIN_SIZE) {
-      this.#pending += data.toString('latin1');
+      this.pending = this.pending === '' ? data : this.pending + data;
+    } else if (this.pending.length + data.length < BUF_WRITE_SIZE || data.length <= JOIN_SIZE) {
+      this.pending += data.toString('latin1');
     } else {
-      return this.#send(data);
+      return this.send(data);
     }
-    return this.#pending.length >= BUF_WRITE_SIZE ? this.flush() : undefined;
+    return this.pending.length >= BUF_WRITE_SIZE ? this.flush() : undefined;
   }
 
   /** Send what waits. A promise means that the peer reads too slowly and the writer has to wait. */
   flush(): void | Promise<void> {
-    return this.#pending === '' ? undefined : this.#send(null);
+    return this.pending === '' ? undefined : this.send(null);
   }
 
-  #send(data: Buffer | null): void | Promise<void> {
+  private send(data: Buffer | null): void | Promise<void> {
     const { socket } = this;
-    if (this.#error !== null) throw this.#error;
+    if (this.error !== null) throw this.error;
     if (socket.destroyed || socket.writableEnded) throw closedError();
-    const text = this.#pending;
+    const text = this.pending;
     let room: boolean;
     if (data === null) {
-      this.#pending = '';
+      this.pending = '';
       room = socket.write(text, 'latin1');
     } else if (text === '') room = socket.write(data);
     else {
-      this.#pending = '';
+      this.pending = '';
       socket.cork();
       socket.write(text, 'latin1');
       room = socket.write(data);
       socket.uncork();
     }
     if (room || !socket.writableNeedDrain) return;
-    this.#flow();
+    this.flow();
     return new Promise<void>((resolve, reject) => {
-      this.#drainers.push((error) => (error === null ? resolve() : reject(error)));
+      this.drainers.push((error) => (error === null ? resolve() : reject(error)));
     });
   }
 
@@ -318,20 +318,20 @@ export class Stream {
    */
   shutdown(): void {
     const { socket } = this;
-    if (socket.destroyed || this.#discard) return;
-    this.#discard = true;
-    if (this.#pending !== '' && this.#error === null && !socket.writableEnded) {
-      socket.write(this.#pending, 'latin1');
-      this.#pending = '';
+    if (socket.destroyed || this.discard) return;
+    this.discard = true;
+    if (this.pending !== '' && this.error === null && !socket.writableEnded) {
+      socket.write(this.pending, 'latin1');
+      this.pending = '';
     }
-    if (this.#ended) {
+    if (this.ended) {
       socket.destroySoon();
       return;
     }
-    this.#chunk = EMPTY;
-    this.#more = [];
-    this.#size = 0;
-    this.#flow();
+    this.chunk = EMPTY;
+    this.more = [];
+    this.size = 0;
+    this.flow();
     if (socket.isPaused()) socket.resume();
     socket.end();
     const lingering = arm(LINGER_MS, () => socket.destroy());
@@ -341,7 +341,7 @@ export class Stream {
 
   /** End the connection without sending what waits. */
   destroy(): void {
-    this.#pending = '';
+    this.pending = '';
     this.socket.destroy();
   }
 
@@ -369,11 +369,11 @@ export class Stream {
   }
 
   getProxyDigest(): ProxyDigest | undefined {
-    return this.#proxyDigest;
+    return this.proxyDigest;
   }
 
   setProxyDigest(digest: ProxyDigest): void {
-    this.#proxyDigest = digest;
+    this.proxyDigest = digest;
   }
 
   /** Send small pieces at once instead of waiting for more (TCP only). Throws `ConnectError`. */

@@ -16,15 +16,15 @@ const rust = ported('pingora-core/src/protocols/ssl/mod.rs');
 
 /** A TLS connection on top of another one. */
 export class SslStream extends Stream {
-  readonly #ssl: TLSSocket;
-  readonly #lower: (TimingDigest | undefined)[];
-  #digest: SslDigest | undefined;
-  #timing: TimingDigest | undefined;
+  private readonly ssl: TLSSocket;
+  private readonly lower: (TimingDigest | undefined)[];
+  private digest: SslDigest | undefined = undefined;
+  private timing: TimingDigest | undefined = undefined;
 
   private constructor(ssl: TLSSocket, lower: Stream) {
     super(ssl);
-    this.#ssl = ssl;
-    this.#lower = lower.getTimingDigest();
+    this.ssl = ssl;
+    this.lower = lower.getTimingDigest();
     const proxyDigest = lower.getProxyDigest();
     if (proxyDigest !== undefined) this.setProxyDigest(proxyDigest);
     // whoever watches the connection is told of the end of the whole
@@ -46,7 +46,7 @@ export class SslStream extends Stream {
    */
   @rust.method('SslStream::connect')
   connect(cancellation?: Cancellation): Promise<void> {
-    return this.#handshake('secureConnect', cancellation);
+    return this.handshake('secureConnect', cancellation);
   }
 
   /**
@@ -55,11 +55,11 @@ export class SslStream extends Stream {
    */
   @rust.method('SslStream::accept')
   accept(cancellation?: Cancellation): Promise<void> {
-    return this.#handshake('secure', cancellation);
+    return this.handshake('secure', cancellation);
   }
 
-  #handshake(event: 'secureConnect' | 'secure', cancellation: Cancellation | undefined): Promise<void> {
-    const ssl = this.#ssl;
+  private handshake(event: 'secureConnect' | 'secure', cancellation: Cancellation | undefined): Promise<void> {
+    const ssl = this.ssl;
     return new Promise<void>((resolve, reject) => {
       const settle = () => {
         ssl.off(event, secure);
@@ -91,20 +91,20 @@ export class SslStream extends Stream {
 
   /** Take down what is known now that the handshake is done. */
   handshakeDone(): void {
-    this.#timing = { establishedTs: Date.now() };
-    this.#digest = sslDigestFromSsl(this.#ssl);
+    this.timing = { establishedTs: Date.now() };
+    this.digest = sslDigestFromSsl(this.ssl);
   }
 
   override getSsl(): TLSSocket {
-    return this.#ssl;
+    return this.ssl;
   }
 
   override getSslDigest(): SslDigest | undefined {
-    return this.#digest;
+    return this.digest;
   }
 
   /** The lower layers' and, last, when the handshake was done. */
   override getTimingDigest(): (TimingDigest | undefined)[] {
-    return [...this.#lower, this.#timing];
+    return [...this.lower, this.timing];
   }
 }
