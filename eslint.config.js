@@ -3,7 +3,15 @@
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config({
-  files: ['src/**/*.ts', 'test/**/*.ts', 'scripts/**/*.ts', 'bench/**/*.ts', 'examples/**/*.ts', 'walkthrough/**/*.ts'],
+  files: [
+    'src/**/*.ts',
+    'test/**/*.ts',
+    'scripts/**/*.ts',
+    'bench/**/*.ts',
+    'explorer/**/*.ts',
+    'examples/**/*.ts',
+    'walkthrough/**/*.ts',
+  ],
   languageOptions: { parser: tseslint.parser, parserOptions: { projectService: true } },
   plugins: { '@typescript-eslint': tseslint.plugin },
   rules: {
