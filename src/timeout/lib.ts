@@ -24,11 +24,27 @@ export interface Armed {
 }
 
 interface Bucket {
-  readonly waiting: Set<() => void>;
+  readonly waiting: Set<Waiter>;
   readonly timer: NodeJS.Timeout;
 }
 
 const buckets = new Map<number, Bucket>();
+
+/** One call that is due. An object a call, not the function itself: the same one may be armed twice. */
+class Waiter implements Armed {
+  readonly fire: () => void;
+  readonly #bucket: Bucket;
+
+  constructor(bucket: Bucket, fire: () => void) {
+    this.#bucket = bucket;
+    this.fire = fire;
+  }
+
+  cancel(): void {
+    const { waiting, timer } = this.#bucket;
+    if (waiting.delete(this) && waiting.size === 0) timer.unref();
+  }
+}
 
 /**
  * Call `fire` after `ms` milliseconds, up to 10 ms late. It keeps the process alive as `setTimeout` does.
@@ -41,21 +57,17 @@ export function arm(ms: number, fire: () => void): Armed {
   const due = Math.ceil((now + ms) / RESOLUTION_MS);
   let bucket = buckets.get(due);
   if (bucket === undefined) {
-    const waiting = new Set<() => void>();
+    const waiting = new Set<Waiter>();
     const expire = () => {
       buckets.delete(due);
-      for (const wake of waiting) wake();
+      for (const waiter of waiting) waiter.fire();
     };
     bucket = { waiting, timer: setTimeout(expire, due * RESOLUTION_MS - now) };
     buckets.set(due, bucket);
   } else if (bucket.waiting.size === 0) bucket.timer.ref();
-  const { waiting, timer } = bucket;
-  waiting.add(fire);
-  return {
-    cancel() {
-      if (waiting.delete(fire) && waiting.size === 0) timer.unref();
-    },
-  };
+  const waiter = new Waiter(bucket, fire);
+  bucket.waiting.add(waiter);
+  return waiter;
 }
 
 /** Wait for `operation` for at most `ms` milliseconds; rejects with {@link Elapsed} when the time is up. */
