@@ -1,0 +1,68 @@
+/** Brotli. Port of `pingora-core/src/protocols/http/compression/brotli.rs`. */
+import { constants, type ZlibOptions } from 'node:zlib';
+import { BrotliCompress, BrotliDecompress } from 'minizlib';
+import { ported } from '../../../trace/span.ts';
+import type { Encode, Stat } from './encode.ts';
+import { MAX_OUTPUT, SyncEncoder } from './sync.ts';
+
+const rust = ported('pingora-core/src/protocols/http/compression/brotli.rs');
+
+/** Decompresses brotli. */
+export class Decompressor implements Encode {
+  readonly #inner: SyncEncoder;
+
+  private constructor() {
+    const options = { maxOutputLength: MAX_OUTPUT };
+    this.#inner = new SyncEncoder('de-brotli', 'while decompress Brotli', new BrotliDecompress(options as ZlibOptions));
+  }
+
+  @rust.method('Decompressor::new')
+  static new(): Decompressor {
+    return new Decompressor();
+  }
+
+  @rust.method('<Decompressor as Encode>::encode')
+  encode(input: Buffer, end: boolean): Buffer {
+    return this.#inner.encode(input, end);
+  }
+
+  stat(): Stat {
+    return this.#inner.stat();
+  }
+
+  close(): void {
+    this.#inner.close();
+  }
+}
+
+/** Compresses with brotli. */
+export class Compressor implements Encode {
+  readonly #inner: SyncEncoder;
+
+  private constructor(level: number) {
+    const params = {
+      [constants.BROTLI_PARAM_QUALITY]: Math.min(level, constants.BROTLI_MAX_QUALITY),
+      [constants.BROTLI_PARAM_LGWIN]: 19,
+    };
+    this.#inner = new SyncEncoder('brotli', 'while compress Brotli', new BrotliCompress({ params } as ZlibOptions));
+  }
+
+  /** `level` from 1, fast, to 11, small; more counts as 11. */
+  @rust.method('Compressor::new')
+  static new(level: number): Compressor {
+    return new Compressor(level);
+  }
+
+  @rust.method('<Compressor as Encode>::encode')
+  encode(input: Buffer, end: boolean): Buffer {
+    return this.#inner.encode(input, end);
+  }
+
+  stat(): Stat {
+    return this.#inner.stat();
+  }
+
+  close(): void {
+    this.#inner.close();
+  }
+}

@@ -1,0 +1,43 @@
+/** Zstandard, where this Node has it (22.15 and later). Port of `pingora-core/src/protocols/http/compression/zstd.rs`. */
+import * as zlib from 'node:zlib';
+import { ZstdCompress } from 'minizlib';
+import { ported } from '../../../trace/span.ts';
+import type { Encode, Stat } from './encode.ts';
+import { SyncEncoder } from './sync.ts';
+
+const rust = ported('pingora-core/src/protocols/http/compression/zstd.rs');
+
+/** `ZSTD_c_compressionLevel`; the types for Node 20 don't know it. */
+const COMPRESSION_LEVEL = 100;
+
+/** Whether {@link Compressor.new} works on this Node. */
+export const hasZstd = 'ZstdCompress' in zlib;
+
+/** Compresses with zstd. */
+export class Compressor implements Encode {
+  readonly #inner: SyncEncoder;
+
+  private constructor(level: number) {
+    const params = { [COMPRESSION_LEVEL]: Math.min(level, 22) };
+    this.#inner = new SyncEncoder('zstd', 'while compress zstd', new ZstdCompress({ params } as zlib.ZlibOptions));
+  }
+
+  /** `level` from 1, fast, to 22, small; more counts as 22. */
+  @rust.method('Compressor::new')
+  static new(level: number): Compressor {
+    return new Compressor(level);
+  }
+
+  @rust.method('<Compressor as Encode>::encode')
+  encode(input: Buffer, end: boolean): Buffer {
+    return this.#inner.encode(input, end);
+  }
+
+  stat(): Stat {
+    return this.#inner.stat();
+  }
+
+  close(): void {
+    this.#inner.close();
+  }
+}
