@@ -725,7 +725,7 @@ export class HttpSession {
   async idle(): Promise<string> {
     const { stream } = this;
     while (!stream.aborted && !stream.closed && !stream.destroyed) await this.arrival();
-    if (stream.session === undefined || stream.session.destroyed) {
+    if (this.connection.session.destroyed) {
       throw PingoraError.explain(ErrorType.H2Error, 'downstream error while idling');
     }
     return reasonName(stream.rstCode);

@@ -269,7 +269,7 @@ test('waiting for the client to leave ends with its reason, and a body cut short
       if (session.reqHeader().method === 'GET') await session.readBodyOrIdle(false);
       else await bodyOf(session);
     } catch (error) {
-      errors.push(String(error));
+      errors.push(String(error)); console.log(String(error));
       if (errors.length === 2) ended.resolve();
     }
   });

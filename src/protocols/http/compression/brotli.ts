@@ -9,11 +9,11 @@ const rust = ported('pingora-core/src/protocols/http/compression/brotli.rs');
 
 /** Decompresses brotli. */
 export class Decompressor implements Encode {
-  readonly #inner: SyncEncoder;
+  private readonly inner: SyncEncoder;
 
   private constructor() {
     const options = { maxOutputLength: MAX_OUTPUT };
-    this.#inner = new SyncEncoder('de-brotli', 'while decompress Brotli', new BrotliDecompress(options as ZlibOptions));
+    this.inner = new SyncEncoder('de-brotli', 'while decompress Brotli', new BrotliDecompress(options as ZlibOptions));
   }
 
   @rust.method('Decompressor::new')
@@ -23,28 +23,28 @@ export class Decompressor implements Encode {
 
   @rust.method('<Decompressor as Encode>::encode')
   encode(input: Buffer, end: boolean): Buffer {
-    return this.#inner.encode(input, end);
+    return this.inner.encode(input, end);
   }
 
   stat(): Stat {
-    return this.#inner.stat();
+    return this.inner.stat();
   }
 
   close(): void {
-    this.#inner.close();
+    this.inner.close();
   }
 }
 
 /** Compresses with brotli. */
 export class Compressor implements Encode {
-  readonly #inner: SyncEncoder;
+  private readonly inner: SyncEncoder;
 
   private constructor(level: number) {
     const params = {
       [constants.BROTLI_PARAM_QUALITY]: Math.min(level, constants.BROTLI_MAX_QUALITY),
       [constants.BROTLI_PARAM_LGWIN]: 19,
     };
-    this.#inner = new SyncEncoder('brotli', 'while compress Brotli', new BrotliCompress({ params } as ZlibOptions));
+    this.inner = new SyncEncoder('brotli', 'while compress Brotli', new BrotliCompress({ params } as ZlibOptions));
   }
 
   /** `level` from 1, fast, to 11, small; more counts as 11. */
@@ -55,14 +55,14 @@ export class Compressor implements Encode {
 
   @rust.method('<Compressor as Encode>::encode')
   encode(input: Buffer, end: boolean): Buffer {
-    return this.#inner.encode(input, end);
+    return this.inner.encode(input, end);
   }
 
   stat(): Stat {
-    return this.#inner.stat();
+    return this.inner.stat();
   }
 
   close(): void {
-    this.#inner.close();
+    this.inner.close();
   }
 }

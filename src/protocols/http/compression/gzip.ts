@@ -8,10 +8,10 @@ const rust = ported('pingora-core/src/protocols/http/compression/gzip.rs');
 
 /** Compresses with gzip. */
 export class Compressor implements Encode {
-  readonly #inner: SyncEncoder;
+  private readonly inner: SyncEncoder;
 
   private constructor(level: number) {
-    this.#inner = new SyncEncoder('gzip', 'while compress gzip', new Gzip({ level: Math.min(level, 9) }));
+    this.inner = new SyncEncoder('gzip', 'while compress gzip', new Gzip({ level: Math.min(level, 9) }));
   }
 
   /** `level` from 1, fast, to 9, small; more counts as 9. */
@@ -22,14 +22,14 @@ export class Compressor implements Encode {
 
   @rust.method('<Compressor as Encode>::encode')
   encode(input: Buffer, end: boolean): Buffer {
-    return this.#inner.encode(input, end);
+    return this.inner.encode(input, end);
   }
 
   stat(): Stat {
-    return this.#inner.stat();
+    return this.inner.stat();
   }
 
   close(): void {
-    this.#inner.close();
+    this.inner.close();
   }
 }

@@ -44,17 +44,17 @@ const COMPRESSIBLE =
  * brotli.
  */
 export class ResponseCompressionCtx {
-  #phase: 'Header' | 'Body' = 'Header';
-  #level: number;
-  #decompress: boolean;
-  #accepted: Algorithm[] = [];
-  #encoder: Encode | null = null;
+  private phase: 'Header' | 'Body' = 'Header';
+  private level: number;
+  private decompress: boolean;
+  private accepted: Algorithm[] = [];
+  private encoder: Encode | null = null;
   /** Nothing more goes through the encoder. */
-  #finished = false;
+  private finished = false;
 
   private constructor(level: number, decompress: boolean) {
-    this.#level = level;
-    this.#decompress = decompress;
+    this.level = level;
+    this.decompress = decompress;
   }
 
   /** `level` 0 doesn't compress; `decompress` says whether to decompress what the client doesn't accept. */
@@ -64,61 +64,61 @@ export class ResponseCompressionCtx {
 
   /** Whether there is, or may be, anything to do. */
   isEnabled(): boolean {
-    return this.#phase === 'Header' ? this.#level !== 0 || this.#decompress : this.#encoder !== null;
+    return this.phase === 'Header' ? this.level !== 0 || this.decompress : this.encoder !== null;
   }
 
   /** What was done; undefined if nothing is. */
   getInfo(): Stat | undefined {
-    return this.#encoder?.stat();
+    return this.encoder?.stat();
   }
 
   /** Compress with another level. Throws once the response's head has passed. */
   adjustLevel(level: number): void {
-    this.#expect('Header');
-    this.#level = level;
+    this.expect('Header');
+    this.level = level;
   }
 
   /** Decompress, or don't. Throws once the response's head has passed. */
   adjustDecompression(enabled: boolean): void {
-    this.#expect('Header');
-    this.#decompress = enabled;
+    this.expect('Header');
+    this.decompress = enabled;
   }
 
-  #expect(phase: 'Header' | 'Body'): void {
-    if (this.#phase !== phase) throw new Error(`Wrong phase: ${this.#phase}Phase`);
+  private expect(phase: 'Header' | 'Body'): void {
+    if (this.phase !== phase) throw new Error(`Wrong phase: ${this.phase}Phase`);
   }
 
-  #toBody(encoder: Encode | null): void {
-    this.#phase = 'Body';
-    this.#encoder = encoder;
+  private toBody(encoder: Encode | null): void {
+    this.phase = 'Body';
+    this.encoder = encoder;
   }
 
   /** See what the client accepts. */
   @rust.method('ResponseCompressionCtx::request_filter')
   requestFilter(req: RequestHeader): void {
     if (!this.isEnabled()) return;
-    this.#expect('Header');
-    parseAcceptEncoding(req.headers.get('accept-encoding'), this.#accepted);
+    this.expect('Header');
+    parseAcceptEncoding(req.headers.get('accept-encoding'), this.accepted);
   }
 
-  #headerFilter(resp: ResponseHeader, end: boolean): void {
+  private headerFilter(resp: ResponseHeader, end: boolean): void {
     // a second head after the one that counted: nothing to decide any more, where the original panics
-    if (this.#phase === 'Body') return;
+    if (this.phase === 'Body') return;
     if (resp.isInformational) {
       // what follows 101 isn't HTTP (RFC 9110 7.8); after any other the head that counts is to come
-      if (resp.status === 101) this.#toBody(null);
+      if (resp.status === 101) this.toBody(null);
       return;
     }
     if (end) {
-      this.#toBody(null);
+      this.toBody(null);
       return;
     }
-    const action = decideAction(resp, this.#accepted);
+    const action = decideAction(resp, this.accepted);
     let encoder: Encode | null = null;
-    if (action.type === 'Compress') encoder = compressor(action.algorithm, this.#level);
-    else if (action.type === 'Decompress') encoder = decompressor(action.algorithm, this.#decompress);
+    if (action.type === 'Compress') encoder = compressor(action.algorithm, this.level);
+    else if (action.type === 'Decompress') encoder = decompressor(action.algorithm, this.decompress);
     if (encoder !== null) adjustResponseHeader(resp, action);
-    this.#toBody(encoder);
+    this.toBody(encoder);
   }
 
   /**
@@ -129,11 +129,11 @@ export class ResponseCompressionCtx {
   responseFilter(task: HttpTask): HttpTask | undefined {
     if (!this.isEnabled()) return undefined;
     if (task.type === 'Header') {
-      this.#headerFilter(task.header, task.end);
+      this.headerFilter(task.header, task.end);
       return undefined;
     }
-    const encoder = this.#encoder;
-    if (encoder === null || this.#finished) return undefined;
+    const encoder = this.encoder;
+    if (encoder === null || this.finished) return undefined;
     if (task.type === 'Failed') {
       this.close();
       return undefined;
@@ -149,7 +149,7 @@ export class ResponseCompressionCtx {
     } catch (error) {
       log.warn(() => `Failed to compress, compression disabled, ${error}`);
       this.close();
-      this.#encoder = null;
+      this.encoder = null;
       // The head is sent, and what it says of the body isn't true any more. The original goes on with the bytes as they
       // came, for the client to take for something else.
       return HttpTask.Failed(PingoraError.from(error));
@@ -158,9 +158,9 @@ export class ResponseCompressionCtx {
 
   /** Free what the encoder holds. For a response that ends before its end. */
   close(): void {
-    if (this.#finished) return;
-    this.#finished = true;
-    this.#encoder?.close();
+    if (this.finished) return;
+    this.finished = true;
+    this.encoder?.close();
   }
 }
 

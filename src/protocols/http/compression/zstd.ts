@@ -15,11 +15,11 @@ export const hasZstd = 'ZstdCompress' in zlib;
 
 /** Compresses with zstd. */
 export class Compressor implements Encode {
-  readonly #inner: SyncEncoder;
+  private readonly inner: SyncEncoder;
 
   private constructor(level: number) {
     const params = { [COMPRESSION_LEVEL]: Math.min(level, 22) };
-    this.#inner = new SyncEncoder('zstd', 'while compress zstd', new ZstdCompress({ params } as zlib.ZlibOptions));
+    this.inner = new SyncEncoder('zstd', 'while compress zstd', new ZstdCompress({ params } as zlib.ZlibOptions));
   }
 
   /** `level` from 1, fast, to 22, small; more counts as 22. */
@@ -30,14 +30,14 @@ export class Compressor implements Encode {
 
   @rust.method('<Compressor as Encode>::encode')
   encode(input: Buffer, end: boolean): Buffer {
-    return this.#inner.encode(input, end);
+    return this.inner.encode(input, end);
   }
 
   stat(): Stat {
-    return this.#inner.stat();
+    return this.inner.stat();
   }
 
   close(): void {
-    this.#inner.close();
+    this.inner.close();
   }
 }
