@@ -12,7 +12,7 @@ import { ported } from '../trace/span.ts';
 import { BackendSet } from './backend-set.ts';
 import { start } from './background.ts';
 import { type ServiceDiscovery, Static, type ToSocketAddrs } from './discovery.ts';
-import { Health, type HealthCheck } from './health.ts';
+import { Health, type HealthCheck } from './health-check.ts';
 import { type BackendSelection, type Key, type Selection, UniqueIterator } from './selection/mod.ts';
 
 export { BackendSet } from './backend-set.ts';

@@ -168,7 +168,7 @@ export function duration(ms: number): string {
 
 /** A TCP peer, or with a server name a TLS one, without many settings. */
 export class BasicPeer implements Peer {
-  readonly _address: SocketAddr;
+  _address: SocketAddr;
   /** Set it to speak TLS. */
   serverName = '';
   options = new PeerOptions();
@@ -201,6 +201,13 @@ export class BasicPeer implements Peer {
 
   getPeerOptions(): PeerOptions {
     return this.options;
+  }
+
+  clone(): BasicPeer {
+    const copy = new BasicPeer(this._address);
+    copy.serverName = this.serverName;
+    copy.options = this.options.clone();
+    return copy;
   }
 
   toString(): string {

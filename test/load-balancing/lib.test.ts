@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ErrorType, PingoraError } from '../../src/error/lib.ts';
 import { type Discovered, type ServiceDiscovery, Static } from '../../src/load-balancing/discovery.ts';
-import type { HealthCheck } from '../../src/load-balancing/health.ts';
+import type { HealthCheck } from '../../src/load-balancing/health-check.ts';
 import { Backend, Backends, LoadBalancer } from '../../src/load-balancing/lib.ts';
 import { Consistent, FVNHash, Random, RoundRobin } from '../../src/load-balancing/selection/mod.ts';
 import { SocketAddr } from '../../src/protocols/l4/socket.ts';

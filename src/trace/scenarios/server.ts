@@ -6,7 +6,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { TlsSettings } from '../../listeners/tls.ts';
-import { TcpHealthCheck } from '../../load-balancing/health.ts';
+import { TcpHealthCheck } from '../../load-balancing/health-check.ts';
 import { LoadBalancer } from '../../load-balancing/lib.ts';
 import { RoundRobin } from '../../load-balancing/selection/mod.ts';
 import { httpProxyService } from '../../proxy/lib.ts';
