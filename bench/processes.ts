@@ -1,0 +1,211 @@
+/** The processes of a measurement: each on its own core, each ended with the bench. */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { createRequire } from 'node:module';
+import { type AddressInfo, connect, createServer } from 'node:net';
+import { availableParallelism } from 'node:os';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import type { LoadCommand, LoadReport } from './load.ts';
+
+/** Waiting for a process longer than this, in milliseconds, is an error. */
+const PATIENCE = 20_000;
+
+const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
+const here = (file: string) => fileURLToPath(new URL(file, import.meta.url));
+
+/** Why processes can't be pinned; undefined if they can. */
+export const notPinned: string | undefined =
+  availableParallelism() < 2
+    ? 'this machine has one core'
+    : spawnSync('taskset', ['--version']).error
+      ? 'taskset is not installed'
+      : undefined;
+
+const running = new Set<Child>();
+
+/** A process that talks to the bench. */
+export class Child {
+  readonly #process: ChildProcess;
+  readonly #name: string;
+  #output = '';
+  #ended: Promise<void>;
+  /** The answers that are waited for. */
+  #waiting: ((message: any, error?: Error) => void)[] = [];
+
+  /** `core`: 0 for what is measured, 1 for what measures. */
+  constructor(name: string, core: 0 | 1, nodeArgs: readonly string[]) {
+    this.#name = name;
+    const pin = notPinned === undefined ? ['taskset', '-c', String(core)] : [];
+    const [command, ...args] = [...pin, process.execPath, ...nodeArgs];
+    this.#process = spawn(command!, args, { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+    running.add(this);
+    const keep = (chunk: Buffer) => {
+      this.#output = (this.#output + chunk.toString()).slice(-8192);
+    };
+    this.#process.stdout!.on('data', keep);
+    this.#process.stderr!.on('data', keep);
+    this.#process.on('message', (message) => {
+      const failed = (message as Partial<{ failed: string }>).failed;
+      if (failed === undefined) this.#waiting.shift()?.(message);
+      else this.#fail(new Error(`${this.#name}: ${failed}`));
+    });
+    this.#ended = new Promise((resolve) => {
+      this.#process.once('error', (error) => {
+        this.#fail(error);
+        resolve();
+      });
+      this.#process.once('close', (code, signal) => {
+        running.delete(this);
+        this.#fail(new Error(`${this.#name} ended (${signal ?? code}):\n${this.#output}`));
+        resolve();
+      });
+    });
+  }
+
+  #failure: Error | null = null;
+
+  #fail(error: Error): void {
+    this.#failure ??= error;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const answer of waiting) answer(undefined, error);
+  }
+
+  /** Throws if the process has ended or reported a failure. */
+  check(): void {
+    if (this.#failure !== null) throw this.#failure;
+  }
+
+  /** The next message, after sending `question` if there is one. */
+  ask<T>(question?: object | string): Promise<T> {
+    this.check();
+    return new Promise<T>((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error(`${this.#name} does not answer:\n${this.#output}`)), PATIENCE);
+      this.#waiting.push((message, error) => {
+        clearTimeout(timer);
+        if (error === undefined) resolve(message as T);
+        else reject(error);
+      });
+      if (question !== undefined) this.#process.send(question);
+    });
+  }
+
+  /** End it and wait until it is gone. */
+  async end(): Promise<void> {
+    if (!running.has(this)) return;
+    this.#process.kill('SIGKILL');
+    await this.#ended;
+  }
+}
+
+/** End all processes. */
+export async function endAll(): Promise<void> {
+  await Promise.all(Array.from(running, (child) => child.end()));
+}
+
+/** A proxy that is measured. */
+export interface Contestant {
+  readonly name: string;
+  /** Arguments for node, given where to listen and where the origin is. */
+  args(listen: number, origin: number): readonly string[];
+}
+
+/** A proxy that runs. */
+export class Running {
+  readonly name: string;
+  readonly port: number;
+  readonly #child: Child;
+
+  private constructor(name: string, port: number, child: Child) {
+    this.name = name;
+    this.port = port;
+    this.#child = child;
+  }
+
+  static async start(contestant: Contestant, origin: number): Promise<Running> {
+    const port = await freePort();
+    const preload = ['--import', tsx, '--import', pathToFileURL(here('./report-cpu.ts')).href];
+    const child = new Child(contestant.name, 0, [...preload, ...contestant.args(port, origin)]);
+    const deadline = Date.now() + PATIENCE;
+    while (!(await accepts(port))) {
+      child.check();
+      if (Date.now() > deadline) throw new Error(`${contestant.name} does not listen`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    return new Running(contestant.name, port, child);
+  }
+
+  /** Microseconds of CPU time that the process has used, user and system together. */
+  async cpu(): Promise<number> {
+    return (await this.#child.ask<{ cpu: number }>('cpu')).cpu;
+  }
+
+  end(): Promise<void> {
+    return this.#child.end();
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
+}
+
+/** Start the origin; returns its port. */
+export async function startOrigin(): Promise<number> {
+  return (await new Child('the origin', 1, ['--import', tsx, here('./origin.ts')]).ask<{ port: number }>()).port;
+}
+
+/** The load generator. */
+export class Load {
+  readonly #child = new Child('the load generator', 1, ['--import', tsx, here('./load.ts')]);
+
+  /** Begin: `connections` connections, and on each, over HTTP/2, `streams` streams (0: HTTP/1.1). */
+  async start(port: number, connections: number, streams: number): Promise<void> {
+    await this.#send({ start: { port, connections, streams } });
+  }
+
+  /** How many answers have come since the start. */
+  async count(): Promise<number> {
+    return (await this.#send({ count: true })).count;
+  }
+
+  async stop(): Promise<void> {
+    await this.#send({ stop: true });
+  }
+
+  #send(command: LoadCommand): Promise<LoadReport & { count: number }> {
+    return this.#child.ask(command);
+  }
+}
+
+/** Run wrk for `seconds`; returns how many answers it got. */
+export async function wrk(port: number, connections: number, seconds: number): Promise<number> {
+  const pin = notPinned === undefined ? ['taskset', '-c', '1'] : [];
+  const url = `http://127.0.0.1:${port}/bench`;
+  const [command, ...args] = [...pin, 'wrk', '-t', '1', '-c', String(connections), '-d', `${seconds}s`, url];
+  const child = spawn(command!, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  child.stdout.on('data', (chunk: Buffer) => {
+    output += chunk.toString();
+  });
+  await new Promise<void>((resolve, reject) => {
+    child.once('error', () => reject(new Error('wrk is not installed')));
+    child.once('close', () => resolve());
+  });
+  const requests = /(\d+) requests in/.exec(output);
+  if (requests === null || /Non-2xx|Socket errors/.test(output)) throw new Error(`wrk failed:\n${output}`);
+  return Number(requests[1]);
+}

@@ -1,0 +1,28 @@
+/** A proxy of node:http2 and undici. Arguments: port to listen on, port of the origin, certificate, key. */
+import { readFileSync } from 'node:fs';
+import { createSecureServer } from 'node:http2';
+import { Pool } from 'undici';
+
+const [listen, origin, cert, key] = process.argv.slice(2);
+const pool = new Pool(`http://127.0.0.1:${origin}`, { connections: 128, pipelining: 1 });
+const HOP_BY_HOP = new Set(['connection', 'keep-alive', 'transfer-encoding', 'upgrade', 'proxy-connection']);
+
+const server = createSecureServer({ cert: readFileSync(cert!), key: readFileSync(key!) });
+server.on('stream', (stream, headers) => {
+  const fields: Record<string, string> = {};
+  for (const name in headers) if (name[0] !== ':') fields[name] = String(headers[name]);
+  fields.host ??= String(headers[':authority']);
+  pool.stream(
+    { path: headers[':path']!, method: headers[':method'] as 'GET', headers: fields },
+    ({ statusCode, headers: answered }) => {
+      const answer: Record<string, string | string[]> = {};
+      for (const name in answered) if (!HOP_BY_HOP.has(name)) answer[name] = answered[name]!;
+      stream.respond({ ':status': String(statusCode), ...answer });
+      return stream;
+    },
+    (error) => {
+      if (error) stream.destroy(error);
+    },
+  );
+});
+server.listen(Number(listen), '127.0.0.1');
