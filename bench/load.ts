@@ -49,7 +49,7 @@ class Connection {
   }
 
   #read(n: number, buffer: Uint8Array): boolean {
-    const text = (buffer as Buffer).latin1Slice(0, n);
+    const text = (buffer as Buffer).toString('latin1', 0, n);
     const answer = this.#partial === '' ? text : this.#partial + text;
     const head = answer.indexOf('\r\n\r\n');
     const length = head < 0 ? null : /\r\ncontent-length: *(\d+)\r\n/i.exec(answer);
