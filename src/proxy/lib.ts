@@ -190,18 +190,18 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
     if (h1 !== undefined) {
       const exchanged = await proxyToH1Upstream(this, session, h1, clientReused, peer, ctx);
       if (exchanged.reuseClient) {
-        const released = this.clientUpstream.releaseHttpSession(clientSession, peer, peer.idleTimeout());
+        const released = this.clientUpstream.releaseHttpSession(clientSession, peer, peer.options.idleTimeout);
         if (released instanceof Promise) await released;
       } else h1.stream.destroy();
       outcome = exchanged;
     } else {
       outcome = await proxyToH2Upstream(this, session, h2!, clientReused, peer, ctx);
-      const released = this.clientUpstream.releaseHttpSession(clientSession, peer, peer.idleTimeout());
+      const released = this.clientUpstream.releaseHttpSession(clientSession, peer, peer.options.idleTimeout);
       if (released instanceof Promise) await released;
       const { error } = outcome;
       if (error?.etype().is(ErrorType.H2Downgrade) || error?.etype().is(ErrorType.InvalidH2)) {
         // All later requests to this origin speak HTTP/1.1, unless the peer allows only HTTP/2 (gRPC).
-        if ((peer.getAlpn()?.getMinHttpVersion() ?? 1) === 1) this.clientUpstream.preferH1(peer);
+        if (peer.options.alpn.getMinHttpVersion() === 1) this.clientUpstream.preferH1(peer);
         else error!.setRetry(false);
       }
     }
@@ -317,7 +317,7 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
       const retry = failure.retryType === true;
       // what the client has got can't be taken back
       const answered = session.responseWritten();
-      if (!retry || (answered !== undefined && !answered.isInformational)) break;
+      if (!retry || (answered !== undefined && (answered.status === 101 || !answered.isInformational))) break;
       log.warn(
         `Fail to proxy: ${failure}, tries: ${retries}, retry: ${retry}, ${this.hooks.requestSummary(session, ctx)}`,
       );

@@ -166,7 +166,7 @@ const proxyHandleUpstream = rust.fn(
             const sent = sendBodyTo1(client, task);
             requestDone = sent instanceof Promise ? await sent : sent;
             // an upgraded connection ends when either side ends
-            if (requestDone && client.isUpgradeReq()) responseDone = true;
+            if (requestDone && client.wasUpgraded()) responseDone = true;
             continue;
           }
           rx.onItem(turn.wake);
@@ -235,7 +235,7 @@ const proxyHandleDownstream = rust.fn(
           if (read !== null) {
             const data = read as Buffer | undefined;
             // the client has ended an upgraded connection: that is its normal end
-            if (data === undefined && downstream.isUpgradeReq()) responseState.maybeSetUpstreamDone(true);
+            if (data === undefined && downstream.wasUpgraded()) responseState.maybeSetUpstreamDone(true);
             downstreamState.maybeFinished(sendBodyToPipe(data, downstream.isBodyDone(), tx));
             continue;
           }
@@ -248,7 +248,6 @@ const proxyHandleDownstream = rust.fn(
             responseState.maybeSetUpstreamDone(ended);
             // an upgrade that was refused has no body left to read
             downstreamState.maybeFinished(downstream.isBodyDone());
-            if (downstreamState.isDone() && body.pending) downstream.cancelIdle();
             continue;
           }
           if (rx.ended) {

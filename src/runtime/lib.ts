@@ -66,6 +66,11 @@ export class Handle {
     return spawn(name, body);
   }
 
+  /** As {@link Handle.spawn}, for a task whose end nobody waits for: it is logged and traced all the same. */
+  spawnDetached(name: string, body: () => Promise<unknown>): void {
+    spawn(name, body).catch(() => {});
+  }
+
   /** Run one task to its end: tokio's `block_on`, which here blocks nothing. */
   blockOn<T>(body: () => Promise<T>): Promise<T> {
     return body();

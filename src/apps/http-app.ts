@@ -1,0 +1,115 @@
+/**
+ * Applications that make a response of a request.
+ *
+ * Port of `pingora-core/src/apps/http_app.rs`.
+ */
+import { PingoraError } from '../error/lib.ts';
+import type { ResponseHeader } from '../http/lib.ts';
+import { Log } from '../log.ts';
+import type { Session as ServerSession } from '../protocols/http/server.ts';
+import type { Stream } from '../protocols/l4/stream.ts';
+import type { ShutdownWatch } from '../runtime/sync.ts';
+import { callHook, ported } from '../trace/span.ts';
+import type { App, HttpServerApp } from './mod.ts';
+
+const rust = ported('pingora-core/src/apps/http_app.rs');
+const log = new Log('pingora_core::apps::http_app');
+
+/** A connection is kept so long for another request, in seconds. */
+const KEEPALIVE_SECONDS = 60;
+
+/** A whole response. */
+export interface Response {
+  /** Should have a `Content-Length`: without one the connection is closed after the body. */
+  readonly head: ResponseHeader;
+  readonly body?: Buffer | undefined;
+}
+
+/** Makes a response of a request. The whole of it: for streaming, implement `HttpServerApp`. */
+export abstract class ServeHttp {
+  /** The request's head has been read; its body, if any, is to be read here. */
+  abstract response(session: ServerSession): Promise<Response> | Response;
+}
+
+/** Whether `app` is a {@link ServeHttp}, or has its method. */
+export function isServeHttp(app: App): app is ServeHttp {
+  return 'response' in app && !('processNewHttp' in app);
+}
+
+/** How every {@link ServeHttp} is an HTTP application: `impl<SV: ServeHttp> HttpServerApp for SV`. */
+class ServeHttpApp implements HttpServerApp {
+  private readonly app: ServeHttp;
+
+  constructor(app: ServeHttp) {
+    this.app = app;
+  }
+
+  @rust.method('<SV as HttpServerApp>::process_new_http')
+  async processNewHttp(http: ServerSession, shutdown: ShutdownWatch): Promise<Stream | undefined> {
+    let reusable: Stream | undefined;
+    try {
+      if (!(await readRequest(http, shutdown))) return undefined;
+      const { head, body } = await callHook('ServeHttp', 'response', this.app, this.app.response, false, http);
+      await attempt(http, async () => {
+        await http.writeResponseHeader(head);
+        log.debug('HTTP response header done.');
+        if (body !== undefined && body.length > 0) {
+          await http.writeResponseBody(body);
+          log.debug('HTTP response written.');
+        }
+      });
+      reusable = await finish(http);
+      return reusable;
+    } finally {
+      if (reusable === undefined) http.close();
+    }
+  }
+}
+
+/** A {@link ServeHttp} as an HTTP application. */
+export function serveHttpApp(app: ServeHttp): HttpServerApp {
+  return new ServeHttpApp(app);
+}
+
+/** Read the request's head and settle whether the connection is kept. False: there is none, or it was refused. */
+export async function readRequest(http: ServerSession, shutdown: ShutdownWatch): Promise<boolean> {
+  try {
+    if (!(await http.readRequest())) {
+      log.debug('Failed to read request header');
+      return false;
+    }
+  } catch (error) {
+    log.error(`HTTP server fails to read from downstream: ${error}`);
+    // the original says nothing to a client whose request it can't read
+    const { name, code } = errorType(error);
+    if (name === 'InvalidHTTPHeader') await http.respondError(400);
+    else if (name === 'HTTPStatus') await http.respondError(code ?? 500);
+    return false;
+  }
+  log.debug('Successfully get a new request');
+  http.setKeepalive(shutdown.borrow() ? undefined : KEEPALIVE_SECONDS);
+  return true;
+}
+
+function errorType(error: unknown): { name: string; code?: number | undefined } {
+  return error instanceof PingoraError ? error.etype() : { name: '' };
+}
+
+/** Write; what goes wrong with the client's connection is logged, and comes up again when the session ends. */
+export async function attempt(http: ServerSession, write: () => Promise<unknown>): Promise<void> {
+  try {
+    await write();
+  } catch (error) {
+    log.error(`HTTP server fails to write to downstream: ${error}, ${http.requestSummary()}`);
+  }
+}
+
+/** End the session. Returns the connection if it can serve another request. */
+export async function finish(http: ServerSession): Promise<Stream | undefined> {
+  try {
+    return await http.finish();
+  } catch (error) {
+    log.error(`HTTP server fails to finish the request: ${error}`);
+    return undefined;
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * What a service serves: an application of connections, or of HTTP sessions.
+ *
+ * Port of `pingora-core/src/apps/mod.rs`.
+ */
+import { Log } from '../log.ts';
+import { type H2Connection, type H2Options, HttpSession, handshake } from '../protocols/h2/server.ts';
+import { Session as ServerSession } from '../protocols/http/server.ts';
+import type { Stream } from '../protocols/l4/stream.ts';
+import { ALPN } from '../protocols/mod.ts';
+import { currentHandle } from '../runtime/lib.ts';
+import type { ShutdownWatch } from '../runtime/sync.ts';
+import { ported } from '../trace/span.ts';
+import { isServeHttp, type ServeHttp, serveHttpApp } from './http-app.ts';
+
+const rust = ported('pingora-core/src/apps/mod.rs');
+const log = new Log('pingora_core::apps');
+
+/** An application of connections (TCP, Unix, TLS). */
+export interface ServerApp {
+  /**
+   * Serve a new connection. Returns it if it can be used again: it is then given to this method once more.
+   * What isn't returned is closed. `shutdown` turns true when the server begins to shut down.
+   */
+  processNew(session: Stream, shutdown: ShutdownWatch): Promise<Stream | undefined>;
+
+  /** Called once, when the service has stopped listening. */
+  cleanup?(): void;
+}
+
+/** An application of HTTP sessions, of either version. */
+export interface HttpServerApp {
+  /** Serve a new session. Returns its connection if it can serve another request; see `ServerSession.finish`. */
+  processNewHttp(session: ServerSession, shutdown: ShutdownWatch): Promise<Stream | undefined>;
+
+  /** How HTTP/2 is spoken, asked for each connection. Default: as the defaults are. */
+  h2Options?(): H2Options | undefined;
+
+  /** Called once, when the service has stopped listening. */
+  httpCleanup?(): void;
+}
+
+/** What can be served: an application of connections, of HTTP sessions, or of requests and responses. */
+export type App = ServerApp | HttpServerApp | ServeHttp;
+
+/**
+ * How every HTTP application is one of connections: Rust's blanket implementation
+ * `impl<T: HttpServerApp> ServerApp for T`.
+ */
+class HttpAsServerApp implements ServerApp {
+  private readonly app: HttpServerApp;
+
+  constructor(app: HttpServerApp) {
+    this.app = app;
+  }
+
+  /** HTTP/2 if the TLS handshake says so, and nothing else does; HTTP/1 otherwise. */
+  @rust.method('<T as ServerApp>::process_new')
+  async processNew(stream: Stream, shutdown: ShutdownWatch): Promise<Stream | undefined> {
+    if (stream.selectedAlpnProto() !== ALPN.H2) {
+      return this.app.processNewHttp(ServerSession.newHttp1(stream), shutdown);
+    }
+    let connection: H2Connection;
+    try {
+      connection = await handshake(stream, this.app.h2Options?.());
+    } catch (error) {
+      log.error(`H2 handshake error ${error}`);
+      return undefined;
+    }
+    // ends when the client closes the connection
+    for (;;) {
+      let session: HttpSession | undefined;
+      try {
+        session = await HttpSession.fromH2Conn(connection);
+      } catch (error) {
+        // clients disconnect without a word all the time
+        log.debug(() => `H2 error when accepting new stream ${error}`);
+        return undefined;
+      }
+      if (session === undefined) return undefined;
+      const opened = session;
+      currentHandle().spawnDetached('h2 stream', () =>
+        this.app.processNewHttp(ServerSession.newHttp2(opened), shutdown),
+      );
+    }
+  }
+
+  @rust.method('<T as ServerApp>::cleanup')
+  cleanup(): void {
+    this.app.httpCleanup?.();
+  }
+}
+
+/** Any application as one of connections. */
+export function intoServerApp(app: App): ServerApp {
+  if ('processNew' in app) return app;
+  return new HttpAsServerApp(isServeHttp(app) ? serveHttpApp(app) : app);
+}

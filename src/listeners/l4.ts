@@ -1,0 +1,197 @@
+/**
+ * Listening on an address, and what comes before: resolving, binding, permissions.
+ *
+ * Port of `pingora-core/src/listeners/l4.rs`.
+ */
+import { lookup } from 'node:dns/promises';
+import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
+import { createServer, isIP, type ListenOptions, type Server } from 'node:net';
+import { ErrorType, orErr, PingoraError } from '../error/lib.ts';
+import { Log } from '../log.ts';
+import { Listener } from '../protocols/l4/listener.ts';
+import type { Stream } from '../protocols/l4/stream.ts';
+import type { ListenFds } from '../server/transfer-fd/mod.ts';
+import { sleep } from '../timeout/lib.ts';
+import { Cancelled, note, ported } from '../trace/span.ts';
+
+const rust = ported('pingora-core/src/listeners/l4.rs');
+const log = new Log('pingora_core::listeners');
+
+/** An address that is in use is tried so often, … */
+const TCP_LISTENER_MAX_TRY = 30;
+/** … so many milliseconds apart. */
+const TCP_LISTENER_TRY_STEP_MS = 1000;
+/** So many connections may wait to be accepted; the system may allow fewer. */
+const LISTENER_BACKLOG = 65535;
+/** Read and write for everybody. */
+const DEFAULT_UDS_MODE = 0o666;
+
+/** Of a TCP socket, before it is bound. */
+export interface TcpSocketOptions {
+  /** Listen on IPv6 only. By default `[::]` takes IPv4 connections too. */
+  readonly ipv6Only?: boolean;
+}
+
+/** Where to listen. */
+export type ServerAddress =
+  | { readonly type: 'tcp'; readonly address: string; readonly options?: TcpSocketOptions | undefined }
+  /** `permissions` of the socket's file, as 0o660. Default: 0o666. */
+  | { readonly type: 'uds'; readonly address: string; readonly permissions?: number | undefined };
+
+/** `host:port` in parts; the brackets of an IPv6 address are taken off. Undefined if it isn't one. */
+export function splitAddress(address: string): { host: string; port: number } | undefined {
+  const found = /^(?:\[([^\]]+)\]|([^:]*)):(\d{1,5})$/.exec(address);
+  if (found === null) return undefined;
+  const port = Number(found[3]);
+  return port > 65535 ? undefined : { host: found[1] ?? found[2] ?? '', port };
+}
+
+const createListening = (options: ListenOptions): Promise<Server> => {
+  // Paused: not a byte is read before somebody has decided whether TLS is to read it.
+  const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true });
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ ...options, backlog: LISTENER_BACKLOG }, () => {
+      server.off('error', reject);
+      resolve(server);
+    });
+  });
+};
+
+const bindUds = async (path: string, permissions: number | undefined): Promise<Listener> => {
+  // The file of a socket outlives it. Only a socket is removed: the original removes whatever has the name.
+  try {
+    if (lstatSync(path).isSocket()) {
+      unlinkSync(path);
+      log.debug(() => `unlink ${path} done`);
+    } else log.error(`unlink ${path} failed: it is not a socket`);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') log.debug(() => `unlink ${path} not found: ${message}`);
+    else log.error(`unlink ${path} failed: ${message}`);
+  }
+  const server = await orErr(ErrorType.BindError, `Bind() failed on ${path}`, () => createListening({ path }));
+  try {
+    chmodSync(path, permissions ?? DEFAULT_UDS_MODE);
+  } catch (error) {
+    server.close();
+    const context = `Fail to bind to ${path}, could not set permissions`;
+    throw PingoraError.because(ErrorType.BindError, context, error);
+  }
+  return new Listener(server);
+};
+
+const bindTcp = rust.fn(
+  'l4::bind_tcp',
+  async (address: string, options: TcpSocketOptions | undefined, stop: AbortSignal): Promise<Listener> => {
+    const parts = splitAddress(address);
+    if (parts === undefined) throw PingoraError.explain(ErrorType.BindError, `Invalid listen address ${address}`);
+    const { port } = parts;
+    for (let tries = 1; ; tries++) {
+      const host = await resolve(parts.host, address);
+      try {
+        const ipv6Only = options?.ipv6Only ?? false;
+        return new Listener(await createListening({ host, port, ipv6Only }));
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') {
+          throw PingoraError.because(ErrorType.BindError, `bind() failed on ${address}`, error);
+        }
+        if (tries >= TCP_LISTENER_MAX_TRY) {
+          const context = `bind() failed, after retries, ${address} still in use`;
+          throw PingoraError.because(ErrorType.BindError, context, error);
+        }
+        log.warn(`${address} is in use, will try again`);
+        await sleep(TCP_LISTENER_TRY_STEP_MS);
+        if (stop.aborted) throw PingoraError.explain(ErrorType.BindError, `gave up binding ${address}: shutting down`);
+      }
+    }
+  },
+);
+
+/** The first address of a name, as the original takes it. An empty name is every address. */
+async function resolve(host: string, address: string): Promise<string> {
+  if (host === '') return '::';
+  if (isIP(host) > 0) return host;
+  const context = `Invalid listen address ${address}`;
+  return (await orErr(ErrorType.BindError, context, () => lookup(host, { verbatim: true }))).address;
+}
+
+const bind = rust.fn(
+  'l4::bind',
+  (address: ServerAddress, stop: AbortSignal): Promise<Listener> =>
+    address.type === 'uds'
+      ? bindUds(address.address, address.permissions)
+      : bindTcp(address.address, address.options, stop),
+);
+
+/** One address to listen on. Nothing is bound before {@link ListenerEndpoint.listen}. */
+export class ListenerEndpoint {
+  private readonly address: ServerAddress;
+  private listener: Listener | undefined;
+  private readonly stop = new AbortController();
+
+  private constructor(address: ServerAddress) {
+    this.address = address;
+  }
+
+  @rust.method('ListenerEndpoint::new')
+  static new(address: ServerAddress): ListenerEndpoint {
+    return new ListenerEndpoint(address);
+  }
+
+  asStr(): string {
+    return this.address.address;
+  }
+
+  /** Where it listens, with the port that the system gave. */
+  localAddress(): string {
+    return this.listener?.localAddress() ?? this.asStr();
+  }
+
+  /** Bind and listen, or take over the socket that the process before handed over. Throws `BindError`. */
+  @rust.method('ListenerEndpoint::listen')
+  async listen(fds: ListenFds | undefined): Promise<void> {
+    if (this.listener !== undefined) return;
+    const address = this.asStr();
+    const handed = fds?.get(address);
+    const listener =
+      handed === undefined ? await bind(this.address, this.stop.signal) : await fromRawFd(this.address, handed);
+    fds?.add(address, listener.asRawFd());
+    this.listener = listener;
+    note({ address: listener.localAddress() });
+  }
+
+  /** The next connection. Throws `AcceptError`. */
+  @rust.method('ListenerEndpoint::accept')
+  async accept(): Promise<Stream> {
+    if (this.listener === undefined) throw new Error('Need to call listen() first');
+    let stream: Stream;
+    try {
+      stream = await this.listener.accept();
+    } catch (error) {
+      if (error instanceof Cancelled) throw error;
+      throw PingoraError.because(ErrorType.AcceptError, 'Fail to accept()', error);
+    }
+    stream.setNodelay();
+    return stream;
+  }
+
+  /** Drop a pending {@link ListenerEndpoint.accept}. */
+  cancelAccept(): void {
+    this.listener?.cancelAccept(new Cancelled('accept cancelled'));
+  }
+
+  /** Stop listening, or trying to. A Unix socket's file is removed. */
+  close(): void {
+    this.stop.abort();
+    this.listener?.close();
+    this.listener = undefined;
+  }
+}
+
+async function fromRawFd(address: ServerAddress, fd: number): Promise<Listener> {
+  const context = `Listen() failed on ${address.address}`;
+  const server = await orErr(ErrorType.BindError, context, () => createListening({ fd } as ListenOptions));
+  if (address.type === 'uds') chmodSync(address.address, address.permissions ?? DEFAULT_UDS_MODE);
+  return new Listener(server);
+}

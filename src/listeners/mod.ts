@@ -1,0 +1,188 @@
+/**
+ * What a service listens on: addresses, and what is built on each of them (TCP or Unix socket, TLS or not).
+ *
+ * Port of `pingora-core/src/listeners/mod.rs`.
+ */
+import type { Stream } from '../protocols/l4/stream.ts';
+import type { ListenFds } from '../server/transfer-fd/mod.ts';
+import { ported } from '../trace/span.ts';
+import { ListenerEndpoint, type ServerAddress, type TcpSocketOptions } from './l4.ts';
+import { type Acceptor, TlsSettings } from './tls.ts';
+
+const rust = ported('pingora-core/src/listeners/mod.rs');
+
+export type { ServerAddress, TcpSocketOptions } from './l4.ts';
+export { ALPN, type TlsAccept, TlsSettings } from './tls.ts';
+
+class TransportStackBuilder {
+  private readonly l4: ServerAddress;
+  private readonly tls: TlsSettings | undefined;
+
+  constructor(l4: ServerAddress, tls: TlsSettings | undefined) {
+    this.l4 = l4;
+    this.tls = tls;
+  }
+
+  @rust.method('TransportStackBuilder::build')
+  build(upgradeListeners: ListenFds | undefined): TransportStack {
+    return new TransportStack(ListenerEndpoint.new(this.l4), this.tls?.build(), upgradeListeners);
+  }
+}
+
+/** One endpoint: a listening socket and what turns its connections into streams. */
+export class TransportStack {
+  private readonly l4: ListenerEndpoint;
+  private readonly tls: Acceptor | undefined;
+  private upgradeListeners: ListenFds | undefined;
+
+  constructor(l4: ListenerEndpoint, tls: Acceptor | undefined, upgradeListeners: ListenFds | undefined) {
+    this.l4 = l4;
+    this.tls = tls;
+    this.upgradeListeners = upgradeListeners;
+  }
+
+  asStr(): string {
+    return this.l4.asStr();
+  }
+
+  /** Where it listens, with the port that the system gave. */
+  localAddress(): string {
+    return this.l4.localAddress();
+  }
+
+  /** Whether connections are over TLS. */
+  get isTls(): boolean {
+    return this.tls !== undefined;
+  }
+
+  /** Throws `BindError`. */
+  @rust.method('TransportStack::listen')
+  listen(): Promise<void> {
+    const fds = this.upgradeListeners;
+    this.upgradeListeners = undefined;
+    return this.l4.listen(fds);
+  }
+
+  /** The next connection, as it came. Throws `AcceptError`. */
+  @rust.method('TransportStack::accept')
+  async accept(): Promise<UninitializedStream> {
+    return new UninitializedStream(await this.l4.accept(), this.tls);
+  }
+
+  /** Drop a pending {@link TransportStack.accept}. */
+  cancelAccept(): void {
+    this.l4.cancelAccept();
+  }
+
+  /** Stop listening. The original leaves that to the scope's end. */
+  @rust.method('TransportStack::cleanup')
+  cleanup(): void {
+    this.l4.close();
+  }
+}
+
+/** A connection that was accepted and not yet looked at. */
+export class UninitializedStream {
+  private readonly l4: Stream;
+  private readonly tls: Acceptor | undefined;
+
+  constructor(l4: Stream, tls: Acceptor | undefined) {
+    this.l4 = l4;
+    this.tls = tls;
+  }
+
+  /** Make the TLS handshake, if there is one to make. Throws `TLSHandshakeFailure`; the connection is closed then. */
+  @rust.method('UninitializedStream::handshake')
+  async handshake(): Promise<Stream> {
+    return this.tls === undefined ? this.l4 : this.tls.tlsHandshake(this.l4);
+  }
+}
+
+/** The endpoints of a service. Nothing is bound before the service starts. */
+export class Listeners {
+  private readonly stacks: TransportStackBuilder[] = [];
+
+  private constructor() {}
+
+  /** No endpoints. */
+  @rust.method('Listeners::new')
+  static new(): Listeners {
+    return new Listeners();
+  }
+
+  /** With one TCP endpoint: `127.0.0.1:6188`. */
+  @rust.method('Listeners::tcp')
+  static tcp(address: string): Listeners {
+    const listeners = Listeners.new();
+    listeners.addTcp(address);
+    return listeners;
+  }
+
+  /** With one Unix socket. `permissions` of its file; default 0o666. */
+  @rust.method('Listeners::uds')
+  static uds(path: string, permissions?: number): Listeners {
+    const listeners = Listeners.new();
+    listeners.addUds(path, permissions);
+    return listeners;
+  }
+
+  /** With one TLS endpoint, intermediate settings. Throws `TLSConfigError`. */
+  @rust.method('Listeners::tls')
+  static tls(address: string, certPath: string, keyPath: string): Listeners {
+    const listeners = Listeners.new();
+    listeners.addTls(address, certPath, keyPath);
+    return listeners;
+  }
+
+  /** Add a TCP endpoint: `127.0.0.1:6188`. */
+  @rust.method('Listeners::add_tcp')
+  addTcp(address: string): void {
+    this.addAddress({ type: 'tcp', address });
+  }
+
+  /** Add a TCP endpoint with socket options. */
+  @rust.method('Listeners::add_tcp_with_settings')
+  addTcpWithSettings(address: string, options: TcpSocketOptions): void {
+    this.addAddress({ type: 'tcp', address, options });
+  }
+
+  /** Add a Unix socket. `permissions` of its file; default 0o666. */
+  @rust.method('Listeners::add_uds')
+  addUds(path: string, permissions?: number): void {
+    this.addAddress({ type: 'uds', address: path, permissions });
+  }
+
+  /** Add a TLS endpoint, intermediate settings. Throws `TLSConfigError`. */
+  @rust.method('Listeners::add_tls')
+  addTls(address: string, certPath: string, keyPath: string): void {
+    this.addTlsWithSettings(address, undefined, TlsSettings.intermediate(certPath, keyPath));
+  }
+
+  /** Add a TLS endpoint. */
+  @rust.method('Listeners::add_tls_with_settings')
+  addTlsWithSettings(address: string, options: TcpSocketOptions | undefined, settings: TlsSettings): void {
+    this.addEndpoint({ type: 'tcp', address, options }, settings);
+  }
+
+  /** Add an endpoint without TLS. */
+  @rust.method('Listeners::add_address')
+  addAddress(address: ServerAddress): void {
+    this.addEndpoint(address, undefined);
+  }
+
+  /** Add an endpoint, with TLS if there are settings for it. */
+  @rust.method('Listeners::add_endpoint')
+  addEndpoint(l4: ServerAddress, tls: TlsSettings | undefined): void {
+    this.stacks.push(new TransportStackBuilder(l4, tls));
+  }
+
+  @rust.method('Listeners::build')
+  build(upgradeListeners: ListenFds | undefined): TransportStack[] {
+    return this.stacks.map((builder) => builder.build(upgradeListeners));
+  }
+
+  @rust.method('Listeners::cleanup')
+  cleanup(): void {
+    // as in the original, nothing: each stack has stopped listening
+  }
+}

@@ -1,0 +1,197 @@
+/**
+ * A server's configuration: a YAML file, and what the command line says beside it.
+ *
+ * Port of `pingora-core/src/server/configuration/mod.rs`. The original ignores keys that it doesn't know; here they
+ * are errors, because most of them are mistyped.
+ */
+import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { parseDocument, stringify } from 'yaml';
+import { ErrorType, PingoraError } from '../../error/lib.ts';
+import { Log } from '../../log.ts';
+import { nearest } from '../../utils/nearest.ts';
+
+const log = new Log('pingora_core::server::configuration');
+
+type Kind = 'boolean' | 'count' | 'thread count' | 'string' | 'seconds' | 'IPv4 addresses' | 'IPv6 addresses';
+
+/** Each key of the file: the field that it sets, and what it may be. Optional ones may be null. */
+const KEYS: Record<string, { field: keyof ServerConf; kind: Kind; optional?: true }> = {
+  version: { field: 'version', kind: 'count' },
+  daemon: { field: 'daemon', kind: 'boolean' },
+  error_log: { field: 'errorLog', kind: 'string', optional: true },
+  pid_file: { field: 'pidFile', kind: 'string' },
+  upgrade_sock: { field: 'upgradeSock', kind: 'string' },
+  user: { field: 'user', kind: 'string', optional: true },
+  group: { field: 'group', kind: 'string', optional: true },
+  threads: { field: 'threads', kind: 'thread count' },
+  work_stealing: { field: 'workStealing', kind: 'boolean' },
+  ca_file: { field: 'caFile', kind: 'string', optional: true },
+  client_bind_to_ipv4: { field: 'clientBindToIpv4', kind: 'IPv4 addresses' },
+  client_bind_to_ipv6: { field: 'clientBindToIpv6', kind: 'IPv6 addresses' },
+  upstream_keepalive_pool_size: { field: 'upstreamKeepalivePoolSize', kind: 'count' },
+  upstream_connect_offload_threadpools: {
+    field: 'upstreamConnectOffloadThreadpools',
+    kind: 'count',
+    optional: true,
+  },
+  upstream_connect_offload_thread_per_pool: {
+    field: 'upstreamConnectOffloadThreadPerPool',
+    kind: 'count',
+    optional: true,
+  },
+  grace_period_seconds: { field: 'gracePeriodSeconds', kind: 'seconds' },
+  graceful_shutdown_timeout_seconds: { field: 'gracefulShutdownTimeoutSeconds', kind: 'seconds' },
+  close_timeout_seconds: { field: 'closeTimeoutSeconds', kind: 'seconds' },
+};
+
+const KINDS: Record<Kind, { text: string; valid: (value: unknown) => boolean }> = {
+  boolean: { text: 'true or false', valid: (value) => typeof value === 'boolean' },
+  count: { text: 'a whole number from 0', valid: (value) => Number.isSafeInteger(value) && (value as number) >= 0 },
+  'thread count': {
+    text: 'a whole number from 1',
+    valid: (value) => Number.isSafeInteger(value) && (value as number) >= 1,
+  },
+  string: { text: 'a string', valid: (value) => typeof value === 'string' && value !== '' },
+  seconds: { text: 'a number of seconds', valid: (value) => Number.isFinite(value) && (value as number) >= 0 },
+  'IPv4 addresses': { text: 'a list of IPv4 addresses', valid: (value) => isListOfIp(value, 4) },
+  'IPv6 addresses': { text: 'a list of IPv6 addresses', valid: (value) => isListOfIp(value, 6) },
+};
+
+function isListOfIp(value: unknown, family: number): boolean {
+  return Array.isArray(value) && value.every((ip) => typeof ip === 'string' && isIP(ip) === family);
+}
+
+function fail(message: string): PingoraError {
+  return PingoraError.explain(ErrorType.ReadError, message);
+}
+
+/** What the command line can say. Port of `Opt`. */
+export class Opt {
+  /** Take the listening sockets over from the server that runs now. `-u`, `--upgrade`. Default: false. */
+  upgrade = false;
+  /** Run in the background. `-d`, `--daemon`. Default: false. */
+  daemon = false;
+  /** Without effect, as in the original. */
+  nocapture = false;
+  /** End with status 0 once the configuration was read. `-t`, `--test`. Default: false. */
+  test = false;
+  /** The configuration's file. `-c`, `--conf`. Default: none. */
+  conf: string | undefined = undefined;
+
+  constructor(options: Partial<Opt> = {}) {
+    Object.assign(this, options);
+  }
+}
+
+/** The configuration. Each field's key in the file is its name in snake_case. */
+export class ServerConf {
+  /** Of the file's format; nobody looks at it. Default: 0; 1 in a generated one. */
+  version = 0;
+  /** Run in the background. Default: false. */
+  daemon = false;
+  /** The file for the log; standard error if there is none. Default: none. */
+  errorLog: string | undefined = undefined;
+  /** Where a daemon writes its process id. Default: `/tmp/pingora.pid`. */
+  pidFile = '/tmp/pingora.pid';
+  /** The Unix socket over which listening sockets are handed over. Default: `/tmp/pingora_upgrade.sock`. */
+  upgradeSock = '/tmp/pingora_upgrade.sock';
+  /** The user that a daemon becomes. Default: it stays who it is. */
+  user: string | undefined = undefined;
+  /** The group that a daemon becomes. Default: it stays what it is. */
+  group: string | undefined = undefined;
+  /** How many threads each service gets. Default: 1. */
+  threads = 1;
+  /** Whether the threads of a service take work from each other. Default: true. */
+  workStealing = true;
+  /** A PEM file of the CAs to trust. Default: those that the system trusts. */
+  caFile: string | undefined = undefined;
+  /** Local addresses to connect to IPv4 origins from. Default: the system chooses. */
+  clientBindToIpv4: string[] = [];
+  /** Local addresses to connect to IPv6 origins from. Default: the system chooses. */
+  clientBindToIpv6: string[] = [];
+  /** How many idle connections to origins are kept. Default: 128. */
+  upstreamKeepalivePoolSize = 128;
+  /** Read for compatibility; connecting isn't offloaded here. */
+  upstreamConnectOffloadThreadpools: number | undefined = undefined;
+  /** Read for compatibility; connecting isn't offloaded here. */
+  upstreamConnectOffloadThreadPerPool: number | undefined = undefined;
+  /** How long requests may go on after a graceful end began, in seconds. A constant of the original. Default: 300. */
+  gracePeriodSeconds = 300;
+  /** How long the runtimes may take to end after that, in seconds. A constant of the original. Default: 5. */
+  gracefulShutdownTimeoutSeconds = 5;
+  /** How long an old server goes on to accept after it handed its sockets over. A constant there. Default: 5. */
+  closeTimeoutSeconds = 5;
+
+  /** The defaults, as a file with nothing but a version gives them. */
+  static new(): ServerConf {
+    return ServerConf.fromYaml('---\nversion: 1', 'the built-in configuration');
+  }
+
+  static newWithOptOverride(opt: Opt): ServerConf {
+    const conf = ServerConf.new();
+    if (opt.daemon) conf.daemon = true;
+    return conf;
+  }
+
+  /** Throws `ReadError`, naming the file, and the line or field that is wrong. */
+  static loadFromYaml(path: string): ServerConf {
+    let text: string;
+    try {
+      text = readFileSync(path, 'utf8');
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      const reason = code === 'ENOENT' ? 'there is no such file' : (error as Error).message;
+      throw fail(`Unable to read conf file from ${path}: ${reason}`);
+    }
+    log.debug(() => `Conf file read from ${path}`);
+    return ServerConf.fromYaml(text, path);
+  }
+
+  /** The file that `opt` names, with what else it says. Throws `ReadError`. */
+  static loadYamlWithOptOverride(opt: Opt): ServerConf {
+    if (opt.conf === undefined) throw fail('No path specified');
+    const conf = ServerConf.loadFromYaml(opt.conf);
+    if (opt.daemon) conf.daemon = true;
+    return conf;
+  }
+
+  /** Throws `ReadError`. `name` is what the text is called in errors. */
+  static fromYaml(text: string, name = 'the configuration'): ServerConf {
+    const document = parseDocument(text, { prettyErrors: true });
+    const [problem] = document.errors;
+    if (problem !== undefined) {
+      throw fail(`Unable to parse yaml conf ${name}: ${problem.message.split('\n')[0]?.replace(/:$/, '')}`);
+    }
+    const values: unknown = document.toJS() ?? {};
+    if (typeof values !== 'object' || Array.isArray(values)) {
+      throw fail(`Unable to parse yaml conf ${name}: it must hold keys and values, as "threads: 2"`);
+    }
+    const conf = new ServerConf();
+    for (const [key, value] of Object.entries(values as object)) {
+      const known = Object.hasOwn(KEYS, key) ? KEYS[key] : undefined;
+      if (known === undefined) {
+        const [guess] = nearest(key, Object.keys(KEYS));
+        const mend = guess === undefined ? `the keys are ${Object.keys(KEYS).join(', ')}` : `did you mean "${guess}"?`;
+        throw fail(`${name}: unknown field "${key}": ${mend}`);
+      }
+      if (known.optional && value === null) continue;
+      const { text: expected, valid } = KINDS[known.kind];
+      if (!valid(value)) throw fail(`${name}: "${key}" must be ${expected}, not ${JSON.stringify(value)}`);
+      (conf as Record<string, any>)[known.field] = value;
+    }
+    return conf.validate();
+  }
+
+  /** The configuration as a file that reads back the same. */
+  toYaml(): string {
+    const values: Record<string, unknown> = {};
+    for (const [key, { field }] of Object.entries(KEYS)) values[key] = this[field] ?? null;
+    return stringify(values);
+  }
+
+  /** What can't be said of one field alone: nothing so far. */
+  validate(): this {
+    return this;
+  }
+}

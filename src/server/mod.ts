@@ -1,0 +1,222 @@
+/**
+ * The server: a process with services, its signals, and its end.
+ *
+ * Port of `pingora-core/src/server/mod.rs`.
+ */
+import { ErrorType, PingoraError } from '../error/lib.ts';
+import { Log } from '../log.ts';
+import { type Handle, Runtime } from '../runtime/lib.ts';
+import { type ShutdownWatch, Watch } from '../runtime/sync.ts';
+import type { Service } from '../services/mod.ts';
+import { ported } from '../trace/span.ts';
+import { type Opt, ServerConf } from './configuration/mod.ts';
+import { Fds, type ListenFds } from './transfer-fd/mod.ts';
+
+export type { ShutdownWatch } from '../runtime/sync.ts';
+export type { ListenFds } from './transfer-fd/mod.ts';
+
+const rust = ported('pingora-core/src/server/mod.rs');
+const log = new Log('pingora_core::server');
+
+type ShutdownType = 'Graceful' | 'Quick';
+type Signal = 'SIGINT' | 'SIGTERM' | 'SIGQUIT';
+
+/** A server. A process has one. */
+export class Server {
+  private services: Service[] = [];
+  private listenFds: ListenFds | undefined = undefined;
+  private readonly watch = new Watch(false);
+  private readonly shutdownRecv: ShutdownWatch = this.watch.subscribe();
+  /** What the configuration file and the command line said. */
+  readonly configuration: ServerConf;
+  /** What the command line said. */
+  readonly options: Opt | undefined;
+
+  private constructor(configuration: ServerConf, options: Opt | undefined) {
+    this.configuration = configuration;
+    this.options = options;
+  }
+
+  /**
+   * A server as the options say: with the file that they name, or with the defaults. Throws `ReadError`, in one line
+   * that names what is wrong.
+   */
+  @rust.method('Server::new')
+  static new(opt?: Opt): Server {
+    if (opt === undefined) return new Server(ServerConf.new(), undefined);
+    const conf = opt.conf === undefined ? ServerConf.newWithOptOverride(opt) : ServerConf.loadYamlWithOptOverride(opt);
+    return new Server(conf, opt);
+  }
+
+  /** As {@link Server.new}, with a configuration made in the program. The port's own. */
+  static withConf(configuration: ServerConf, options?: Opt): Server {
+    return new Server(configuration, options);
+  }
+
+  /** Turns true when the server begins to shut down. */
+  get shutdownWatch(): ShutdownWatch {
+    return this.shutdownRecv.clone();
+  }
+
+  /** Wait for a signal, and do what comes before the end. */
+  @rust.method('Server::main_loop')
+  private async mainLoop(): Promise<ShutdownType> {
+    const signal = await new Promise<Signal>((resolve) => {
+      for (const name of ['SIGQUIT', 'SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve(name));
+    });
+    switch (signal) {
+      case 'SIGINT':
+        log.info('SIGINT received, exiting');
+        return 'Quick';
+      case 'SIGTERM':
+        log.info('SIGTERM received, gracefully exiting');
+        this.broadcastShutdown();
+        return 'Graceful';
+      case 'SIGQUIT':
+        log.info('SIGQUIT received, sending socks and gracefully exiting');
+        if (this.listenFds === undefined) {
+          log.info('No socks to send, shutting down.');
+          return 'Graceful';
+        }
+        log.info('Trying to send socks');
+        try {
+          await this.listenFds.sendToSock(this.configuration.upgradeSock);
+          log.info('listener sockets sent');
+        } catch (error) {
+          log.error(`Unable to send listener sockets to new process: ${error}`);
+        }
+        if (await this.pause(this.configuration.closeTimeoutSeconds)) return 'Quick';
+        this.broadcastShutdown();
+        return 'Graceful';
+    }
+  }
+
+  private broadcastShutdown(): void {
+    log.info('Broadcasting graceful shutdown');
+    this.watch.send(true);
+    log.info('Graceful shutdown started!');
+    log.info('Broadcast graceful shutdown complete');
+  }
+
+  /** Wait; true if a SIGINT ended the wait. The original is deaf while it waits. */
+  private pause(seconds: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const end = (interrupted: boolean) => {
+        clearTimeout(timer);
+        process.off('SIGINT', onInterrupt);
+        resolve(interrupted);
+      };
+      const onInterrupt = () => {
+        log.info('SIGINT received, exiting');
+        end(true);
+      };
+      const timer = setTimeout(() => end(false), seconds * 1000);
+      process.on('SIGINT', onInterrupt);
+    });
+  }
+
+  @rust.method('Server::run_service')
+  private static runService(
+    service: Service,
+    fds: ListenFds | undefined,
+    shutdown: ShutdownWatch,
+    threads: number,
+    workStealing: boolean,
+  ): Runtime {
+    const runtime = Server.createRuntime(service.name(), threads, workStealing);
+    startService(runtime.getHandle(), service, fds, shutdown);
+    return runtime;
+  }
+
+  @rust.method('Server::load_fds')
+  private async loadFds(upgrade: boolean): Promise<void> {
+    const fds = Fds.new();
+    if (upgrade) {
+      log.debug('Trying to receive socks');
+      await fds.getFromSock(this.configuration.upgradeSock);
+    }
+    this.listenFds = fds;
+  }
+
+  /** Add a service. */
+  @rust.method('Server::add_service')
+  addService(service: Service): void {
+    this.services.push(service);
+  }
+
+  /** Add services. */
+  @rust.method('Server::add_services')
+  addServices(services: readonly Service[]): void {
+    this.services.push(...services);
+  }
+
+  /**
+   * Get ready to run: with `--test` the process ends here, with status 0; with `--upgrade` the listening sockets are
+   * taken over from the server that runs now, and the process ends with status 1 if that fails.
+   */
+  @rust.method('Server::bootstrap')
+  async bootstrap(): Promise<void> {
+    log.info('Bootstrap starting');
+    log.debug(() => JSON.stringify(this.options));
+    if (this.options?.test) {
+      log.info('Server Test passed, exiting');
+      process.exit(0);
+    }
+    try {
+      await this.loadFds(this.options?.upgrade ?? false);
+      log.info('Bootstrap done');
+    } catch (error) {
+      log.error(`Bootstrap failed on error: ${error}, exiting.`);
+      process.exit(1);
+    }
+  }
+
+  /** Run the services until a signal ends the server. Never returns: it ends the process. */
+  @rust.method('Server::run_forever')
+  async runForever(): Promise<never> {
+    log.info('Server starting');
+    const conf = this.configuration;
+    if (conf.daemon) {
+      throw PingoraError.explain(ErrorType.InternalError, 'running as a daemon is not supported yet');
+    }
+
+    const runtimes: Runtime[] = [];
+    // the last one added is the first to run
+    for (let service = this.services.pop(); service !== undefined; service = this.services.pop()) {
+      const threads = service.threads() ?? conf.threads;
+      if (threads > 1) log.warn(`${service.name()}: ${threads} threads asked for, one event loop serves`);
+      runtimes.push(Server.runService(service, this.listenFds, this.shutdownRecv.clone(), threads, conf.workStealing));
+    }
+
+    const serverRuntime = Server.createRuntime('Server', 1, true);
+    // Services may come to an end while the server doesn't: this keeps the process.
+    const alive = setInterval(() => {}, 2 ** 30);
+    let shutdownType = await serverRuntime.getHandle().blockOn(() => this.mainLoop());
+
+    if (shutdownType === 'Graceful') {
+      log.info(`Graceful shutdown: grace period ${conf.gracePeriodSeconds}s starts`);
+      if (await this.pause(conf.gracePeriodSeconds)) shutdownType = 'Quick';
+      log.info('Graceful shutdown: grace period ends');
+    }
+
+    const timeoutSeconds = shutdownType === 'Quick' ? 0 : conf.gracefulShutdownTimeoutSeconds;
+    for (const _ of runtimes) log.info('Waiting for runtimes to exit!');
+    if (timeoutSeconds > 0) await this.pause(timeoutSeconds);
+    clearInterval(alive);
+    log.info('All runtimes exited, exiting now');
+    process.exit(0);
+  }
+
+  @rust.method('Server::create_runtime')
+  private static createRuntime(name: string, threads: number, workSteal: boolean): Runtime {
+    return workSteal ? Runtime.newSteal(threads, name) : Runtime.newNoSteal(threads, name);
+  }
+}
+
+/** The task of a service. */
+function startService(handle: Handle, service: Service, fds: ListenFds | undefined, shutdown: ShutdownWatch): void {
+  handle.spawnDetached(service.name(), async () => {
+    await service.startService(fds, shutdown);
+    log.info('service exited.');
+  });
+}

@@ -1,0 +1,62 @@
+/**
+ * A service that listens to nobody: health checks, discovery, reports.
+ *
+ * Port of `pingora-core/src/services/background.rs`.
+ */
+import type { ShutdownWatch } from '../runtime/sync.ts';
+import type { ListenFds } from '../server/transfer-fd/mod.ts';
+import { ported } from '../trace/span.ts';
+import type { Service } from './mod.ts';
+
+const rust = ported('pingora-core/src/services/background.rs');
+
+/** What runs in the background. */
+export interface BackgroundService {
+  /** Run as long as there is something to do, or until `shutdown` turns true. */
+  start(shutdown: ShutdownWatch): Promise<void>;
+}
+
+/** Runs a {@link BackgroundService} as a service. */
+export class GenBackgroundService<A extends BackgroundService> implements Service {
+  private readonly _name: string;
+  private readonly _task: A;
+  /** How many threads it gets. Default: 1. */
+  wantedThreads: number | undefined = 1;
+
+  private constructor(name: string, task: A) {
+    this._name = name;
+    this._task = task;
+  }
+
+  @rust.method('GenBackgroundService::new')
+  static new<A extends BackgroundService>(name: string, task: A): GenBackgroundService<A> {
+    return new GenBackgroundService(name, task);
+  }
+
+  /** What runs, to be shared with those who use what it finds out. */
+  task(): A {
+    return this._task;
+  }
+
+  @rust.method('<GenBackgroundService as Service>::start_service')
+  startService(_fds: ListenFds | undefined, shutdown: ShutdownWatch): Promise<void> {
+    return this._task.start(shutdown);
+  }
+
+  @rust.method('<GenBackgroundService as Service>::name')
+  name(): string {
+    return this._name;
+  }
+
+  @rust.method('<GenBackgroundService as Service>::threads')
+  threads(): number | undefined {
+    return this.wantedThreads;
+  }
+}
+
+/** A background service with a name for people. */
+export const backgroundService = rust.fn(
+  'background::background_service',
+  <A extends BackgroundService>(name: string, task: A): GenBackgroundService<A> =>
+    GenBackgroundService.new(`BG ${name}`, task),
+);

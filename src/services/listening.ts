@@ -1,0 +1,218 @@
+/**
+ * A service that listens: endpoints, an accept loop for each, and an application behind them.
+ *
+ * Port of `pingora-core/src/services/listening.rs`.
+ */
+import { type App, intoServerApp, type ServerApp } from '../apps/mod.ts';
+import { PrometheusServer } from '../apps/prometheus-http-app.ts';
+import { PingoraError } from '../error/lib.ts';
+import {
+  Listeners,
+  type ServerAddress,
+  type TcpSocketOptions,
+  type TlsSettings,
+  type TransportStack,
+  type UninitializedStream,
+} from '../listeners/mod.ts';
+import { Log } from '../log.ts';
+import type { Stream } from '../protocols/l4/stream.ts';
+import { currentHandle } from '../runtime/lib.ts';
+import { Kept, type ShutdownWatch, Turn } from '../runtime/sync.ts';
+import type { ListenFds } from '../server/transfer-fd/mod.ts';
+import { sleep } from '../timeout/lib.ts';
+import { Cancelled, ported } from '../trace/span.ts';
+import type { Service as ServiceTrait } from './mod.ts';
+
+const rust = ported('pingora-core/src/services/listening.rs');
+const log = new Log('pingora_core::services::listening');
+
+/** So many milliseconds are waited when there are no file descriptors left, for others to release some. */
+const NO_DESCRIPTORS_PAUSE_MS = 1000;
+
+/** What is told of a service's endpoints; the port's own. */
+export interface EndpointEvents {
+  /** An endpoint listens. `bound`: where, with the port that the system gave. */
+  onListening?(endpoint: { address: string; bound: string; tls: boolean }): void;
+  /** An endpoint can't listen, and won't. */
+  onListenFailed?(address: string, error: PingoraError): void;
+}
+
+/** A service with endpoints, behind which an application serves. */
+export class Service implements ServiceTrait {
+  private readonly _name: string;
+  private readonly listeners: Listeners;
+  private readonly appLogic: ServerApp;
+  /** How many threads it wants; undefined: as many as the configuration says. */
+  wantedThreads: number | undefined = undefined;
+  /** Who is told when an endpoint listens or can't. */
+  events: EndpointEvents = {};
+
+  private constructor(name: string, listeners: Listeners, app: App) {
+    this._name = name;
+    this.listeners = listeners;
+    this.appLogic = intoServerApp(app);
+  }
+
+  /** A service without endpoints. `app`: of connections, of HTTP sessions, or of HTTP requests and responses. */
+  @rust.method('Service::new')
+  static new(name: string, app: App): Service {
+    return new Service(name, Listeners.new(), app);
+  }
+
+  /** A service with these endpoints. */
+  @rust.method('Service::with_listeners')
+  static withListeners(name: string, listeners: Listeners, app: App): Service {
+    return new Service(name, listeners, app);
+  }
+
+  /** Serves the process's metrics to Prometheus. */
+  @rust.method('Service::prometheus_http_service')
+  static prometheusHttpService(): Service {
+    return Service.new('Prometheus metric HTTP', PrometheusServer.new());
+  }
+
+  /** The endpoints, mostly to add more. */
+  endpoints(): Listeners {
+    return this.listeners;
+  }
+
+  // What is added after the server started has no effect.
+
+  /** Add a TCP endpoint: `127.0.0.1:6188`. */
+  @rust.method('Service::add_tcp')
+  addTcp(address: string): void {
+    this.listeners.addTcp(address);
+  }
+
+  /** Add a TCP endpoint with socket options. */
+  @rust.method('Service::add_tcp_with_settings')
+  addTcpWithSettings(address: string, options: TcpSocketOptions): void {
+    this.listeners.addTcpWithSettings(address, options);
+  }
+
+  /** Add a Unix socket. `permissions` of its file; default 0o666. */
+  @rust.method('Service::add_uds')
+  addUds(path: string, permissions?: number): void {
+    this.listeners.addUds(path, permissions);
+  }
+
+  /** Add a TLS endpoint with intermediate settings. Throws `TLSConfigError`. */
+  @rust.method('Service::add_tls')
+  addTls(address: string, certPath: string, keyPath: string): void {
+    this.listeners.addTls(address, certPath, keyPath);
+  }
+
+  /** Add a TLS endpoint. */
+  @rust.method('Service::add_tls_with_settings')
+  addTlsWithSettings(address: string, options: TcpSocketOptions | undefined, settings: TlsSettings): void {
+    this.listeners.addTlsWithSettings(address, options, settings);
+  }
+
+  /** Add an endpoint without TLS. */
+  @rust.method('Service::add_address')
+  addAddress(address: ServerAddress): void {
+    this.listeners.addAddress(address);
+  }
+
+  /** Serve a connection, again and again as long as it can be used again. It is closed when that ends. */
+  @rust.method('Service::handle_event')
+  static async handleEvent(event: Stream, app: ServerApp, shutdown: ShutdownWatch): Promise<void> {
+    let reusable: Stream | undefined = event;
+    try {
+      while (reusable !== undefined) {
+        log.debug('new event!');
+        reusable = await app.processNew(reusable, shutdown);
+      }
+    } finally {
+      // Rust closes it where it goes out of scope; an application that failed must not keep it
+      event.shutdown();
+    }
+  }
+
+  /** Listen on one endpoint and accept, until the server shuts down. */
+  @rust.method('Service::run_endpoint')
+  private static async runEndpoint(
+    app: ServerApp,
+    stack: TransportStack,
+    shutdown: ShutdownWatch,
+    events: EndpointEvents,
+  ): Promise<void> {
+    const stop = shutdown.onChange(() => stack.cancelAccept());
+    try {
+      await stack.listen();
+    } catch (thrown) {
+      const error = PingoraError.from(thrown);
+      log.error(`Listen() failed: ${error}`);
+      stop();
+      events.onListenFailed?.(stack.asStr(), error);
+      return;
+    }
+    events.onListening?.({ address: stack.asStr(), bound: stack.localAddress(), tls: stack.isTls });
+
+    const turn = new Turn();
+    const accepted = new Kept<UninitializedStream>(turn.wake);
+    for (;;) {
+      if (shutdown.borrow()) {
+        log.info(`Shutting down ${stack.asStr()}`);
+        break;
+      }
+      if (accepted.idle) accepted.start(stack.accept());
+      const woken = turn.wait();
+      if (woken instanceof Promise) await woken;
+      if (!accepted.ready) continue;
+      let io: UninitializedStream;
+      try {
+        io = accepted.take();
+      } catch (error) {
+        if (error instanceof Cancelled) continue;
+        log.error(`Accept() failed ${error}`);
+        // 24, EMFILE: accept() would go on to fail at once, and take all of the processor
+        const cause = error instanceof PingoraError ? (error.rootCause() as NodeJS.ErrnoException) : undefined;
+        if (cause?.code === 'EMFILE' || cause?.code === 'ENFILE') await sleep(NO_DESCRIPTORS_PAUSE_MS);
+        continue;
+      }
+      serve(io, app, shutdown);
+    }
+    stop();
+    stack.cleanup();
+  }
+
+  @rust.method('<Service as Service>::start_service')
+  async startService(fds: ListenFds | undefined, shutdown: ShutdownWatch): Promise<void> {
+    const runtime = currentHandle();
+    const endpoints = this.listeners.build(fds);
+    await Promise.all(
+      endpoints.map((endpoint) =>
+        runtime.spawn(`endpoint ${endpoint.asStr()}`, () =>
+          Service.runEndpoint(this.appLogic, endpoint, shutdown.clone(), this.events),
+        ),
+      ),
+    );
+    this.listeners.cleanup();
+    this.appLogic.cleanup?.();
+  }
+
+  @rust.method('<Service as Service>::name')
+  name(): string {
+    return this._name;
+  }
+
+  @rust.method('<Service as Service>::threads')
+  threads(): number | undefined {
+    return this.wantedThreads;
+  }
+}
+
+/** The task of one connection. */
+function serve(io: UninitializedStream, app: ServerApp, shutdown: ShutdownWatch): void {
+  currentHandle().spawnDetached('connection', async () => {
+    let stream: Stream;
+    try {
+      stream = await io.handshake();
+    } catch (error) {
+      log.error(`Downstream handshake error ${error}`);
+      return;
+    }
+    await Service.handleEvent(stream, app, shutdown);
+  });
+}
