@@ -190,14 +190,12 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
     if (h1 !== undefined) {
       const exchanged = await proxyToH1Upstream(this, session, h1, clientReused, peer, ctx);
       if (exchanged.reuseClient) {
-        const released = this.clientUpstream.releaseHttpSession(clientSession, peer, peer.options.idleTimeout);
-        if (released instanceof Promise) await released;
+        this.clientUpstream.releaseHttpSession(clientSession, peer, peer.options.idleTimeout);
       } else h1.stream.destroy();
       outcome = exchanged;
     } else {
       outcome = await proxyToH2Upstream(this, session, h2!, clientReused, peer, ctx);
-      const released = this.clientUpstream.releaseHttpSession(clientSession, peer, peer.options.idleTimeout);
-      if (released instanceof Promise) await released;
+      this.clientUpstream.releaseHttpSession(clientSession, peer, peer.options.idleTimeout);
       const { error } = outcome;
       if (error?.etype().is(ErrorType.H2Downgrade) || error?.etype().is(ErrorType.InvalidH2)) {
         // All later requests to this origin speak HTTP/1.1, unless the peer allows only HTTP/2 (gRPC).

@@ -33,15 +33,15 @@ const buckets = new Map<number, Bucket>();
 /** One call that is due. An object a call, not the function itself: the same one may be armed twice. */
 class Waiter implements Armed {
   readonly fire: () => void;
-  readonly #bucket: Bucket;
+  private readonly bucket: Bucket;
 
   constructor(bucket: Bucket, fire: () => void) {
-    this.#bucket = bucket;
+    this.bucket = bucket;
     this.fire = fire;
   }
 
   cancel(): void {
-    const { waiting, timer } = this.#bucket;
+    const { waiting, timer } = this.bucket;
     if (waiting.delete(this) && waiting.size === 0) timer.unref();
   }
 }

@@ -38,6 +38,11 @@ const parseRespBuffer = rust.fn('client::parse_resp_buffer', parseResponse);
 function refuse(response: ResponseHeader): string | undefined {
   const { headers } = response;
   if (headers.has('transfer-encoding')) {
+    // Chunks inside or around something else: where they end isn't where the body ends for who reads only one of them.
+    const codings = headers.getAll('transfer-encoding');
+    if (codings.length > 1 || !isHeaderValueChunkedEncoding(codings[0])) {
+      if (codings.join(',').toLowerCase().includes('chunked')) return 'unknown Transfer-Encoding';
+    }
     headers.remove('content-length');
     return undefined;
   }
@@ -199,7 +204,9 @@ export class HttpSession {
       const parsed = parseRespBuffer(buf, looked);
       if (parsed.state === 'Complete') {
         const response = parsed.head;
-        const reason = refuse(response);
+        // RFC 9110 15.2.2: nobody changes the protocol on their own
+        const unasked = response.status === 101 && !this.isUpgradeReq();
+        const reason = unasked ? '101 without an upgrade' : refuse(response);
         if (reason !== undefined) return invalid(reason, buf);
         this.rawHeader = buf.subarray(0, parsed.size);
         this._stream.consume(parsed.size);
@@ -309,7 +316,8 @@ export class HttpSession {
   @rust.method('HttpSession::reuse')
   reuse(): Stream | undefined {
     // A response whose end was not seen, or that was followed by more bytes, leaves them for the next one to trip over.
-    if (this.keepalive === 'Off' || !this.bodyReader.complete || this._stream.readEnded) {
+    const { _stream: stream } = this;
+    if (this.keepalive === 'Off' || !this.bodyReader.complete || stream.readEnded || stream.bufferedLength > 0) {
       log.debug('HTTP shutdown connection');
       this.shutdown();
       return undefined;
@@ -339,16 +347,17 @@ export class HttpSession {
     }
     const coding = this.getHeader('transfer-encoding');
     if (upgraded) reader.initHttp10();
-    else if (
-      isHeaderValueChunkedEncoding(coding) &&
-      this.responseHeader!.headers.getAll('transfer-encoding').length === 1
-    ) {
-      reader.initChunked();
-    } else {
+    else if (isHeaderValueChunkedEncoding(coding)) reader.initChunked();
+    else {
       const length = coding === undefined ? bufToContentLength(this.getHeader('content-length')) : undefined;
       if (length === undefined) reader.initHttp10();
       else reader.initContentLength(length);
     }
+  }
+
+  /** Whether the origin agreed to another protocol: from then on bytes go both ways. */
+  wasUpgraded(): boolean {
+    return this.upgraded;
   }
 
   /** Whether the request asked for another protocol. */

@@ -30,10 +30,11 @@ for (const char of "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghi
 const VALUE = new Uint8Array(256).fill(1, 32);
 VALUE[TAB] = 1;
 VALUE[127] = 0;
-/** What a target may hold as it is; the rest is escaped. */
+const ESCAPED = 2;
+/** What a target may hold as it is (1) or is escaped; the rest, control characters, is refused. */
 const TARGET = new Uint8Array(256).fill(1, 33);
 TARGET[127] = 0;
-for (const char of '"<>') TARGET[char.charCodeAt(0)] = 0;
+for (const char of ' "<>') TARGET[char.charCodeAt(0)] = ESCAPED;
 
 /** Where the empty line that ends the head ends, or -1. A line may end with LF alone (RFC 9112 2.2). */
 function headEnd(buf: Buffer, from: number): number {
@@ -45,9 +46,11 @@ function headEnd(buf: Buffer, from: number): number {
 
 /** How many of the first bytes are empty lines, which are skipped (RFC 9112 2.2). */
 function emptyLines(buf: Buffer): number {
-  let at = 0;
-  while (at < buf.length && (buf[at] === CR || buf[at] === LF)) at++;
-  return at;
+  for (let at = 0; ; ) {
+    if (buf[at] === LF) at++;
+    else if (buf[at] === CR && buf[at + 1] === LF) at += 2;
+    else return at;
+  }
 }
 
 /**
@@ -118,24 +121,28 @@ export function parseRequest(buf: Buffer, scanned: number): HeaderParseState<Req
   if (!text.startsWith('HTTP/1.', versionAt) || (minor !== 48 && minor !== 49)) return invalid('invalid HTTP version');
   let target = text.slice(methodEnd + 1, versionAt - 1);
   if (target === '') return invalid('empty target');
+  let illegal = false;
   for (let i = 0; i < target.length; i++) {
-    if (TARGET[target.charCodeAt(i)] !== 1) {
-      target = escapeIllegalTarget(target);
-      break;
-    }
+    const kind = TARGET[target.charCodeAt(i)];
+    if (kind === 0) return invalid('invalid target');
+    if (kind === ESCAPED) illegal = true;
   }
+  if (illegal) target = escapeIllegalTarget(target);
   const head = new RequestHeader(text.slice(0, methodEnd), target);
   if (minor === 48) head.version = 'HTTP/1.0';
   const reason = parseFields(text, fieldsAt, head.headers, false);
   return reason === undefined ? { state: 'Complete', head, size: end } : invalid(reason);
 }
 
-/** Escape what a target can't hold: as the original does before it gives a request line up. */
+/**
+ * Escape what a target can't hold, as the original does before it gives a request line up. Control characters aren't
+ * among that here: a bare CR may be the end of the line to who comes next (RFC 9112 2.2).
+ */
 function escapeIllegalTarget(target: string): string {
   let escaped = '';
   for (let i = 0; i < target.length; i++) {
     const code = target.charCodeAt(i);
-    escaped += TARGET[code] === 1 ? target[i] : `%${code.toString(16).toUpperCase().padStart(2, '0')}`;
+    escaped += TARGET[code] === 1 ? target[i] : `%${code.toString(16).toUpperCase()}`;
   }
   return escaped;
 }
@@ -180,6 +187,9 @@ export function parseTrailers(buf: Buffer): HeaderParseState<HMap> {
     end += 4;
   }
   const head = new HMap();
-  const reason = end === 2 ? undefined : parseFields(buf.toString('latin1', 0, end), 0, head, false);
+  const text = buf.toString('latin1', 0, end);
+  // RFC 9112 7.1.2 has only CRLF here: an LF alone could end the trailers for one reader and not for the next.
+  if (end > 2 && /(^|[^\r])\n/.test(text)) return invalid('LF without CR in the trailers');
+  const reason = end === 2 ? undefined : parseFields(text, 0, head, false);
   return reason === undefined ? { state: 'Complete', head, size: end } : invalid(reason);
 }

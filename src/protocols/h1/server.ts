@@ -41,6 +41,9 @@ const keptFor = new WeakMap<Stream, KeepaliveStatus>();
 
 const parseReqBuffer = rust.fn('server::parse_req_buffer', parseRequest);
 
+/** What no host has, and some take for its end. */
+const BAD_HOST = /[\s/?#@\\,]/;
+
 /**
  * What is wrong with how a request is framed or routed; undefined if nothing is. The original forwards all of these
  * as they came: each lets a client have its request understood in two ways.
@@ -50,7 +53,7 @@ function refuse(request: RequestHeader): string | undefined {
   const hosts = headers.getAll('host');
   if (hosts.length > 1) return 'more than one Host'; // RFC 9112 3.2
   if (hosts.length === 0 && version === 'HTTP/1.1') return 'no Host'; // RFC 9112 3.2
-  if (hosts.length === 1 && /[\s/?#@\\,]/.test(hosts[0]!)) return 'invalid Host'; // RFC 9110 7.2
+  if (hosts.length === 1 && BAD_HOST.test(hosts[0]!)) return 'invalid Host'; // RFC 9110 7.2
   const lengths = headers.getAll('content-length');
   const codings = headers.getAll('transfer-encoding');
   if (codings.length > 0) {
@@ -77,7 +80,7 @@ function originForm(request: RequestHeader): boolean {
   }
   if (target === '*') return request.method === 'OPTIONS';
   const absolute = /^https?:\/\/([^/?#@]+)([/?][^#]*)?(#.*)?$/i.exec(target);
-  if (absolute === null) return false;
+  if (absolute === null || BAD_HOST.test(absolute[1]!)) return false;
   const [, authority, rest = ''] = absolute;
   request.authority = authority;
   request.headers.insertUnchecked('Host', authority!);
@@ -106,8 +109,7 @@ export class HttpSession {
   updateRespHeaders = true;
   private retryBuffer: FixedBuffer | undefined = undefined;
   private upgraded = false;
-  /** An upgrade was asked and refused, and there are bytes of what isn't a request on the connection. */
-  private spoiled = false;
+  private onUpgraded: (() => void) | null = null;
   private _cancelIdle: (() => void) | null = null;
 
   private constructor(stream: Stream) {
@@ -181,7 +183,8 @@ export class HttpSession {
       }
       if (parsed.state === 'Invalid') return this.invalid(parsed.reason, buf);
       const request = parsed.head;
-      const reason = originForm(request) ? refuse(request) : 'invalid uri';
+      // what came is judged first: the target of an absolute form replaces Host, however many there were
+      const reason = refuse(request) ?? (originForm(request) ? undefined : 'invalid uri');
       if (reason !== undefined) return this.invalid(reason, buf);
       this.rawHeader = buf.subarray(0, parsed.size);
       stream.consume(parsed.size);
@@ -238,7 +241,8 @@ export class HttpSession {
   @rust.method('HttpSession::do_read_body')
   private doReadBody(): MaybePromise<Buffer | undefined> {
     this.initBodyReader();
-    return this.bodyReader.readBody(this._stream);
+    // an upgrade that isn't agreed to yet has no body
+    return this.bodyReader.needInit() ? undefined : this.bodyReader.readBody(this._stream);
   }
 
   @rust.method('HttpSession::read_body')
@@ -276,7 +280,7 @@ export class HttpSession {
   @rust.method('HttpSession::write_response_header')
   writeResponseHeader(header: ResponseHeader): MaybePromise<void> {
     const { status } = header;
-    if (this._responseWritten !== undefined && !this._responseWritten.isInformational) {
+    if (this.answered()) {
       log.warn('Respond header is already sent, cannot send again');
       return;
     }
@@ -291,23 +295,17 @@ export class HttpSession {
       this.keepalive = 'Off';
       if (headers.has('transfer-encoding')) headers.remove('transfer-encoding');
     }
-    if (!informational && this.updateRespHeaders) {
-      headers.insertUnchecked('Date', getCachedDate());
-      headers.insertUnchecked('Connection', this.willKeepalive() ? 'keep-alive' : 'close');
-    }
     if (status === 101) this.setKeepalive(undefined);
     if (status === 101 || !informational) {
       const upgrade = this.isUpgrade(header);
-      if (upgrade === true) {
-        log.debug('ok upgrade handshake');
-        this.upgraded = true;
-      } else if (upgrade === false) {
-        log.debug('bad upgrade handshake!');
-        // What was read as the other protocol's bytes, or would be read as the next request, was neither.
-        if (this.bodyReader.read > 0 || this.hasBody()) this.spoiled = true;
-        this.bodyReader.initContentLength(0);
-      }
+      if (upgrade !== undefined) log.debug(upgrade ? 'ok upgrade handshake' : 'bad upgrade handshake!');
+      this.upgraded = upgrade === true;
       this.initBodyWriter(header);
+    }
+    if (!informational && this.updateRespHeaders) {
+      headers.insertUnchecked('Date', getCachedDate());
+      // after the body's framing is known: one that ends with the connection keeps none
+      headers.insertUnchecked('Connection', this.willKeepalive() ? 'keep-alive' : 'close');
     }
 
     // The length is not known: it may be made as it goes. Informational ones are for now.
@@ -316,6 +314,7 @@ export class HttpSession {
       const stream = this._stream;
       const wrote = stream.write(`HTTP/1.1 ${status} ${header.reason}\r\n${headers.toWire()}\r\n`);
       this._responseWritten = header;
+      if (this.upgraded) this.onUpgraded?.();
       if (wrote instanceof Promise) {
         return wrote.then(() => (flush ? stream.flush() : undefined)).catch(headerWriteError);
       }
@@ -331,6 +330,16 @@ export class HttpSession {
     const headers = this.requestHeader?.headers;
     if (headers === undefined) return false;
     return headers.has('transfer-encoding') || (bufToContentLength(headers.get('content-length')) ?? 0) > 0;
+  }
+
+  /** Whether the response's head was written: a final one, or 101, after which none comes. */
+  private answered(): boolean {
+    return this._responseWritten !== undefined && (this.upgraded || !this._responseWritten.isInformational);
+  }
+
+  /** Whether the client's upgrade was agreed to: from then on bytes go both ways. */
+  wasUpgraded(): boolean {
+    return this.upgraded;
   }
 
   /** The response's head, once a final one (or 101) was written. */
@@ -470,13 +479,47 @@ export class HttpSession {
     if (!this.bodyReader.needInit()) return;
     this.retryBuffer?.clear();
     const { headers } = this.reqHeader();
-    // RFC 9112 6.3. An upgrade that has a body is read as one: the bytes after it are the other protocol's.
+    // RFC 9112 6.3; a request with a body has one whether it asks for an upgrade or not
     if (isHeaderValueChunkedEncoding(headers.get('transfer-encoding'))) this.bodyReader.initChunked();
-    else {
-      const length = bufToContentLength(headers.get('content-length'));
-      if (this.isUpgradeReq() && !length) this.bodyReader.initHttp10();
-      else this.bodyReader.initContentLength(length ?? 0);
-    }
+    else if (this.hasBody()) this.bodyReader.initContentLength(bufToContentLength(headers.get('content-length'))!);
+    else if (this.upgraded) this.bodyReader.initHttp10();
+    // The original takes what follows for the new protocol's before anybody has agreed to it, and sends it on: a
+    // request hidden there passes the proxy's eyes. Here nothing is read until the answer says what it is.
+    else if (!this.isUpgradeReq() || this.answered()) this.bodyReader.initContentLength(0);
+  }
+
+  /** Wait until the upgrade is agreed to, then read on. Throws if the client leaves before. */
+  private async readBodyAfterUpgrade(): Promise<Buffer | undefined> {
+    await new Promise<void>((resolve, reject) => {
+      const over = () => {
+        takeBack?.();
+        this._cancelIdle = null;
+        this.onUpgraded = null;
+      };
+      this._cancelIdle = () => {
+        over();
+        reject(IDLE_CANCELLED);
+      };
+      this.onUpgraded = () => {
+        over();
+        resolve();
+      };
+      let takeBack: (() => void) | undefined;
+      takeBack = this._stream.onPeerGone(() => {
+        over();
+        reject(this.clientLeft());
+      });
+    });
+    return this.readBodyBytes();
+  }
+
+  private clientLeft(): PingoraError {
+    return PingoraError.explain(
+      ErrorType.ConnectionClosed,
+      this._responseWritten === undefined
+        ? 'Prematurely before response header is sent'
+        : 'Prematurely before response body is complete',
+    );
   }
 
   retryBufferTruncated(): boolean {
@@ -531,14 +574,11 @@ export class HttpSession {
    */
   @rust.method('HttpSession::read_body_or_idle')
   readBodyOrIdle(noBodyExpected: boolean): MaybePromise<Buffer | undefined> {
-    if (!noBodyExpected && !this.isBodyDone()) return this.readBodyBytes();
+    if (!noBodyExpected && !this.isBodyDone()) {
+      return this.bodyReader.needInit() ? this.readBodyAfterUpgrade() : this.readBodyBytes();
+    }
     return this.idle().then(() => {
-      throw PingoraError.explain(
-        ErrorType.ConnectionClosed,
-        this._responseWritten === undefined
-          ? 'Prematurely before response header is sent'
-          : 'Prematurely before response body is complete',
-      );
+      throw this.clientLeft();
     });
   }
 
@@ -576,7 +616,7 @@ export class HttpSession {
   @rust.method('HttpSession::reuse')
   reuse(): Stream | undefined {
     const unread = this.requestHeader !== undefined && !this.bodyReader.complete && !this.noBody();
-    if (this.keepalive === 'Off' || unread || this.spoiled || this._stream.readEnded) {
+    if (this.keepalive === 'Off' || unread || this._stream.readEnded) {
       log.debug('HTTP shutdown connection');
       this.shutdown();
       return undefined;
@@ -587,7 +627,7 @@ export class HttpSession {
 
   /** Whether the request has no body, without starting to read one. */
   private noBody(): boolean {
-    return this.bodyReader.needInit() && !this.hasBody() && !this.isUpgradeReq();
+    return this.bodyReader.needInit() && !this.hasBody();
   }
 
   /** Answer with an error. It has no body and is not to be cached. */

@@ -232,6 +232,11 @@ export class Session {
     return this.h1?.isUpgradeReq() ?? false;
   }
 
+  /** Whether the request's upgrade was agreed to; never for HTTP/2. */
+  wasUpgraded(): boolean {
+    return this.h1?.wasUpgraded() ?? false;
+  }
+
   /** How many bytes of the response's body were sent, without framing. */
   bodyBytesSent(): number {
     return this.any.bodyBytesSent();

@@ -202,6 +202,11 @@ export class Stream {
 
   private arrival(): Promise<void> {
     this.flow();
+    // Who waits needs more than what is here, however much that is: a long head, for instance.
+    if (this.paused) {
+      this.paused = false;
+      this.socket.resume();
+    }
     return new Promise<void>((resolve, reject) => {
       this.readers.push(() => (this.cancelled ? reject(READ_CANCELLED) : resolve()));
     });
