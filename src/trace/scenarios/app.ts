@@ -1,5 +1,5 @@
 /** The application that all scenarios run: a load-balancing proxy, and an echo service beside it. */
-import { ServeHttp } from '../../apps/http-app.ts';
+import { type Response, ServeHttp } from '../../apps/http-app.ts';
 import type { PingoraError } from '../../error/lib.ts';
 import { ResponseHeader } from '../../http/lib.ts';
 import type { LoadBalancer } from '../../load-balancing/lib.ts';
@@ -63,7 +63,7 @@ export class LB extends ProxyHttp<Ctx> {
 }
 
 export class Echo extends ServeHttp {
-  async response(session: ServerSession): Promise<{ head: ResponseHeader; body: Buffer }> {
+  async response(session: ServerSession): Promise<Response> {
     const pieces: Buffer[] = [];
     for (;;) {
       const piece = await session.readRequestBody();

@@ -2,6 +2,7 @@
  * The scenarios: what each runs, and what its client does. All run the application of `app.ts`; the recorded ones have
  * the names of their records.
  */
+import type { ServerConf } from '../../server/configuration/mod.ts';
 import type { Answer, Client } from './client.ts';
 import { BODY, type OriginKind } from './origin.ts';
 
@@ -20,8 +21,8 @@ export interface AppOptions {
 /** How a scenario ends. */
 export interface Ending {
   signal: 'SIGINT' | 'SIGTERM' | 'SIGQUIT';
-  /** Settings of the server, by their names in its configuration file. */
-  conf?: Record<string, unknown>;
+  /** Settings of the server that differ from the defaults. */
+  conf?: Partial<ServerConf>;
   /** Before the signal, wait until this function has ended so many times. */
   after?: { fn: string; ended: number };
 }
@@ -65,8 +66,8 @@ const getH2 =
     for (const answer of await client.http2(...paths)) expectAnswer(answer, 200, BODY);
   };
 
-/** In seconds: how long a server that shuts down goes on accepting, and how long it then waits for what runs. */
-const SHORT = { grace_period_seconds: 0.1, graceful_shutdown_timeout_seconds: 0.1 };
+/** In seconds: what a server that shuts down waits for. The defaults add up to five minutes. */
+const SHORT = { gracePeriodSeconds: 0.1, gracefulShutdownTimeoutSeconds: 0.1, closeTimeoutSeconds: 0.1 };
 
 export const scenarios: readonly Scenario[] = [
   {
@@ -213,7 +214,6 @@ export const scenarios: readonly Scenario[] = [
     does: ['GET /metrics'],
     beside: 'prometheus',
     client: async (client) => expectAnswer(await client.beside('/metrics'), 200),
-    unavailable: 'the Prometheus service is not ported yet',
   },
   {
     name: 'graceful-shutdown',

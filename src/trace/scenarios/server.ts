@@ -57,7 +57,8 @@ async function obey(command: Command): Promise<void> {
 
 async function main(): Promise<void> {
   const server = Server.new(new Opt());
-  server.bootstrap();
+  Object.assign(server.configuration, scenario.ends?.conf, { upgradeSock: join(plan.dir, 'upgrade.sock') });
+  await server.bootstrap();
   const upstreams = await LoadBalancer.tryFromIter([`127.0.0.1:${plan.origin}`], RoundRobin);
   if (scenario.beside === 'health-check') {
     upstreams.setHealthCheck(TcpHealthCheck.new());
@@ -81,12 +82,18 @@ async function main(): Promise<void> {
     echo.addTcp('127.0.0.1:0');
     server.addService(echo);
   }
+  if (scenario.beside === 'prometheus') {
+    const prometheus = Service.prometheusHttpService();
+    prometheus.addTcp('127.0.0.1:0');
+    server.addService(prometheus);
+  }
   await server.runForever();
 }
 
+const besideListens = scenario.beside === 'echo' || scenario.beside === 'prometheus';
+
 async function ready(): Promise<void> {
-  const beside = scenario.beside === 'echo' || scenario.beside === 'prometheus' ? 1 : 0;
-  const listeners = scenario.listeners.length + beside;
+  const listeners = scenario.listeners.length + (besideListens ? 1 : 0);
   await progress.until(
     () =>
       progress.begun('Listener::accept') >= listeners &&
@@ -96,8 +103,20 @@ async function ready(): Promise<void> {
   report({ ready: addresses() });
 }
 
+/** Where the server listens. Services start in the reverse order of their being added. */
 function addresses(): Addresses {
-  return {};
+  const bound = recorder.spans
+    .filter(({ site }) => site.fn === 'ListenerEndpoint::listen')
+    .map(({ attributes }) => String(attributes.address));
+  const port = (address: string | undefined) => Number(address?.split(':').at(-1));
+  const found: Addresses = {};
+  if (besideListens) found.beside = port(bound.shift());
+  for (const [index, listener] of scenario.listeners.entries()) {
+    if (listener === 'tcp') found.tcp = port(bound[index]);
+    else if (listener === 'uds') found.uds = bound[index]!;
+    else found.tls = port(bound[index]);
+  }
+  return found;
 }
 
 await Promise.all([recorder.root('main', main), ready()]);
