@@ -5,7 +5,7 @@
  */
 import { ErrorType, PingoraError } from '../error/lib.ts';
 import { Log } from '../log.ts';
-import { type Handle, Runtime } from '../runtime/lib.ts';
+import { Runtime } from '../runtime/lib.ts';
 import { type ShutdownWatch, Watch } from '../runtime/sync.ts';
 import type { Service } from '../services/mod.ts';
 import { ported } from '../trace/span.ts';
@@ -124,7 +124,7 @@ export class Server {
     workStealing: boolean,
   ): Runtime {
     const runtime = Server.createRuntime(service.name(), threads, workStealing);
-    startService(runtime.getHandle(), service, fds, shutdown);
+    runtime.getHandle().spawnDetached(service.name(), () => serviceTask(service, fds, shutdown));
     return runtime;
   }
 
@@ -214,9 +214,10 @@ export class Server {
 }
 
 /** The task of a service. */
-function startService(handle: Handle, service: Service, fds: ListenFds | undefined, shutdown: ShutdownWatch): void {
-  handle.spawnDetached(service.name(), async () => {
+const serviceTask = rust.body(
+  'Server::run_service',
+  async (service: Service, fds: ListenFds | undefined, shutdown: ShutdownWatch): Promise<void> => {
     await service.startService(fds, shutdown);
     log.info('service exited.');
-  });
-}
+  },
+);
