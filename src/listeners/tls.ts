@@ -73,6 +73,16 @@ export class TlsSettings {
     return new TlsSettings({ cert, key }, undefined);
   }
 
+  /** As {@link TlsSettings.intermediate}, with the certificate chain and the key themselves, PEM. The port's own. */
+  static fromPem(cert: string | Buffer, key: string | Buffer): TlsSettings {
+    try {
+      createSecureContext({ cert, key });
+    } catch (error) {
+      throw PingoraError.because(TLS_CONF_ERR, 'certificate and key are not a pair', error);
+    }
+    return new TlsSettings({ cert, key }, undefined);
+  }
+
   /** Mozilla's intermediate settings; `callbacks` gives the certificate of each handshake. */
   @rust.method('TlsSettings::with_callbacks')
   static withCallbacks(callbacks: TlsAccept): TlsSettings {

@@ -1,0 +1,309 @@
+/**
+ * `npm start`: a proxy made of this port, to be run as it is.
+ */
+import { existsSync, lstatSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { Command, CommanderError, Option } from 'commander';
+import { type DestinationStream, type Logger, pino } from 'pino';
+import { PinoPretty } from 'pino-pretty';
+import { PingoraError } from './error/lib.ts';
+import { splitAddress } from './listeners/l4.ts';
+import { TlsSettings } from './listeners/tls.ts';
+import { LoadBalancer } from './load-balancing/lib.ts';
+import { RoundRobin } from './load-balancing/selection/mod.ts';
+import { isLevel, type Level, setLog } from './log.ts';
+import { httpProxyService, ProxyHttp, type Session } from './proxy/lib.ts';
+import { Opt } from './server/configuration/mod.ts';
+import { Server } from './server/mod.ts';
+import type { Service } from './services/listening.ts';
+import { HttpPeer } from './upstreams/peer.ts';
+import { selfSigned } from './utils/self-signed.ts';
+
+/** What a user did wrong: one line that names the culprit and a mend, no stack trace. */
+class Complaint extends Error {
+  /** 2 for a command line that can't be understood, 1 for one that can't be done. */
+  readonly status: number;
+  constructor(message: string, status = 1) {
+    super(message);
+    this.status = status;
+  }
+}
+
+interface Options {
+  listen: string[];
+  tlsListen: string[];
+  uds: string[];
+  upstream: string[];
+  cert?: string;
+  key?: string;
+  h2: boolean;
+  upstreamTls: boolean;
+  sni: string;
+  insecure: boolean;
+  accessLog: boolean;
+  conf?: string;
+  test: boolean;
+  daemon: boolean;
+  upgrade: boolean;
+  logLevel: Level;
+  stack: boolean;
+}
+
+const collect = (value: string, before: string[]): string[] => [...before, ...value.split(',').filter((v) => v !== '')];
+
+function program(): Command {
+  const level = (value: string): Level => {
+    if (!isLevel(value)) throw new Complaint(`--log-level ${value}: use trace, debug, info, warn, error or silent`, 2);
+    return value;
+  };
+  return new Command('npm start --')
+    .description('Proxy HTTP/1.1 and HTTP/2 to one or more origins, round robin.')
+    .option('--listen <address>', 'listen for HTTP on host:port; may be repeated', collect, [])
+    .option('--tls-listen <address>', 'listen for HTTPS on host:port; may be repeated', collect, [])
+    .option('--uds <path>', 'listen for HTTP on a Unix socket; may be repeated', collect, [])
+    .option('--upstream <address>', 'an origin, host:port; several with commas or by repeating', collect, [])
+    .option('--cert <file>', 'PEM certificate chain for --tls-listen; without it one is made on the spot')
+    .option('--key <file>', 'PEM key of --cert')
+    .option('--h2', 'offer HTTP/2 on --tls-listen', false)
+    .option('--upstream-tls', 'connect to the origins with TLS', false)
+    .option('--sni <name>', 'the name that the origins are asked for and checked against, with --upstream-tls', '')
+    .option('--insecure', "don't check the origins' certificates", false)
+    .option('--access-log', 'log a line a request', false)
+    .option('-c, --conf <file>', "Pingora's configuration file (YAML)")
+    .option('-t, --test', 'check the configuration and end', false)
+    .option('-d, --daemon', 'run in the background', false)
+    .option('-u, --upgrade', 'take the sockets over from the server that runs now', false)
+    .addOption(new Option('--log-level <level>', 'what to log').default('info').argParser(level))
+    .option('--stack', 'show a stack trace when something is wrong with the start', false)
+    .exitOverride()
+    .configureOutput({ writeErr: () => {} });
+}
+
+/** The proxy: any request to the next origin. */
+class Gateway extends ProxyHttp<{ start: number }> {
+  private readonly upstreams: LoadBalancer<RoundRobin>;
+  private readonly options: Options;
+  private readonly accessLog: Logger | undefined;
+
+  constructor(upstreams: LoadBalancer<RoundRobin>, options: Options, accessLog: Logger | undefined) {
+    super();
+    this.upstreams = upstreams;
+    this.options = options;
+    this.accessLog = accessLog;
+  }
+
+  newCtx(): { start: number } {
+    return { start: this.accessLog === undefined ? 0 : performance.now() };
+  }
+
+  upstreamPeer(): HttpPeer {
+    const backend = this.upstreams.select('', 256);
+    if (backend === undefined) throw new Error('no origin is ready');
+    const { upstreamTls, sni, insecure } = this.options;
+    const peer = HttpPeer.new(backend, upstreamTls, sni);
+    if (insecure) {
+      peer.options.verifyCert = false;
+      peer.options.verifyHostname = false;
+    }
+    return peer;
+  }
+
+  override logging(session: Session, error: PingoraError | undefined, ctx: { start: number }): void {
+    if (this.accessLog === undefined) return;
+    const request = session.reqHeader();
+    this.accessLog.info(
+      {
+        method: request.method,
+        path: request.rawPath(),
+        status: session.responseWritten()?.status ?? 0,
+        bytes: session.downstreamSession.bodyBytesSent(),
+        ms: Math.round((performance.now() - ctx.start) * 10) / 10,
+        ...(error === undefined ? {} : { error: error.toString() }),
+      },
+      'request',
+    );
+  }
+}
+
+/** On a terminal for people, elsewhere one JSON object a line. */
+function logger(level: Level, file: string | undefined): Logger {
+  if (file !== undefined) {
+    return pino({ level }, pino.destination({ dest: file, append: true, mkdir: true, sync: true }));
+  }
+  const colorize = process.stderr.hasColors?.() === true && process.env.NO_COLOR === undefined;
+  const to: DestinationStream = process.stderr.isTTY
+    ? PinoPretty({ colorize, destination: 2, sync: true, ignore: 'pid,hostname', messageFormat: '{target}: {msg}' })
+    : pino.destination({ fd: 2, sync: true });
+  return pino({ level }, to);
+}
+
+function checkAddress(flag: string, address: string): { host: string; port: number } {
+  const parts = splitAddress(address);
+  if (parts === undefined) {
+    throw new Complaint(`${flag} ${address}: not an address; write host:port, as 127.0.0.1:6188`, 2);
+  }
+  return parts;
+}
+
+/** What can be known before the server runs, so that it need not be found out by retrying for half a minute. */
+async function tryBind(flag: string, address: string): Promise<void> {
+  const { host, port } = checkAddress(flag, address);
+  if (port === 0) return;
+  const probe = createServer();
+  const error = await new Promise<NodeJS.ErrnoException | undefined>((resolve) => {
+    probe.once('error', resolve);
+    probe.listen({ host: host === '' ? '::' : host, port }, () => probe.close(() => resolve(undefined)));
+  });
+  if (error === undefined) return;
+  switch (error.code) {
+    case 'EADDRINUSE':
+      throw new Complaint(`${flag} ${address}: the port is in use; stop what listens there or choose another port`);
+    case 'EACCES':
+      throw new Complaint(`${flag} ${address}: no right to listen there; a port from 1024 up needs none`);
+    case 'EADDRNOTAVAIL':
+      throw new Complaint(`${flag} ${address}: ${host} is no address of this machine; 0.0.0.0 is all of them`);
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      throw new Complaint(`${flag} ${address}: the name ${host} can't be resolved; write an IP address`);
+    default:
+      throw new Complaint(`${flag} ${address}: can't listen there: ${error.message}`);
+  }
+}
+
+async function tryUds(path: string): Promise<void> {
+  if (!existsSync(path)) return;
+  if (!lstatSync(path).isSocket()) {
+    throw new Complaint(`--uds ${path}: the file exists and is not a socket; remove it or choose another path`);
+  }
+  const served = await new Promise<boolean>((resolve) => {
+    const probe = connect(path, () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.once('error', () => resolve(false));
+  });
+  if (served) throw new Complaint(`--uds ${path}: another process serves it; stop it or choose another path`);
+}
+
+function tlsSettings(options: Options): TlsSettings {
+  const { cert, key } = options;
+  if ((cert === undefined) !== (key === undefined)) {
+    throw new Complaint(`--${cert === undefined ? 'key' : 'cert'} needs --${cert === undefined ? 'cert' : 'key'}`, 2);
+  }
+  try {
+    const settings = TlsSettings.intermediate(cert!, key!);
+    if (options.h2) settings.enableH2();
+    return settings;
+  } catch (error) {
+    throw error instanceof PingoraError ? new Complaint(`--cert, --key: ${error.context}`) : error;
+  }
+}
+
+async function certificate(options: Options): Promise<() => TlsSettings> {
+  if (options.cert !== undefined || options.key !== undefined) return () => tlsSettings(options);
+  const { cert, key } = await selfSigned(options.tlsListen.map((address) => splitAddress(address)?.host ?? ''));
+  return () => {
+    const settings = TlsSettings.fromPem(cert, key);
+    if (options.h2) settings.enableH2();
+    return settings;
+  };
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+/** One line a listener when it listens, and one when all do. */
+function announce(service: Service, options: Options, listeners: number): void {
+  let bound = 0;
+  const kind = options.cert === undefined ? 'self-signed certificate' : 'certificate given';
+  service.events = {
+    onListening: ({ bound: address, tls }) => {
+      const h2 = tls ? ` (${options.h2 ? 'HTTP/2 and HTTP/1.1' : 'HTTP/1.1'}, ${kind})` : '';
+      say(
+        `listening on ${address.startsWith('/') ? `unix:${address}` : `${tls ? 'https' : 'http'}://${address}`}${h2}`,
+      );
+      if (++bound === listeners) say(`ready, forwarding to ${options.upstream.join(', ')}; Ctrl-C ends it`);
+    },
+    onListenFailed: (address, error) => {
+      complain(`${address}: can't listen there: ${error.rootCause().message}`);
+      process.exit(1);
+    },
+  };
+}
+
+function complain(message: string): void {
+  process.stderr.write(`${message}\n`);
+}
+
+async function main(argv: string[]): Promise<void> {
+  const command = program();
+  command.parse(argv, { from: 'user' });
+  const options = command.opts<Options>();
+  if (command.args.length > 0) throw new Complaint(`${command.args[0]}: unexpected; flags only, see --help`, 2);
+
+  const opt = new Opt({ upgrade: options.upgrade, daemon: options.daemon, test: options.test });
+  if (options.conf !== undefined) opt.conf = options.conf;
+  let server: Server;
+  try {
+    server = Server.new(opt);
+  } catch (error) {
+    throw error instanceof PingoraError ? new Complaint(error.context ?? error.toString()) : error;
+  }
+  const log = logger(options.logLevel, server.configuration.errorLog);
+  setLog(options.logLevel, log);
+
+  const listeners = options.listen.length + options.tlsListen.length + options.uds.length;
+  for (const address of options.listen) checkAddress('--listen', address);
+  for (const address of options.tlsListen) checkAddress('--tls-listen', address);
+  for (const address of options.upstream) checkAddress('--upstream', address);
+  if (!options.test || listeners > 0 || options.upstream.length > 0) {
+    if (options.upstream.length === 0)
+      throw new Complaint('--upstream is missing: where to forward to, as --upstream 127.0.0.1:8080', 2);
+    if (listeners === 0) throw new Complaint('nowhere to listen: give --listen, --tls-listen or --uds', 2);
+  }
+  if (options.h2 && options.tlsListen.length === 0)
+    throw new Complaint('--h2 needs --tls-listen: HTTP/2 is agreed on in the TLS handshake', 2);
+  const settings = options.tlsListen.length > 0 ? await certificate(options) : undefined;
+  const tls = settings === undefined ? [] : options.tlsListen.map((address) => ({ address, settings: settings() }));
+
+  // what is wrong with an address is said before anything else is
+  if (!options.upgrade && !options.test) {
+    for (const address of options.listen) await tryBind('--listen', address);
+    for (const address of options.tlsListen) await tryBind('--tls-listen', address);
+    for (const path of options.uds) await tryUds(path);
+  }
+  let upstreams: LoadBalancer<RoundRobin>;
+  try {
+    upstreams = await LoadBalancer.tryFromIter(options.upstream, RoundRobin);
+  } catch (error) {
+    throw new Complaint(`--upstream ${options.upstream.join(',')}: ${error instanceof Error ? error.message : error}`);
+  }
+  await server.bootstrap();
+  const proxy = httpProxyService(
+    server.configuration,
+    new Gateway(upstreams, options, options.accessLog ? log : undefined),
+  );
+  for (const address of options.listen) proxy.addTcp(address);
+  for (const { address, settings: endpoint } of tls) proxy.addTlsWithSettings(address, undefined, endpoint);
+  for (const path of options.uds) proxy.addUds(path);
+  announce(proxy, options, listeners);
+  server.addService(proxy);
+  await server.runForever();
+}
+
+try {
+  await main(process.argv.slice(2));
+} catch (error) {
+  if (error instanceof CommanderError) {
+    if (error.exitCode !== 0) {
+      const message = error.message.replace(/^error: /, '').replace(/\s*\n\s*/g, ' ');
+      complain(`${message}; see npm start -- --help`);
+    }
+    process.exit(error.exitCode === 0 ? 0 : 2);
+  }
+  if (process.argv.includes('--stack') && error instanceof Error) complain(error.stack ?? error.message);
+  else if (error instanceof Complaint) complain(error.message);
+  else complain(`${error instanceof Error ? error.message : error} (--stack shows where)`);
+  process.exit(error instanceof Complaint ? error.status : 1);
+}
