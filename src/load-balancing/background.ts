@@ -38,6 +38,8 @@ function workOrShutdown(work: Promise<void>, shutdown: ShutdownWatch): Promise<v
       forget = shutdown.onChange(() => (shutdown.borrow() ? resolve() : listen()));
     };
     listen();
+    // it may have begun while the work did
+    if (shutdown.borrow()) resolve();
     work.then(resolve, reject).finally(() => forget());
   });
 }

@@ -8,6 +8,7 @@ import { Log } from '../log.ts';
 import { SocketAddr } from '../protocols/l4/socket.ts';
 import { currentHandle } from '../runtime/lib.ts';
 import type { ShutdownWatch } from '../runtime/sync.ts';
+import type { BackgroundService } from '../services/background.ts';
 import { ported } from '../trace/span.ts';
 import { BackendSet } from './backend-set.ts';
 import { start } from './background.ts';
@@ -192,7 +193,7 @@ const byHealth = (_backend: Backend, ready: boolean): boolean => ready;
  *
  * Discovery and health checks are repeated only while it runs as a background service.
  */
-export class LoadBalancer<S extends BackendSelection = BackendSelection> {
+export class LoadBalancer<S extends BackendSelection = BackendSelection> implements BackgroundService {
   private readonly known: Backends;
   private readonly selection: Selection<S>;
   private selector: S;
