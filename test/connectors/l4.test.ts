@@ -1,6 +1,6 @@
 import { once } from 'node:events';
-import type { Socket } from 'node:net';
-import { describe, expect, it } from 'vitest';
+import { Socket } from 'node:net';
+import { describe, expect, it, vi } from 'vitest';
 import { bindToRandom, connect } from '../../src/connectors/l4.ts';
 import { ErrorType, PingoraError } from '../../src/error/lib.ts';
 import { wrapOsConnectError } from '../../src/protocols/l4/ext.ts';
@@ -93,6 +93,18 @@ describe('l4.connect', () => {
     cancellation.cancel();
     await expect(attempt).rejects.toBeInstanceOf(Cancelled);
     expect(opened.map((socket) => socket.destroyed)).toEqual([true]);
+  });
+
+  it("turns the kernel's probes on if the peer asks for them", async () => {
+    const origin = await tcpOrigin();
+    const probes = vi.spyOn(Socket.prototype, 'setKeepAlive');
+    atEnd(() => probes.mockRestore());
+    const peer = HttpPeer.new(origin.address, false, '');
+    await open(peer);
+    expect(probes).not.toHaveBeenCalled();
+    peer.options.tcpKeepalive = { idle: 60_000, interval: 5000, count: 3 };
+    await open(peer);
+    expect(probes).toHaveBeenCalledExactlyOnceWith(true, 60_000);
   });
 
   it('tells the tracer of the connection and of its end', async () => {

@@ -1,9 +1,10 @@
 import { once } from 'node:events';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { ConnectorOptions, TransportConnector } from '../../src/connectors/mod.ts';
+import { ConnectorOptions, PreferredHttpVersion, TransportConnector } from '../../src/connectors/mod.ts';
 import { ErrorType, PingoraError } from '../../src/error/lib.ts';
 import { SocketAddr } from '../../src/protocols/l4/socket.ts';
 import type { Stream } from '../../src/protocols/l4/stream.ts';
+import { ALPN } from '../../src/protocols/mod.ts';
 import { runningTasks } from '../../src/runtime/lib.ts';
 import { Recorder } from '../../src/trace/recorder.ts';
 import { HttpPeer } from '../../src/upstreams/peer.ts';
@@ -257,6 +258,24 @@ describe('TransportConnector', () => {
     await expect(connector().newStream(peer)).rejects.toSatisfy(
       (error: PingoraError) => error.etype() === ErrorType.ConnectRefused,
     );
+  });
+});
+
+describe('PreferredHttpVersion', () => {
+  it('remembers a peer, whichever way it was made', () => {
+    const versions = PreferredHttpVersion.new();
+    versions.add(HttpPeer.new('127.0.0.1:80', true, 'a.test'), 1);
+    versions.add(HttpPeer.new('127.0.0.1:81', true, 'a.test'), 2);
+    expect(versions.get(HttpPeer.new('127.0.0.1:80', true, 'a.test'))).toBe(ALPN.H1);
+    expect(versions.get(HttpPeer.new('127.0.0.1:81', true, 'a.test'))).toBe(ALPN.H2H1);
+    expect(versions.get(HttpPeer.new('127.0.0.1:80', true, 'b.test'))).toBeUndefined();
+  });
+
+  it('forgets the oldest of very many peers', () => {
+    const versions = PreferredHttpVersion.new();
+    const peer = (i: number) => HttpPeer.new('127.0.0.1:80', true, `${i}.test`);
+    for (let i = 0; i <= 4096; i++) versions.add(peer(i), 1);
+    expect([0, 1, 4096].map((i) => versions.get(peer(i)))).toEqual([undefined, ALPN.H1, ALPN.H1]);
   });
 });
 

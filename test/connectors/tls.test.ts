@@ -4,11 +4,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TlsOptions } from 'node:tls';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { connect } from '../../src/connectors/l4.ts';
 import { ConnectorOptions, TransportConnector } from '../../src/connectors/mod.ts';
 import { replaceLeftmostUnderscore } from '../../src/connectors/tls.ts';
 import { ErrorType, PingoraError } from '../../src/error/lib.ts';
 import type { Stream } from '../../src/protocols/l4/stream.ts';
 import { ALPN } from '../../src/protocols/mod.ts';
+import { handshake } from '../../src/protocols/tls/client.ts';
+import { Cancellation } from '../../src/runtime/cancel.ts';
+import { Cancelled } from '../../src/trace/recorder.ts';
 import { Proxy as ConnectProxy, HttpPeer } from '../../src/upstreams/peer.ts';
 import { CertKey, parseCertificates } from '../../src/utils/mod.ts';
 import { asTls, atEnd, makeCa, makeCert, type Pem, socketPath, tcpOrigin, tlsOrigin } from './origins.ts';
@@ -246,6 +250,25 @@ describe('a TLS handshake', () => {
     plain.server.on('connection', (socket) => socket.destroy());
     const error = await failure(peerOf(plain.address, 'origin.test'));
     expect(error.etype()).toBe(ErrorType.TLSHandshakeFailure);
+  });
+
+  it('on a connection that has gone fails', async () => {
+    const silent = await tcpOrigin();
+    const peer = peerOf(silent.address, 'origin.test');
+    const stream = await connect(peer, undefined);
+    stream.destroy();
+    await expect(handshake({}, 'origin.test', stream, undefined)).rejects.toThrow('closed');
+  });
+
+  it('that is taken back before it begins closes the connection', async () => {
+    const silent = await tcpOrigin();
+    const peer = peerOf(silent.address, 'origin.test');
+    const stream = await connect(peer, undefined);
+    const closed = once((await silent.accepted()).resume(), 'close');
+    const cancellation = new Cancellation();
+    cancellation.cancel();
+    await expect(handshake({}, 'origin.test', stream, cancellation)).rejects.toBeInstanceOf(Cancelled);
+    await closed;
   });
 
   it('offers the versions that the peer allows', async () => {

@@ -31,6 +31,10 @@ export const handshake = rust.fn(
       throw PingoraError.explain(ErrorType.TLSHandshakeFailure, 'ssl stream error: bytes before the handshake');
     }
     const socket = io.intoSocket();
+    // Node would wait for ever for a socket that has gone
+    if (socket.destroyed) {
+      throw PingoraError.explain(ErrorType.TLSHandshakeFailure, `TLS connect() failed: closed, SNI: ${domain}`);
+    }
     // what fails below the TLS socket is reported by it; nobody else listens here any more
     socket.on('error', () => {});
     let ssl: TLSSocket;

@@ -34,7 +34,8 @@ export class SslStream extends Stream {
 
   /**
    * The TLS layer of a connection whose lower layer was `lower`, which has given its socket to `ssl`. Before use, the
-   * handshake has to be made with {@link SslStream.connect} or {@link SslStream.accept}.
+   * handshake has to be made: a client's with {@link SslStream.connect}; a server's (`SslStream::accept`) is in
+   * `server.ts`, where the socket comes with its handshake done.
    */
   static new(ssl: TLSSocket, lower: Stream): SslStream {
     return new SslStream(ssl, lower);
@@ -46,23 +47,11 @@ export class SslStream extends Stream {
    */
   @rust.method('SslStream::connect')
   connect(cancellation?: Cancellation): Promise<void> {
-    return this.handshake('secureConnect', cancellation);
-  }
-
-  /**
-   * Wait for the server's side of the handshake, if it isn't done. Throws what Node's TLS throws, and `Cancelled` when
-   * it is taken back; the connection is closed then.
-   */
-  @rust.method('SslStream::accept')
-  accept(cancellation?: Cancellation): Promise<void> {
-    return this.handshake('secure', cancellation);
-  }
-
-  private handshake(event: 'secureConnect' | 'secure', cancellation: Cancellation | undefined): Promise<void> {
     const ssl = this.ssl;
     return new Promise<void>((resolve, reject) => {
+      let forget: (() => void) | undefined;
       const settle = () => {
-        ssl.off(event, secure);
+        ssl.off('secureConnect', secure);
         ssl.off('error', failed);
         ssl.off('close', closed);
         forget?.();
@@ -78,10 +67,10 @@ export class SslStream extends Stream {
         reject(error);
       };
       const closed = () => failed(Object.assign(new Error('closed during the handshake'), { code: 'ECONNRESET' }));
-      ssl.on(event, secure);
+      ssl.on('secureConnect', secure);
       ssl.on('error', failed);
       ssl.on('close', closed);
-      const forget = cancellation?.onCancel(() => {
+      forget = cancellation?.onCancel(() => {
         settle();
         ssl.destroy();
         reject(new Cancelled());
