@@ -308,6 +308,7 @@ export class HttpSession {
   }
 
   /** Close the connection. */
+  @rust.method('HttpSession::shutdown')
   shutdown(): void {
     this._stream.destroy();
   }

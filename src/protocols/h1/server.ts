@@ -393,6 +393,7 @@ export class HttpSession {
   }
 
   /** As {@link HttpSession.writeResponseHeader}, leaving `header` as it is. */
+  @rust.method('HttpSession::write_response_header_ref')
   writeResponseHeaderRef(header: ResponseHeader): MaybePromise<void> {
     return this.writeResponseHeader(header.clone());
   }
@@ -631,16 +632,19 @@ export class HttpSession {
   }
 
   /** Answer with an error. It has no body and is not to be cached. */
+  @rust.method('HttpSession::respond_error')
   respondError(code: number): MaybePromise<void> {
     const response = code === 502 ? http502Response() : code === 400 ? http400Response() : genErrorResponse(code);
     return ignoreWriteError(() => this.writeResponseHeader(response));
   }
 
   /** Answer `100 Continue`, unless something was answered. */
+  @rust.method('HttpSession::write_continue_response')
   writeContinueResponse(): MaybePromise<void> {
     return this._responseWritten === undefined ? this.writeResponseHeader(ResponseHeader.build(100)) : undefined;
   }
 
+  @rust.method('HttpSession::response_duplex')
   private responseDuplex(task: HttpTask): MaybePromise<boolean> {
     switch (task.type) {
       case 'Header':

@@ -90,6 +90,7 @@ export class Session {
   }
 
   /** As {@link Session.writeResponseHeader}, leaving `response` as it is. */
+  @rust.method('Session::write_response_header_ref')
   writeResponseHeaderRef(response: ResponseHeader): MaybePromise<void> {
     return this.writeResponseHeader(response.clone());
   }
@@ -148,7 +149,7 @@ export class Session {
   /** Give the session up without a call in the trace, as `drop` does in Rust. Nothing if it has ended. */
   close(): void {
     if (this.h1 !== undefined) this.h1.close();
-    else this.h2!.shutdown();
+    else this.h2!.close();
   }
 
   /** Close the connection if no byte of a request has arrived on it. */
@@ -221,6 +222,7 @@ export class Session {
   }
 
   /** Answer `100 Continue`, unless something was answered. */
+  @rust.method('Session::write_continue_response')
   writeContinueResponse(): MaybePromise<void> {
     return this.h1 === undefined
       ? this.h2!.writeResponseHeader(ResponseHeader.build(100), false)
