@@ -141,12 +141,25 @@ async function contestants(options: Options, directory: string): Promise<Contest
 
 const sleep = (seconds: number) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 
-/** One round of one proxy; returns microseconds a request. */
-async function measure(proxy: Running, load: Load, options: Options, seconds: number): Promise<number> {
+/** Microseconds a request. */
+interface Cost {
+  readonly user: number;
+  readonly system: number;
+  readonly total: number;
+}
+
+function cost(before: NodeJS.CpuUsage, after: NodeJS.CpuUsage, requests: number): Cost {
+  const user = (after.user - before.user) / requests;
+  const system = (after.system - before.system) / requests;
+  return { user, system, total: user + system };
+}
+
+/** One round of one proxy. */
+async function measure(proxy: Running, load: Load, options: Options, seconds: number): Promise<Cost> {
   if (options.wrk) {
     const before = await proxy.cpu();
     const answers = await wrk(proxy.port, options.connections, Math.ceil(seconds));
-    return ((await proxy.cpu()) - before) / answers;
+    return cost(before, await proxy.cpu(), answers);
   }
   await load.start(proxy.port, options.connections, options.h2 ? 16 : 0);
   await sleep(0.2); // connections, to both sides, are there
@@ -155,7 +168,7 @@ async function measure(proxy: Running, load: Load, options: Options, seconds: nu
   const [answers, after] = await Promise.all([load.count(), proxy.cpu()]);
   await load.stop();
   if (answers === answered) throw new Error(`${proxy.name} answered nothing in ${seconds} s`);
-  return (after - before) / (answers - answered);
+  return cost(before, after, answers - answered);
 }
 
 function median(values: readonly number[]): number {
@@ -166,17 +179,21 @@ function median(values: readonly number[]): number {
 
 interface Result {
   readonly name: string;
-  readonly costs: number[];
+  readonly costs: Cost[];
   readonly ratios: number[];
 }
 
 function table(results: readonly Result[]): void {
   const width = Math.max(...results.map(({ name }) => name.length));
   const cell = (text: string) => text.padStart(8);
-  console.log(`${''.padEnd(width)}${['min', 'median', 'max'].map(cell).join('')}${pc.dim(cell('µs/req'))}`);
+  console.log(
+    `${''.padEnd(width)}${['min', 'median', 'max'].map(cell).join('')}${pc.dim(`${cell('µs')}${cell('user')}${cell('system')}`)}`,
+  );
   for (const { name, costs, ratios } of results) {
     const figures = [Math.min(...ratios), median(ratios), Math.max(...ratios)].map((ratio) => cell(ratio.toFixed(2)));
-    console.log(`${name.padEnd(width)}${figures.join('')}${pc.dim(cell(median(costs).toFixed(1)))}`);
+    const parts = (['total', 'user', 'system'] as const).map((part) => median(costs.map((each) => each[part])));
+    const absolute = pc.dim(parts.map((part) => cell(part.toFixed(1))).join(''));
+    console.log(`${name.padEnd(width)}${figures.join('')}${absolute}`);
   }
 }
 
@@ -203,9 +220,9 @@ async function run(options: Options, directory: string): Promise<number> {
   const results = proxies.map(({ name }): Result => ({ name, costs: [], ratios: [] }));
   for (let round = 0; round < options.rounds; round++) {
     for (const [i, proxy] of proxies.entries()) {
-      const cost = await measure(proxy, load, options, options.seconds);
-      results[i]!.costs.push(cost);
-      results[i]!.ratios.push(cost / results[0]!.costs[round]!);
+      const measured = await measure(proxy, load, options, options.seconds);
+      results[i]!.costs.push(measured);
+      results[i]!.ratios.push(measured.total / results[0]!.costs[round]!.total);
     }
   }
   console.log(`\nCPU time a request, as multiples of ${results[0]!.name}:\n`);

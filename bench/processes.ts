@@ -134,9 +134,9 @@ export class Running {
     return new Running(contestant.name, port, child);
   }
 
-  /** Microseconds of CPU time that the process has used, user and system together. */
-  async cpu(): Promise<number> {
-    return (await this.#child.ask<{ cpu: number }>('cpu')).cpu;
+  /** Microseconds of CPU time that the process has used. */
+  cpu(): Promise<NodeJS.CpuUsage> {
+    return this.#child.ask('cpu');
   }
 
   end(): Promise<void> {

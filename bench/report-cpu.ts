@@ -4,7 +4,6 @@
  */
 process.on('message', (message) => {
   if (message !== 'cpu') return;
-  const { user, system } = process.cpuUsage();
-  process.send!({ cpu: user + system });
+  process.send!(process.cpuUsage());
 });
 process.on('disconnect', () => process.exit());
