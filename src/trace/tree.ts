@@ -52,7 +52,9 @@ const INDENT = 44;
 /** Microseconds, short: `7µs`, `1.2ms`, `3.4s`. */
 export function duration(micros: number): string {
   if (micros < 999.5) return `${Math.round(micros)}µs`;
-  if (micros < 999_500) return `${(micros / 1e3).toPrecision(micros < 99_950 ? 2 : 3).replace(/\.0$/, '')}ms`;
+  const millis = micros / 1e3;
+  if (millis < 9.95) return `${millis.toFixed(1).replace(/\.0$/, '')}ms`;
+  if (millis < 999.5) return `${millis.toFixed(0)}ms`;
   return `${(micros / 1e6).toFixed(1)}s`;
 }
 

