@@ -9,7 +9,7 @@
 import { ErrorType, PingoraError } from '../../error/lib.ts';
 import type { HMap } from '../../http/lib.ts';
 import { Log } from '../../log.ts';
-import { ported } from '../../trace/span.ts';
+import { Cancelled, ported } from '../../trace/span.ts';
 import type { Stream } from '../l4/stream.ts';
 import { parseTrailers } from './parse.ts';
 
@@ -31,7 +31,9 @@ export const PREMATURE_BODY_END = ErrorType.new('PrematureBodyEnd');
 type MaybePromise<T> = T | Promise<T>;
 
 const readError = (error: unknown): never => {
-  throw error instanceof PingoraError ? error : PingoraError.because(ErrorType.ReadError, 'when reading body', error);
+  // a read that was taken back is no failure of the connection
+  if (error instanceof PingoraError || error instanceof Cancelled) throw error;
+  throw PingoraError.because(ErrorType.ReadError, 'when reading body', error);
 };
 
 const writeError = (error: unknown): never => {
@@ -174,7 +176,7 @@ export class BodyReader {
       try {
         more = await stream.fill(stream.bufferedLength);
       } catch (error) {
-        this.state = 'Done';
+        if (!(error instanceof Cancelled)) this.state = 'Done';
         return readError(error);
       }
       if (!more) {

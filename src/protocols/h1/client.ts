@@ -7,7 +7,7 @@ import { ErrorType, PingoraError } from '../../error/lib.ts';
 import type { HMap, RequestHeader, ResponseHeader } from '../../http/lib.ts';
 import { Log } from '../../log.ts';
 import { Elapsed, timeout } from '../../timeout/lib.ts';
-import { note, ported } from '../../trace/span.ts';
+import { Cancelled, note, ported } from '../../trace/span.ts';
 import type { Digest } from '../digest.ts';
 import { HttpTask } from '../http/mod.ts';
 import type { IoError, Stream } from '../l4/stream.ts';
@@ -434,7 +434,7 @@ function responseClosed(have: number): never {
 }
 
 function responseReadError(thrown: unknown, have: number): never {
-  if (thrown instanceof PingoraError) throw thrown;
+  if (thrown instanceof PingoraError || thrown instanceof Cancelled) throw thrown;
   if (thrown instanceof Elapsed) throw PingoraError.explain(ErrorType.ReadTimedout, 'while reading response headers');
   const error = PingoraError.because(
     ErrorType.ReadError,
