@@ -67,10 +67,23 @@ describe('LoadBalancer as a background service', () => {
       if (what === 'check') setImmediate(() => shutdown.send(true));
     });
     balancer.updateFrequency = HOUR;
-    // longer than Node's timers can count: such a timer would end at once
-    balancer.healthCheckFrequency = 100 * 24 * HOUR;
     await balancer.start(shutdown.subscribe());
     expect(counts).toEqual({ discover: 1, check: 1 });
+  });
+
+  it('sleeps for longer than Node’s timers can count, which would end at once', async () => {
+    const warnings: string[] = [];
+    const warned = (warning: Error) => warnings.push(warning.name);
+    process.on('warning', warned);
+    const shutdown = new Watch(false);
+    const { balancer, counts } = counted((what) => {
+      if (what === 'check') setImmediate(() => setImmediate(() => shutdown.send(true)));
+    });
+    balancer.healthCheckFrequency = 100 * 24 * HOUR;
+    await balancer.start(shutdown.subscribe());
+    process.off('warning', warned);
+    expect(counts).toEqual({ discover: 1, check: 1 });
+    expect(warnings).toEqual([]);
   });
 
   it('goes on sleeping when the watch is told once more that there is no shutdown', async () => {
