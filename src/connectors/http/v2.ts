@@ -1,25 +1,181 @@
 /**
- * Sessions with HTTP/2 servers.
+ * Sessions with HTTP/2 servers: connections, and the streams on them.
  *
  * Port of `pingora-core/src/connectors/http/v2.rs`.
  */
+import { type ClientHttp2Session, connect } from 'node:http2';
 import { ErrorType, PingoraError } from '../../error/lib.ts';
+import { Log } from '../../log.ts';
+import { ConnectionMeta, ConnectionPool, type GroupKey, PoolNode } from '../../pool/connection.ts';
+import type { Digest } from '../../protocols/digest.ts';
 import { HttpSession as Http1Session } from '../../protocols/h1/client.ts';
-import type { Http2Session } from '../../protocols/h2/client.ts';
+import { driveConnection, Http2Session, type PingState } from '../../protocols/h2/client.ts';
 import { HttpSession } from '../../protocols/http/client.ts';
+import type { Stream } from '../../protocols/l4/stream.ts';
 import { ALPN } from '../../protocols/mod.ts';
+import { spawn } from '../../runtime/lib.ts';
+import { Watch, type WatchReceiver } from '../../runtime/sync.ts';
 import { ported } from '../../trace/span.ts';
 import type { Peer } from '../../upstreams/peer.ts';
-import { type ConnectorOptions, TransportConnector } from '../mod.ts';
+import { type ConnectorOptions, DEFAULT_POOL_SIZE, TransportConnector } from '../mod.ts';
 
 const rust = ported('pingora-core/src/connectors/http/v2.rs');
+const log = new Log('pingora_core::connectors::http::v2');
 
-/** Opens HTTP/2 sessions. */
+/** What makes streams on a connection. */
+class Stub {
+  readonly session: ClientHttp2Session;
+
+  constructor(session: ClientHttp2Session) {
+    this.session = session;
+  }
+
+  @rust.method('Stub::new_stream')
+  newStream(conn: ConnectionRef): Http2Session {
+    const { session } = this;
+    if (session.closed || session.destroyed) {
+      throw PingoraError.because(
+        ErrorType.H2Error,
+        'while creating new stream',
+        conn.sessionError ?? new Error('the connection is closed'),
+      );
+    }
+    return Http2Session.new(session, conn);
+  }
+}
+
+/** A connection with an HTTP/2 server, shared by its streams. */
+export class ConnectionRef {
+  private readonly stub: Stub;
+  private readonly closedWatch: WatchReceiver<boolean>;
+  private readonly ping: PingState;
+  private readonly maxStreams: number;
+  private currentStreams = 0;
+  /** Unique among the connections of this process. */
+  readonly id: number;
+  readonly digest: Digest;
+  /** How the connection broke; null while it hasn't. */
+  sessionError: Error | null = null;
+  /** The code with which the server has ended the connection; undefined while it hasn't. */
+  goaway: number | undefined = undefined;
+
+  private constructor(
+    session: ClientHttp2Session,
+    closed: WatchReceiver<boolean>,
+    ping: PingState,
+    id: number,
+    maxStreams: number,
+    digest: Digest,
+  ) {
+    this.stub = new Stub(session);
+    this.closedWatch = closed;
+    this.ping = ping;
+    this.id = id;
+    this.maxStreams = maxStreams;
+    this.digest = digest;
+    session.on('error', (error: Error) => {
+      this.sessionError ??= error;
+    });
+    session.on('goaway', (code: number) => {
+      this.goaway ??= code;
+    });
+  }
+
+  static new(
+    session: ClientHttp2Session,
+    closed: WatchReceiver<boolean>,
+    ping: PingState,
+    id: number,
+    maxStreams: number,
+    digest: Digest,
+  ): ConnectionRef {
+    return new ConnectionRef(session, closed, ping, id, maxStreams, digest);
+  }
+
+  /** Whether there is room for another stream. */
+  moreStreamsAllowed(): boolean {
+    return this.maxStreams > this.currentStreams;
+  }
+
+  isIdle(): boolean {
+    return this.currentStreams === 0;
+  }
+
+  releaseStream(): void {
+    this.currentStreams--;
+  }
+
+  pingTimedout(): boolean {
+    return this.ping.timedOut;
+  }
+
+  /** Whether the connection has ended, or takes no new streams. */
+  isClosed(): boolean {
+    const { session } = this.stub;
+    return this.closedWatch.borrow() || session.closed || session.destroyed;
+  }
+
+  /** Turns true when the connection has ended. */
+  closed(): WatchReceiver<boolean> {
+    return this.closedWatch;
+  }
+
+  /** A stream; undefined if there are as many as are allowed. Throws `H2Error`. */
+  @rust.method('ConnectionRef::spawn_stream')
+  spawnStream(): Http2Session | undefined {
+    if (this.currentStreams >= this.maxStreams) return undefined;
+    const stream = this.stub.newStream(this);
+    this.currentStreams++;
+    return stream;
+  }
+
+  /** End the connection, once its streams have ended. */
+  close(): void {
+    const { session } = this.stub;
+    if (!session.closed && !session.destroyed) session.close();
+  }
+}
+
+/** Connections that have streams, and room for more. */
+class InUsePool {
+  private readonly pools = new Map<GroupKey, PoolNode<ConnectionRef>>();
+
+  insert(key: GroupKey, conn: ConnectionRef): void {
+    let node = this.pools.get(key);
+    if (node === undefined) {
+      node = PoolNode.new();
+      this.pools.set(key, node);
+    }
+    node.insert(conn.id, conn);
+  }
+
+  /** Take a connection out, to be put in again if it still has room. */
+  get(key: GroupKey): ConnectionRef | undefined {
+    const node = this.pools.get(key);
+    const found = node?.getAny()?.[1];
+    if (node?.length === 0) this.pools.delete(key);
+    return found;
+  }
+
+  /** Take this connection out, if it is in, to be put where it belongs now. */
+  release(key: GroupKey, id: number): ConnectionRef | undefined {
+    const node = this.pools.get(key);
+    const found = node?.remove(id);
+    if (node?.length === 0) this.pools.delete(key);
+    return found;
+  }
+}
+
+/** Opens HTTP/2 sessions, several on a connection. */
 export class Connector {
+  // only makes connections: what is used again are the streams' connections, below
   private readonly transport: TransportConnector;
+  private readonly idlePool: ConnectionPool<ConnectionRef>;
+  private readonly inUsePool = new InUsePool();
 
   private constructor(options: ConnectorOptions | undefined) {
     this.transport = TransportConnector.new(options);
+    this.idlePool = ConnectionPool.new(options?.keepalivePoolSize ?? DEFAULT_POOL_SIZE, closeConnection);
   }
 
   @rust.method('Connector::new')
@@ -27,22 +183,74 @@ export class Connector {
     return new Connector(options);
   }
 
+  /**
+   * A session on a new connection: HTTP/2 if the server chooses it, or if nothing else is allowed and there is no TLS
+   * to choose it in, else HTTP/1. Throws as connecting does, and `HandshakeError` and `H2Error`.
+   */
   @rust.method('Connector::new_http_session')
   async newHttpSession(peer: Peer): Promise<HttpSession> {
     const stream = await this.transport.newStream(peer);
-    if (stream.selectedAlpnProto() !== ALPN.H2) return HttpSession.H1(Http1Session.new(stream));
-    stream.destroy();
-    throw PingoraError.explain(ErrorType.H2Error, 'HTTP/2 to origins is not there yet');
+    const chosen = stream.selectedAlpnProto();
+    const options = peer.getPeerOptions?.();
+    if (chosen !== ALPN.H2) {
+      const priorKnowledge = chosen === undefined && !peer.tls() && options?.alpn.getMinHttpVersion() === 2;
+      if (!priorKnowledge) return HttpSession.H1(Http1Session.new(stream));
+    }
+    const conn = await handshake(stream, options?.maxH2Streams ?? 1, options?.h2PingInterval);
+    const session = conn.spawnStream()!;
+    if (conn.moreStreamsAllowed()) this.inUsePool.insert(peer.reuseHash(), conn);
+    return HttpSession.H2(session);
   }
 
+  /** A session on a connection that is open; undefined if none has room. */
   @rust.method('Connector::reused_http_session')
-  reusedHttpSession(_peer: Peer): Http2Session | undefined | Promise<Http2Session | undefined> {
-    return undefined;
+  reusedHttpSession(peer: Peer): Http2Session | undefined {
+    const key = peer.reuseHash();
+    for (;;) {
+      // those in use first, so that there are fewer connections
+      const conn = this.inUsePool.get(key) ?? this.idlePool.get(key);
+      if (conn === undefined) return undefined;
+      // The server has announced the end of it. The original takes it nevertheless, and fails.
+      if (conn.isClosed()) continue;
+      const session = conn.spawnStream()!;
+      if (conn.moreStreamsAllowed()) this.inUsePool.insert(key, conn);
+      return session;
+    }
   }
 
+  /**
+   * The session is over: its connection has room for another. Without any stream it is kept for up to `idleTimeout`
+   * milliseconds.
+   */
   @rust.method('Connector::release_http_session')
-  releaseHttpSession(_session: Http2Session, _peer: Peer, _idleTimeout: number | undefined): void {}
+  releaseHttpSession(session: Http2Session, peer: Peer, idleTimeout: number | undefined): void {
+    const { conn } = session;
+    const key = peer.reuseHash();
+    session.close();
+    this.inUsePool.release(key, conn.id);
+    if (conn.isClosed()) return;
+    if (!conn.isIdle()) {
+      this.inUsePool.insert(key, conn);
+      return;
+    }
+    const meta = ConnectionMeta.new(key, conn.id);
+    const pool = this.idlePool;
+    const closed = conn.closed();
+    const [notifyEvicted, watchUse] = pool.put(meta, conn);
+    if (idleTimeout !== undefined) {
+      spawn('idle_timeout', () => pool.idleTimeout(meta, idleTimeout, notifyEvicted, closed, watchUse));
+    } else {
+      // nothing watches it: without this a connection that the server ends would stay in the pool until it is taken
+      const unwatch = closed.onChange(() => {
+        notifyEvicted.forget();
+        pool.popClosed(meta);
+      });
+      watchUse.onNotified(unwatch);
+      notifyEvicted.onNotified(unwatch);
+    }
+  }
 
+  /** From now on offer nothing but HTTP/1.1 to `peer`. */
   @rust.method('Connector::prefer_h1')
   preferH1(peer: Peer): void {
     this.transport.preferH1(peer);
@@ -53,7 +261,63 @@ export class Connector {
     return this.transport.preferredHttpVersion.get(peer) === ALPN.H1;
   }
 
+  /** Close the connections that wait, and from now on those whose last stream ends: what dropping it does in Rust. */
   close(): void {
     this.transport.close();
+    this.idlePool.drain();
   }
 }
+
+function closeConnection(conn: ConnectionRef): void {
+  conn.close();
+}
+
+/** How much a server may send on a stream, and on the connection, before some of it is read: 8 MiB. */
+const H2_WINDOW_SIZE = 1 << 23;
+/** Servers are asked for larger frames than the least allowed. */
+const MAX_FRAME_SIZE = 64 * 1024;
+
+const handshake = rust.fn(
+  'v2::handshake',
+  async (stream: Stream, maxStreams: number, h2PingInterval: number | undefined): Promise<ConnectionRef> => {
+    if (maxStreams === 0) {
+      stream.destroy();
+      throw PingoraError.explain(ErrorType.H2Error, 'zero max_stream configured');
+    }
+    const id = stream.id();
+    const digest: Digest = {
+      sslDigest: stream.getSslDigest(),
+      timingDigest: stream.getTimingDigest(),
+      proxyDigest: stream.getProxyDigest(),
+    };
+    const { tracer } = stream;
+    const socket = stream.intoSocket();
+    // the session forwards the socket's errors, but a socket may fail once more after the session is gone
+    socket.on('error', () => {});
+    socket.once('close', () => tracer?.onDisconnected());
+    let session: ClientHttp2Session;
+    try {
+      if (socket.destroyed) throw new Error('the connection is closed');
+      session = connect('https://origin', {
+        createConnection: () => socket,
+        peerMaxConcurrentStreams: maxStreams,
+        settings: {
+          enablePush: false,
+          maxConcurrentStreams: 1,
+          maxFrameSize: MAX_FRAME_SIZE,
+          initialWindowSize: H2_WINDOW_SIZE,
+        },
+      });
+      session.setLocalWindowSize(H2_WINDOW_SIZE);
+    } catch (error) {
+      socket.destroy();
+      throw PingoraError.because(ErrorType.HandshakeError, 'during H2 handshake', error);
+    }
+    log.debug('H2 handshake to server done.');
+    const closed = new Watch(false);
+    const ping: PingState = { timedOut: false };
+    const conn = ConnectionRef.new(session, closed.subscribe(), ping, id, maxStreams, digest);
+    spawn('drive_connection', () => driveConnection(session, id, closed, h2PingInterval, ping));
+    return conn;
+  },
+);

@@ -3,6 +3,7 @@
  * the original.
  */
 import type { Http2Stream } from 'node:http2';
+import { Duplex } from 'node:stream';
 
 const NAMES = [
   'NO_ERROR',
@@ -39,4 +40,17 @@ export function resetStream(stream: Http2Stream, code: number): void {
   setImmediate(() => {
     if (!stream.closed && !stream.destroyed) stream.close(code);
   });
+}
+
+/**
+ * Call `complete` when the peer's END_STREAM comes.
+ *
+ * `node:http2` ends the readable side of a stream that was reset just as it ends a complete one, and with NO_ERROR for a
+ * reason (RFC 9113 8.1) nothing else tells them apart: but a reset closes the stream before it ends it.
+ */
+export function watchEnd(stream: Http2Stream, complete: () => void): void {
+  stream.push = function push(this: Http2Stream, chunk: unknown, encoding?: BufferEncoding): boolean {
+    if (chunk === null && !this.closed) complete();
+    return Duplex.prototype.push.call(this, chunk, encoding);
+  };
 }

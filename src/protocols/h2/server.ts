@@ -17,14 +17,15 @@ import {
   type Settings,
 } from 'node:http2';
 import { ErrorType, PingoraError } from '../../error/lib.ts';
-import { HMap, RequestHeader, type ResponseHeader } from '../../http/lib.ts';
+import { type HMap, RequestHeader, type ResponseHeader } from '../../http/lib.ts';
 import { Log } from '../../log.ts';
 import { Cancelled, ported } from '../../trace/span.ts';
 import { FixedBuffer } from '../http/body-buffer.ts';
 import { getCachedDate } from '../http/date.ts';
 import type { HttpTask } from '../http/mod.ts';
 import type { Stream } from '../l4/stream.ts';
-import { reasonName, resetStream } from './reason.ts';
+import { appendFields, fieldsOf, isConnectionSpecific } from './fields.ts';
+import { reasonName, resetStream, watchEnd } from './reason.ts';
 
 const rust = ported('pingora-core/src/protocols/http/v2/server.rs');
 const log = new Log('pingora_core::protocols::http::v2::server');
@@ -254,61 +255,6 @@ export const handshake = rust.fn(
   },
 );
 
-/** A head without its pseudo-header fields. */
-function fieldsOf(raw: readonly string[]): HMap {
-  const headers = new HMap();
-  for (let i = 0; i < raw.length; i += 2) {
-    const name = raw[i]!;
-    if (name.charCodeAt(0) === 58 /* : */) continue;
-    // RFC 9113 8.2.3: crumbs of a cookie are one field again before anything that isn't HTTP/2 sees them
-    if (name === 'cookie') {
-      const before = headers.get(name);
-      headers.insertUnchecked(name, before === undefined ? raw[i + 1]! : `${before}; ${raw[i + 1]!}`);
-    } else headers.appendUnchecked(name, raw[i + 1]!);
-  }
-  return headers;
-}
-
-/** Whether a field belongs to a connection of HTTP/1 and must not be in HTTP/2 (RFC 9113 8.2.2). */
-export function isConnectionSpecific(key: string): boolean {
-  switch (key) {
-    case 'connection':
-    case 'transfer-encoding':
-    case 'upgrade':
-    case 'keep-alive':
-    case 'proxy-connection':
-    case 'http2-settings':
-      return true;
-    default:
-      return false;
-  }
-}
-
-/** Fields that `node:http2` refuses to send twice. */
-const SINGLE = new Set(
-  (
-    'access-control-allow-credentials access-control-max-age access-control-request-method age authorization ' +
-    'content-encoding content-language content-length content-location content-md5 content-range content-type date ' +
-    'dnt etag expires from host if-match if-modified-since if-none-match if-range if-unmodified-since last-modified ' +
-    'location max-forwards proxy-authorization range referer retry-after tk upgrade-insecure-requests user-agent ' +
-    'x-content-type-options'
-  ).split(' '),
-);
-
-/** The fields as `node:http2` wants them, names in lower case (RFC 9113 8.2). */
-export function appendFields(out: OutgoingHttpHeaders, headers: HMap): OutgoingHttpHeaders {
-  const { keys, values } = headers;
-  for (let i = 0; i < keys.length; i++) {
-    const key = keys[i]!;
-    const value = values[i]!;
-    const before = out[key];
-    if (before === undefined) out[key] = value;
-    else if (Array.isArray(before)) before.push(value);
-    else if (!SINGLE.has(key)) out[key] = [before as string, value];
-  }
-  return out;
-}
-
 /** A request over HTTP/2 and its response: one stream. */
 export class HttpSession {
   readonly stream: ServerHttp2Stream;
@@ -317,6 +263,8 @@ export class HttpSession {
   private readonly scheme: string;
   /** The request ended with its head. */
   private readonly noBody: boolean;
+  /** The client's END_STREAM has come; what came before it may not be read yet. */
+  private complete: boolean;
   private _reqTrailers: HMap | undefined = undefined;
   private _responseWritten: ResponseHeader | undefined = undefined;
   /** END_STREAM was sent, or will be without anything more being said. */
@@ -353,7 +301,13 @@ export class HttpSession {
     (stream as OwnedStream)[SESSION] = this;
     stream.on('aborted', onGone);
     stream.on('close', onClose);
-    if (!this.noBody) stream.on('trailers', onTrailers);
+    this.complete = this.noBody;
+    if (!this.noBody) {
+      stream.on('trailers', onTrailers);
+      watchEnd(stream, () => {
+        this.complete = true;
+      });
+    }
   }
 
   /**
@@ -408,15 +362,6 @@ export class HttpSession {
     return this.stream.aborted || this.stream.destroyed;
   }
 
-  /** Whether all that the client sends has arrived; it may not be read yet. */
-  private received(): boolean {
-    if (this.noBody) return true;
-    const { stream } = this;
-    // `node:http2` ends a stream that was reset just as it ends a complete one
-    if (stream.aborted || stream.rstCode !== constants.NGHTTP2_NO_ERROR) return false;
-    return (stream as unknown as { _readableState: { ended: boolean } })._readableState.ended;
-  }
-
   /** A piece of the body, undefined at its end, null if there is nothing yet. */
   private take(): Buffer | undefined | null {
     if (this.noBody) return undefined;
@@ -427,7 +372,7 @@ export class HttpSession {
       this.retryBuffer?.writeToBuffer(data);
       return data;
     }
-    if (this.received()) return undefined;
+    if (this.complete) return undefined;
     if (stream.aborted || stream.closed) {
       throw PingoraError.because(
         ErrorType.ReadError,
@@ -675,7 +620,7 @@ export class HttpSession {
     const { stream } = this;
     if (stream.closed || stream.destroyed) return;
     if (!this._ended) this.reset(constants.NGHTTP2_CANCEL);
-    else if (!this.received()) {
+    else if (!this.complete) {
       this.givenUp = true;
       stream.close(constants.NGHTTP2_NO_ERROR);
     }
@@ -694,7 +639,7 @@ export class HttpSession {
 
   /** Whether there is no more body to read. */
   isBodyDone(): boolean {
-    return this.noBody || (this.stream.readableLength === 0 && this.received());
+    return this.noBody || (this.stream.readableLength === 0 && this.complete);
   }
 
   /** Whether there is no body at all. */
