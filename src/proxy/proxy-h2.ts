@@ -1,7 +1,438 @@
+/**
+ * The exchange with an HTTP/2 origin: two halves that meet in a channel.
+ *
+ * Port of `pingora-proxy/src/proxy_h2.rs`.
+ */
 import { ErrorType, PingoraError } from '../error/lib.ts';
-import type { Outcome } from './proxy-cache.ts';
+import type { RequestHeader } from '../http/lib.ts';
+import { Log } from '../log.ts';
+import { removeHopByHop } from '../protocols/h1/common.ts';
+import type { Http2Session } from '../protocols/h2/client.ts';
+import { HttpTask } from '../protocols/http/mod.ts';
+import type { Session as ServerSession } from '../protocols/http/server.ts';
+import { Channel, Kept, Turn } from '../runtime/sync.ts';
+import { sleep } from '../timeout/lib.ts';
+import { Cancelled, ported } from '../trace/span.ts';
+import type { HttpPeer } from '../upstreams/peer.ts';
+import { type HttpProxy, type Session, TASK_BUFFER_SIZE } from './lib.ts';
+import { type Outcome, revalidateOrStale } from './proxy-cache.ts';
+import { DownstreamStateMachine, ResponseStateMachine } from './proxy-common.ts';
 
-/** Holds the place of the exchange with an HTTP/2 origin. */
-export async function proxyToH2Upstream(..._args: unknown[]): Promise<Outcome> {
-  return { reuse: false, error: PingoraError.newIn(ErrorType.H2Error) };
+const rust = ported('pingora-proxy/src/proxy_h2.rs');
+const log = new Log('pingora_proxy::proxy_h2');
+
+type MaybePromise<T> = T | Promise<T>;
+
+const EMPTY = Buffer.alloc(0);
+const STOPPED = new Cancelled('the other half failed');
+
+/** Set when one half has failed: the other stops at its next wait, as a dropped future does. */
+interface Stop {
+  wake: (() => void) | null;
+  stopped: boolean;
+}
+
+/** What `:authority` becomes of Host: a second port that some clients add is dropped. */
+export const updateH2SchemeAuthority = rust.fn(
+  'proxy_h2::update_h2_scheme_authority',
+  (header: RequestHeader, host: string): void => {
+    let authority = host;
+    if (!host.startsWith('[')) {
+      const colon = host.indexOf(':');
+      const another = colon < 0 ? -1 : host.indexOf(':', colon + 1);
+      if (another >= 0 && colon + 1 < host.length) authority = host.slice(0, another);
+    }
+    // RFC 3986 3.2, without user information (RFC 9113 8.3.1)
+    if (!/^[A-Za-z0-9\-._~%!$&'()*+,;=:[\]]+$/.test(authority)) {
+      throw PingoraError.explain(ErrorType.InvalidHTTPHeader, `invalid authority from host ${authority}`);
+    }
+    header.authority = authority;
+  },
+);
+
+export const proxyToH2Upstream = rust.fn(
+  'HttpProxy::proxy_to_h2_upstream',
+  async <CTX>(
+    proxy: HttpProxy<CTX>,
+    session: Session,
+    client: Http2Session,
+    reused: boolean,
+    peer: HttpPeer,
+    ctx: CTX,
+  ): Promise<Outcome> => {
+    try {
+      const told = proxy.hooks.connectedToUpstream(session, reused, peer, client.id(), client.digest(), ctx);
+      if (told instanceof Promise) await told;
+    } catch (error) {
+      return { reuse: false, error: PingoraError.from(error) };
+    }
+    return proxy1to2(proxy, session, client, peer, ctx);
+  },
+);
+
+const proxy1to2 = rust.fn(
+  'HttpProxy::proxy_1to2',
+  async <CTX>(
+    proxy: HttpProxy<CTX>,
+    session: Session,
+    client: Http2Session,
+    peer: HttpPeer,
+    ctx: CTX,
+  ): Promise<Outcome> => {
+    const { downstreamSession: downstream } = session;
+    const request = session.reqHeader().clone();
+    const { headers } = request;
+    if (request.version !== 'HTTP/2') {
+      removeHopByHop(headers, 'request', false);
+      headers.remove('transfer-encoding');
+      headers.remove('upgrade');
+    }
+    request.setVersion('HTTP/2');
+
+    let bodyEmpty: boolean;
+    try {
+      const filtered = proxy.hooks.upstreamRequestFilter(session, request, ctx);
+      if (filtered instanceof Promise) await filtered;
+
+      // Some servers take no Host beside `:authority`. It goes only now, for filters know nothing else to set.
+      const host = headers.remove('host');
+      session.upstreamCompression.requestFilter(request);
+      bodyEmpty = downstream.isBodyEmpty();
+      if (host !== undefined) updateH2SchemeAuthority(request, host);
+    } catch (error) {
+      return { reuse: false, error: PingoraError.from(error) };
+    }
+
+    try {
+      // some servers want the end of a request without a body in a frame of its own
+      const { noHeaderEos } = peer.options;
+      client.writeRequestHeader(request, bodyEmpty && !noHeaderEos);
+      if (bodyEmpty && noHeaderEos) {
+        const wrote = client.writeRequestBody(EMPTY, true);
+        if (wrote instanceof Promise) await wrote;
+      }
+    } catch (error) {
+      return { reuse: false, error: PingoraError.from(error).intoUp() };
+    }
+    client.readTimeout = peer.options.readTimeout;
+
+    const channel = new Channel<HttpTask>(TASK_BUFFER_SIZE);
+    const stop: Stop = { wake: null, stopped: false };
+    downstream.enableRetryBuffering();
+
+    try {
+      await Promise.all([
+        bidirection1to2(proxy, session, client, channel, ctx, stop),
+        pipe2to1Response(client, channel),
+      ]);
+    } catch (error) {
+      // try_join!: the first error ends both halves where they wait
+      stop.stopped = true;
+      stop.wake?.();
+      client.cancelReads();
+      channel.closeReceiver();
+      downstream.cancelIdle();
+      return { reuse: false, error: PingoraError.from(error) };
+    }
+    return { reuse: true, error: undefined };
+  },
+);
+
+/** The client's half: sends the request's body on, filters the response and writes it. */
+const bidirection1to2 = rust.fn(
+  'HttpProxy::bidirection_1to2',
+  async <CTX>(
+    proxy: HttpProxy<CTX>,
+    session: Session,
+    client: Http2Session,
+    rx: Channel<HttpTask>,
+    ctx: CTX,
+    stop: Stop,
+  ): Promise<void> => {
+    const { downstreamSession: downstream } = session;
+    const turn = new Turn();
+    const body = new Kept<Buffer | undefined>(turn.wake);
+    const sending = new Kept<boolean>(turn.wake);
+    stop.wake = turn.wake;
+    try {
+      const downstreamState = DownstreamStateMachine.new(downstream.isBodyDone());
+      const buffer = downstream.getRetryBuffer();
+      // another try sends what was kept of the body
+      if (buffer !== undefined) {
+        const sent = sendBodyTo2(client, downstream, buffer, downstreamState.isDone());
+        if (sent instanceof Promise) await sent;
+      }
+      const responseState = ResponseStateMachine.new();
+
+      while (!downstreamState.isDone() || !responseState.isDone()) {
+        if (stop.stopped) throw STOPPED;
+        // The body is read only when what was read before is on its way: here is the backpressure. The response goes
+        // on meanwhile, for a server may want to send before it reads.
+        if (sending.ready) {
+          downstreamState.maybeFinished(takeSent(sending, downstreamState, client));
+          continue;
+        }
+        if (downstreamState.canPoll() && !sending.pending) {
+          let read: MaybePromise<Buffer | undefined> | null = null;
+          try {
+            if (body.ready) read = body.take();
+            else if (body.idle) {
+              read = downstream.readBodyOrIdle(downstreamState.isDone());
+              if (read instanceof Promise) {
+                body.start(read);
+                read = null;
+              }
+            }
+          } catch (thrown) {
+            throw thrown instanceof Cancelled ? thrown : PingoraError.from(thrown).intoDown();
+          }
+          if (read !== null) {
+            sending.start(startSending(client, downstream, read as Buffer | undefined));
+            continue;
+          }
+        }
+        // The server has answered and takes no more: nobody wants the rest of the body.
+        if (responseState.isDone() && client.isClosed()) break;
+        if (!responseState.upstreamDone()) {
+          const first = rx.tryRecv();
+          if (first !== undefined) {
+            const written = writeTasks(proxy, session, first, rx, ctx);
+            responseState.maybeSetUpstreamDone(written instanceof Promise ? await written : written);
+            continue;
+          }
+          if (rx.ended) {
+            responseState.maybeSetUpstreamDone(true);
+            continue;
+          }
+          rx.onItem(turn.wake);
+        }
+        const woken = turn.wait();
+        if (woken instanceof Promise) await woken;
+      }
+
+      // the rest of the request's body is still to come: it is no next request
+      if (!downstream.isBodyDone()) downstream.setKeepalive(undefined);
+      try {
+        const finished = downstream.finishBody();
+        if (finished instanceof Promise) await finished;
+      } catch (error) {
+        // What the client got is not whole: another response on the connection would be read as its rest.
+        log.error(`Error finish sending body to downstream: ${error}`);
+        downstream.setKeepalive(undefined);
+      }
+    } finally {
+      if (body.pending) downstream.cancelIdle();
+      if (sending.pending) client.cancelReads();
+      rx.closeReceiver();
+    }
+  },
+);
+
+/** As {@link sendBodyTo2}, an error kept for {@link takeSent}. */
+function startSending(
+  client: Http2Session,
+  downstream: ServerSession,
+  data: Buffer | undefined,
+): MaybePromise<boolean> {
+  try {
+    return sendBodyTo2(client, downstream, data, downstream.isBodyDone());
+  } catch (error) {
+    return Promise.reject(PingoraError.from(error));
+  }
+}
+
+/** Whether the request's body is sent. */
+function takeSent(sending: Kept<boolean>, state: DownstreamStateMachine, client: Http2Session): boolean {
+  try {
+    return sending.take();
+  } catch (error) {
+    if (!client.isClosed()) throw error;
+    // The server ends the stream before the body's end. If it has answered, the answer counts (RFC 9113 8.1); if it
+    // hasn't, the half that reads the response says why. The original fails a response that was complete.
+    log.debug(() => `upstream takes no more of the request body: ${error}`);
+    state.toErrored();
+    return false;
+  }
+}
+
+/** Filter and write `first` and whatever else has come. Returns whether the response ended. */
+function writeTasks<CTX>(
+  proxy: HttpProxy<CTX>,
+  session: Session,
+  first: HttpTask,
+  rx: Channel<HttpTask>,
+  ctx: CTX,
+): MaybePromise<boolean> {
+  const tasks = [first];
+  for (let next = rx.tryRecv(); next !== undefined; next = rx.tryRecv()) tasks.push(next);
+  return filterFrom(proxy, session, tasks, 0, ctx);
+}
+
+function filterFrom<CTX>(
+  proxy: HttpProxy<CTX>,
+  session: Session,
+  tasks: HttpTask[],
+  from: number,
+  ctx: CTX,
+): MaybePromise<boolean> {
+  for (let i = from; i < tasks.length; i++) {
+    const task = tasks[i]!;
+    revalidateOrStale(proxy, session, task, ctx);
+    const transformed = session.upstreamCompression.responseFilter(task) ?? task;
+    const filtered = h2ResponseFilter(proxy, session, transformed, ctx);
+    if (filtered instanceof Promise) {
+      return filtered.then((result) => {
+        tasks[i] = result;
+        return filterFrom(proxy, session, tasks, i + 1, ctx);
+      });
+    }
+    tasks[i] = filtered;
+  }
+  return session.writeResponseTasks(tasks);
+}
+
+const h2ResponseFilter = rust.fn(
+  'HttpProxy::h2_response_filter',
+  <CTX>(proxy: HttpProxy<CTX>, session: Session, task: HttpTask, ctx: CTX): MaybePromise<HttpTask> => {
+    proxy.upstreamFilter(session, task, ctx);
+    if (task.type === 'Header') {
+      const { header } = task;
+      const filtered = proxy.hooks.responseFilter(session, header, ctx);
+      if (filtered instanceof Promise) {
+        return filtered.then(() => {
+          asH1(session, task);
+          return task;
+        });
+      }
+      asH1(session, task);
+      return task;
+    }
+    if (task.type === 'Body') {
+      const delay = proxy.hooks.responseBodyFilter(session, task.data, ctx);
+      return delay === undefined ? task : sleep(delay).then(() => task);
+    }
+    return task.type === 'Trailer' ? filterTrailers(proxy, session, task, ctx) : task;
+  },
+);
+
+/** Give a head of HTTP/2 what an HTTP/1 client needs. An HTTP/2 session takes it out again. */
+function asH1(session: Session, task: HttpTask & { type: 'Header' }): void {
+  const { header } = task;
+  const { headers, status } = header;
+  header.setVersion('HTTP/1.1');
+  const noBody = session.reqHeader().method === 'HEAD' || status === 204 || status === 304;
+  if (!noBody && !header.isInformational && !headers.has('content-length')) {
+    headers.insertUnchecked('Transfer-Encoding', 'chunked');
+  }
+}
+
+async function filterTrailers<CTX>(
+  proxy: HttpProxy<CTX>,
+  session: Session,
+  task: HttpTask & { type: 'Trailer' },
+  ctx: CTX,
+): Promise<HttpTask> {
+  const { trailers } = task;
+  if (trailers === undefined) return HttpTask.Done;
+  try {
+    const buffer = await proxy.hooks.responseTrailerFilter(session, trailers, ctx);
+    // an application may send them as the end of the body, as gRPC-Web does
+    if (buffer !== undefined) return HttpTask.Body(buffer, true);
+  } catch (error) {
+    log.error(`Encountered error while filtering upstream trailers ${error}`);
+    return HttpTask.Done;
+  }
+  // The original sends no trailers at all, which breaks gRPC.
+  return session.downstreamSession.isHttp2() ? task : HttpTask.Done;
+}
+
+/** Send a piece of the request's body to the origin. Returns whether it was the last. */
+export const sendBodyTo2 = rust.fn(
+  'proxy_h2::send_body_to2',
+  (
+    client: Http2Session,
+    downstream: ServerSession,
+    data: Buffer | undefined,
+    endOfBody: boolean,
+  ): MaybePromise<boolean> => {
+    const end = data === undefined || endOfBody;
+    if (!end && data.length === 0) return false;
+    if (end) {
+      const trailers = downstream.asHttp2()?.reqTrailers() ?? downstream.asHttp1()?.requestTrailers;
+      if (trailers !== undefined) client.setRequestTrailers(trailers);
+    }
+    try {
+      const wrote = client.writeRequestBody(data ?? EMPTY, end);
+      return wrote instanceof Promise ? wrote.then(() => end, asUpstream) : end;
+    } catch (error) {
+      return asUpstream(error);
+    }
+  },
+);
+
+function asUpstream(error: unknown): never {
+  throw PingoraError.from(error).intoUp();
+}
+
+/** The origin's half: its response's head, body and trailers into the channel. */
+const pipe2to1Response = rust.fn(
+  'proxy_h2::pipe_2to1_response',
+  async (client: Http2Session, tx: Channel<HttpTask>): Promise<void> => {
+    try {
+      try {
+        await client.readResponseHeader();
+      } catch (thrown) {
+        throw thrown instanceof Cancelled ? thrown : PingoraError.from(thrown).intoUp();
+      }
+      const header = client.responseHeader()!.clone();
+      await sendToPipe(tx, HttpTask.Header(header, client.responseFinished()), 'sending h2 headers to pipe');
+
+      try {
+        for (;;) {
+          const read = client.readResponseBody();
+          const data = read instanceof Promise ? await read : read;
+          if (data === undefined) break;
+          // nothing for now; an HTTP/1 client would take an empty chunk for the last one
+          if (data.length === 0 && !client.responseFinished()) continue;
+          await sendToPipe(tx, HttpTask.Body(data, endsHere(client)), 'sending h2 body to pipe');
+        }
+      } catch (thrown) {
+        if (thrown instanceof Cancelled || tx.isReceiverGone) throw thrown;
+        // The other half deals with it, after what came before.
+        await sendUnlessGone(tx, HttpTask.Failed(PingoraError.from(thrown).intoUp()));
+        return;
+      }
+
+      const trailers = client.readTrailers();
+      if (trailers !== undefined) {
+        await sendToPipe(tx, HttpTask.Trailer(trailers), 'sending h2 trailer to pipe');
+      }
+      await sendUnlessGone(tx, HttpTask.Done);
+    } finally {
+      tx.close();
+    }
+  },
+);
+
+/** Whether nothing follows what was read: not even trailers. */
+function endsHere(client: Http2Session): boolean {
+  return client.responseFinished() && client.readTrailers() === undefined;
+}
+
+async function sendToPipe(tx: Channel<HttpTask>, task: HttpTask, context: string): Promise<void> {
+  if (tx.trySend(task)) return;
+  try {
+    await tx.send(task);
+  } catch (error) {
+    throw PingoraError.because(ErrorType.InternalError, context, error);
+  }
+  if (tx.isReceiverGone) throw PingoraError.explain(ErrorType.InternalError, context);
+}
+
+async function sendUnlessGone(tx: Channel<HttpTask>, task: HttpTask): Promise<void> {
+  try {
+    await tx.send(task);
+  } catch {
+    log.debug('h2 to h1 channel closed!');
+  }
 }
