@@ -6,10 +6,12 @@
 import { PingoraError } from '../error/lib.ts';
 import type { ResponseHeader } from '../http/lib.ts';
 import { Log } from '../log.ts';
+import { type HttpModuleBuilder, HttpModules } from '../modules/http/mod.ts';
+import { HttpTask } from '../protocols/http/mod.ts';
 import type { Session as ServerSession } from '../protocols/http/server.ts';
 import type { Stream } from '../protocols/l4/stream.ts';
 import type { ShutdownWatch } from '../runtime/sync.ts';
-import { callHook, ported } from '../trace/span.ts';
+import { callHook, isTraced, ported } from '../trace/span.ts';
 import type { App, HttpServerApp } from './mod.ts';
 
 const rust = ported('pingora-core/src/apps/http_app.rs');
@@ -69,6 +71,70 @@ class ServeHttpApp implements HttpServerApp {
 /** A {@link ServeHttp} as an HTTP application. */
 export function serveHttpApp(app: ServeHttp): HttpServerApp {
   return new ServeHttpApp(app);
+}
+
+/** An HTTP application around a {@link ServeHttp}, with modules that each request and response passes. */
+export class HttpServer<SV extends ServeHttp = ServeHttp> implements HttpServerApp {
+  private readonly app: SV;
+  private readonly modules = HttpModules.new();
+
+  private constructor(app: SV) {
+    this.app = app;
+  }
+
+  /** Without modules. */
+  @rust.method('HttpServer::new_app')
+  static newApp<SV extends ServeHttp>(app: SV): HttpServer<SV> {
+    return new HttpServer(app);
+  }
+
+  /** Add a module. Throws once a request was served. */
+  @rust.method('HttpServer::add_module')
+  addModule(module: HttpModuleBuilder): void {
+    this.modules.addModule(module);
+  }
+
+  @rust.method('<HttpServer as HttpServerApp>::process_new_http')
+  async processNewHttp(http: ServerSession, shutdown: ShutdownWatch): Promise<Stream | undefined> {
+    let reusable: Stream | undefined;
+    try {
+      if (!(await readRequest(http, shutdown))) return undefined;
+      const modules = this.modules.buildCtx();
+      if (!passes(() => modules.requestHeaderFilter(http.reqHeader()))) return undefined;
+      const { app } = this;
+      const { head, body } = await callHook('ServeHttp', 'response', app, app.response, isTraced(app.response), http);
+      const last = body !== undefined && body.length > 0 ? body : undefined;
+      for (const task of [HttpTask.Header(head, last === undefined), HttpTask.Body(last, true)]) {
+        let passed = task;
+        if (
+          !passes(() => {
+            passed = modules.responseFilter(task);
+          })
+        ) {
+          return undefined;
+        }
+        await attempt(http, async () => {
+          await http.responseDuplexVec([passed]);
+          log.debug(() => `HTTP response ${task.type === 'Header' ? 'header done' : 'written'}.`);
+        });
+      }
+      reusable = await finish(http);
+      return reusable;
+    } finally {
+      if (reusable === undefined) http.close();
+    }
+  }
+}
+
+/** False: a module refused. The original ends the request without a word then; here the log says why. */
+function passes(filter: () => void): boolean {
+  try {
+    filter();
+    return true;
+  } catch (error) {
+    log.error(`HTTP module failed: ${error}`);
+    return false;
+  }
 }
 
 /** Read the request's head and settle whether the connection is kept. False: there is none, or it was refused. */

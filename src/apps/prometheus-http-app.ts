@@ -4,8 +4,10 @@
  * Port of `pingora-core/src/apps/prometheus_http_app.rs`.
  */
 import { ResponseHeader } from '../http/lib.ts';
+import { ResponseCompressionBuilder } from '../modules/http/compression.ts';
+import type { Session as ServerSession } from '../protocols/http/server.ts';
 import { ported } from '../trace/span.ts';
-import { type Response, ServeHttp } from './http-app.ts';
+import { HttpServer, type Response, ServeHttp } from './http-app.ts';
 
 const rust = ported('pingora-core/src/apps/prometheus_http_app.rs');
 
@@ -23,13 +25,9 @@ export function setRegistry(given: Registry): void {
 }
 
 /** The metrics of the registry, in whatever format it writes. */
-export class PrometheusServer extends ServeHttp {
-  @rust.method('PrometheusServer::new')
-  static new(): PrometheusServer {
-    return new PrometheusServer();
-  }
-
-  async response(): Promise<Response> {
+export class PrometheusHttpApp extends ServeHttp {
+  @rust.method('<PrometheusHttpApp as ServeHttp>::response')
+  async response(_session: ServerSession): Promise<Response> {
     const body = Buffer.from(await registry.metrics());
     const head = ResponseHeader.build(200);
     head.insertHeader('Content-Type', registry.contentType);
@@ -37,3 +35,13 @@ export class PrometheusServer extends ServeHttp {
     return { head, body };
   }
 }
+
+const newServer = rust.fn('PrometheusServer::new', (): PrometheusServer => {
+  const server = HttpServer.newApp(new PrometheusHttpApp());
+  server.addModule(ResponseCompressionBuilder.enable(7));
+  return server;
+});
+
+/** Serves {@link PrometheusHttpApp}, compressed with gzip where the client accepts that. */
+export type PrometheusServer = HttpServer<PrometheusHttpApp>;
+export const PrometheusServer = { new: newServer };

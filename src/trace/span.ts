@@ -38,6 +38,13 @@ export interface Ported {
   body<F extends (...args: any[]) => unknown>(name: string, body: F): F;
 }
 
+const TRACED = Symbol('traced');
+
+/** Whether a function brings its own span: Pingora's own implementation of a hook, rather than an application's. */
+export function isTraced(fn: (...args: any[]) => unknown): boolean {
+  return TRACED in fn;
+}
+
 const sites: Site[] = [];
 
 /** Every function that can be traced and whose module was loaded. */
@@ -57,6 +64,7 @@ function wrap<F extends (...args: any[]) => unknown>(site: Site, body: F): F {
     return recorder === null ? body.apply(this, args) : recorder.call(site, body, this, args);
   };
   Object.defineProperty(traced, 'name', { value: body.name, configurable: true });
+  Object.defineProperty(traced, TRACED, { value: true });
   return traced as unknown as F;
 }
 
