@@ -58,7 +58,7 @@ const createListening = (options: ListenOptions): Promise<Server> => {
   });
 };
 
-const bindUds = async (path: string, permissions: number | undefined): Promise<Listener> => {
+const bindUds = rust.fn('uds::bind', async (path: string, permissions: number | undefined): Promise<Listener> => {
   // The file of a socket outlives it. Only a socket is removed: the original removes whatever has the name.
   try {
     if (lstatSync(path).isSocket()) {
@@ -79,7 +79,7 @@ const bindUds = async (path: string, permissions: number | undefined): Promise<L
     throw PingoraError.because(ErrorType.BindError, context, error);
   }
   return new Listener(server);
-};
+});
 
 const bindTcp = rust.fn(
   'l4::bind_tcp',
@@ -176,8 +176,9 @@ export class ListenerEndpoint {
     return stream;
   }
 
-  /** Drop a pending {@link ListenerEndpoint.accept}. */
+  /** Drop a pending {@link ListenerEndpoint.accept}, and try no more to bind an address that is in use. */
   cancelAccept(): void {
+    this.stop.abort();
     this.listener?.cancelAccept(new Cancelled('accept cancelled'));
   }
 

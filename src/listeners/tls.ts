@@ -11,7 +11,7 @@ import type { Stream } from '../protocols/l4/stream.ts';
 import { ALPN } from '../protocols/mod.ts';
 import type { SslStream } from '../protocols/tls/mod.ts';
 import { handshake, handshakeWithCallback, SslAcceptor, type TlsAccept } from '../protocols/tls/server.ts';
-import { ported } from '../trace/span.ts';
+import { callHook, ported } from '../trace/span.ts';
 
 const rust = ported('pingora-core/src/listeners/tls.rs');
 const log = new Log('pingora_core::listeners::tls');
@@ -126,7 +126,7 @@ export class TlsSettings {
 }
 
 async function certificate(callbacks: TlsAccept, servername: string): Promise<SecureContext | undefined> {
-  return callbacks.certificateCallback(servername);
+  return callHook('TlsAccept', 'certificate_callback', callbacks, callbacks.certificateCallback, false, servername);
 }
 
 function read(what: 'cert' | 'key', path: string): Buffer {

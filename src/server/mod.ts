@@ -18,6 +18,9 @@ export type { ListenFds } from './transfer-fd/mod.ts';
 const rust = ported('pingora-core/src/server/mod.rs');
 const log = new Log('pingora_core::server');
 
+/** Node fires a timer that is set for longer than this at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
 type ShutdownType = 'Graceful' | 'Quick';
 type Signal = 'SIGINT' | 'SIGTERM' | 'SIGQUIT';
 
@@ -61,8 +64,9 @@ export class Server {
   /** Wait for a signal, and do what comes before the end. */
   @rust.method('Server::main_loop')
   private async mainLoop(): Promise<ShutdownType> {
+    // For good: a second SIGTERM must not end the grace period by Node's default, which is to die of it.
     const signal = await new Promise<Signal>((resolve) => {
-      for (const name of ['SIGQUIT', 'SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve(name));
+      for (const name of ['SIGQUIT', 'SIGTERM', 'SIGINT'] as const) process.on(name, () => resolve(name));
     });
     switch (signal) {
       case 'SIGINT':
@@ -110,7 +114,7 @@ export class Server {
         log.info('SIGINT received, exiting');
         end(true);
       };
-      const timer = setTimeout(() => end(false), seconds * 1000);
+      const timer = setTimeout(() => end(false), Math.min(seconds * 1000, LONGEST_TIMER_MS));
       process.on('SIGINT', onInterrupt);
     });
   }
@@ -190,7 +194,7 @@ export class Server {
 
     const serverRuntime = Server.createRuntime('Server', 1, true);
     // Services may come to an end while the server doesn't: this keeps the process.
-    const alive = setInterval(() => {}, 2 ** 30);
+    const alive = setInterval(() => {}, LONGEST_TIMER_MS);
     let shutdownType = await serverRuntime.getHandle().blockOn(() => this.mainLoop());
 
     if (shutdownType === 'Graceful') {

@@ -41,7 +41,7 @@ export class SslAcceptor {
   readonly #waiting = new Map<Socket, Waiting>();
 
   constructor(options: TlsOptions) {
-    this.#server = createServer({ ...options, allowHalfOpen: true, handshakeTimeout: HANDSHAKE_TIMEOUT_MS });
+    this.#server = createServer({ ...options, handshakeTimeout: HANDSHAKE_TIMEOUT_MS });
     this.#server.on('secureConnection', (socket) => this.#settle(socket, undefined));
     this.#server.on('tlsClientError', (error, socket) => this.#settle(socket, error));
   }
@@ -73,6 +73,7 @@ export class SslAcceptor {
             return;
           }
           deadline?.cancel();
+          socket.allowHalfOpen = true;
           resolve(socket);
         },
       });
@@ -81,6 +82,8 @@ export class SslAcceptor {
       raw.once('close', () => {
         if (this.#waiting.has(raw)) fail(new Error('the client left'));
       });
+      // A client that ends its side in the middle of a handshake has left. Half-open, TLS would go on to wait for it.
+      raw.allowHalfOpen = false;
       deadline = arm(HANDSHAKE_TIMEOUT_MS, () => fail(new Error('the handshake took too long')));
       this.#server.emit('connection', raw);
     });

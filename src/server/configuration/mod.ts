@@ -6,7 +6,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
-import { parseDocument, stringify } from 'yaml';
+import { type Document, isMap, isScalar, LineCounter, parseDocument, stringify } from 'yaml';
 import { ErrorType, PingoraError } from '../../error/lib.ts';
 import { Log } from '../../log.ts';
 import { nearest } from '../../utils/nearest.ts';
@@ -60,6 +60,17 @@ const KINDS: Record<Kind, { text: string; valid: (value: unknown) => boolean }> 
 
 function isListOfIp(value: unknown, family: number): boolean {
   return Array.isArray(value) && value.every((ip) => typeof ip === 'string' && isIP(ip) === family);
+}
+
+/** The line of a key of the file's; undefined if it has none of its own. */
+function lineOf(document: Document, key: string, lines: LineCounter): number | undefined {
+  if (!isMap(document.contents)) return undefined;
+  for (const pair of document.contents.items) {
+    if (isScalar(pair.key) && String(pair.key.value) === key && pair.key.range) {
+      return lines.linePos(pair.key.range[0]).line;
+    }
+  }
+  return undefined;
 }
 
 function fail(message: string): PingoraError {
@@ -158,26 +169,37 @@ export class ServerConf {
 
   /** Throws `ReadError`. `name` is what the text is called in errors. */
   static fromYaml(text: string, name = 'the configuration'): ServerConf {
-    const document = parseDocument(text, { prettyErrors: true });
+    const lineCounter = new LineCounter();
+    const document = parseDocument(text, { prettyErrors: true, lineCounter });
     const [problem] = document.errors;
     if (problem !== undefined) {
       throw fail(`Unable to parse yaml conf ${name}: ${problem.message.split('\n')[0]?.replace(/:$/, '')}`);
     }
-    const values: unknown = document.toJS() ?? {};
+    let values: unknown;
+    try {
+      values = document.toJS() ?? {};
+    } catch (error) {
+      // aliases that lead nowhere, or to too much
+      throw fail(`Unable to parse yaml conf ${name}: ${(error as Error).message}`);
+    }
     if (typeof values !== 'object' || Array.isArray(values)) {
       throw fail(`Unable to parse yaml conf ${name}: it must hold keys and values, as "threads: 2"`);
     }
+    const where = (key: string) => {
+      const line = lineOf(document, key, lineCounter);
+      return line === undefined ? name : `${name}, line ${line}`;
+    };
     const conf = new ServerConf();
     for (const [key, value] of Object.entries(values as object)) {
       const known = Object.hasOwn(KEYS, key) ? KEYS[key] : undefined;
       if (known === undefined) {
         const [guess] = nearest(key, Object.keys(KEYS));
         const mend = guess === undefined ? `the keys are ${Object.keys(KEYS).join(', ')}` : `did you mean "${guess}"?`;
-        throw fail(`${name}: unknown field "${key}": ${mend}`);
+        throw fail(`${where(key)}: unknown field "${key}": ${mend}`);
       }
       if (known.optional && value === null) continue;
       const { text: expected, valid } = KINDS[known.kind];
-      if (!valid(value)) throw fail(`${name}: "${key}" must be ${expected}, not ${JSON.stringify(value)}`);
+      if (!valid(value)) throw fail(`${where(key)}: "${key}" must be ${expected}, not ${JSON.stringify(value)}`);
       (conf as Record<string, any>)[known.field] = value;
     }
     return conf.validate();
