@@ -40,7 +40,10 @@ const SESSION = Symbol('session');
 type OwnedStream = ClientHttp2Stream & { [SESSION]?: Http2Session };
 
 function onWake(this: OwnedStream): void {
-  this[SESSION]?.wakeReader();
+  this[SESSION]?.wakeReaderSoon();
+}
+function wake(session: Http2Session): void {
+  session.wakeReader();
 }
 function onResponse(this: OwnedStream, headers: IncomingHttpHeaders, _flags: number, raw: string[]): void {
   this[SESSION]?.receivedHeader(headers, raw);
@@ -107,6 +110,14 @@ export class Http2Session {
     reading?.resolve();
   }
 
+  /**
+   * @internal Once all frames that came together have been taken apart. `node:http2` runs what waits after each frame:
+   * head, body and end, which most often come in one piece, would leave in three.
+   */
+  wakeReaderSoon(): void {
+    if (this.reading !== null) setImmediate(wake, this);
+  }
+
   /** @internal */
   wakeWriter(): void {
     const wake = this.writing;
@@ -119,7 +130,7 @@ export class Http2Session {
     const header = new ResponseHeader(Number(headers[':status']), fieldsOf(raw));
     header.version = 'HTTP/2';
     this.header ??= header;
-    this.wakeReader();
+    this.wakeReaderSoon();
   }
 
   /** @internal */

@@ -85,7 +85,10 @@ function onSilence(this: OwnedSession): void {
 }
 function ignore(): void {}
 function onWake(this: OwnedStream): void {
-  this[SESSION]?.wakeReader();
+  this[SESSION]?.wakeReaderSoon();
+}
+function wake(session: HttpSession): void {
+  session.wakeReader();
 }
 function onDrain(this: OwnedStream): void {
   this[SESSION]?.wakeWriter();
@@ -343,6 +346,11 @@ export class HttpSession {
     const reading = this.reading;
     this.reading = null;
     reading?.resolve();
+  }
+
+  /** @internal Once all frames that came together have been taken apart: a body and its end are one piece. */
+  wakeReaderSoon(): void {
+    if (this.reading !== null) setImmediate(wake, this);
   }
 
   /** @internal */
