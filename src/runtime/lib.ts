@@ -13,8 +13,21 @@ import { ported } from '../trace/span.ts';
 const rust = ported('pingora-runtime/src/lib.rs');
 const log = new Log('pingora_runtime');
 
-/** Tasks that have begun and not ended. */
-const running = new Set<Promise<void>>();
+/** How many tasks have begun and not ended. */
+let running = 0;
+
+async function run(name: string, body: () => Promise<unknown>): Promise<void> {
+  running++;
+  try {
+    await null;
+    await body();
+  } catch (error) {
+    if (error instanceof Cancelled) return;
+    log.error(() => `task '${name}' panicked: ${error instanceof Error ? (error.stack ?? error.message) : error}`);
+  } finally {
+    running--;
+  }
+}
 
 /**
  * Start a task: Rust's `tokio::spawn`. It begins once the caller has to wait. An exception ends the task, is logged,
@@ -24,29 +37,13 @@ const running = new Set<Promise<void>>();
  * The promise never rejects: it is for those who wait for the end (`join`).
  */
 export function spawn(name: string, body: () => Promise<unknown>): Promise<void> {
-  const begin = async () => {
-    await null;
-    await body();
-  };
   const recorder = tracing.recorder;
-  const started = recorder === null ? begin() : recorder.spawn(name, begin);
-  const task = started.then(
-    () => {
-      running.delete(task);
-    },
-    (error: unknown) => {
-      running.delete(task);
-      if (error instanceof Cancelled) return;
-      log.error(() => `task '${name}' panicked: ${error instanceof Error ? (error.stack ?? error.message) : error}`);
-    },
-  );
-  running.add(task);
-  return task;
+  return recorder === null ? run(name, body) : recorder.spawn(name, () => run(name, body));
 }
 
 /** How many tasks are running. */
 export function runningTasks(): number {
-  return running.size;
+  return running;
 }
 
 /** Starts tasks on a runtime. */

@@ -142,12 +142,14 @@ export class Channel<T> {
   #tick(): void {
     if (this.#ticking || this.#wakeReceiver === null) return;
     this.#ticking = true;
-    process.nextTick(() => {
-      this.#ticking = false;
-      const wake = this.#wakeReceiver;
-      this.#wakeReceiver = null;
-      wake?.();
-    });
+    process.nextTick(Channel.#ticked, this);
+  }
+
+  static #ticked(channel: Channel<unknown>): void {
+    channel.#ticking = false;
+    const wake = channel.#wakeReceiver;
+    channel.#wakeReceiver = null;
+    wake?.();
   }
 
   /** Whether an item can be sent now. */
@@ -249,13 +251,20 @@ export class Turn {
   #resolve: (() => void) | null = null;
   #woken = false;
 
-  readonly wake = (): void => {
+  readonly wake: () => void;
+
+  constructor() {
+    // not as a field's initializer: tools that keep names would define this one's with each turn
+    this.wake = () => this.#wake();
+  }
+
+  #wake(): void {
     const resolve = this.#resolve;
     if (resolve !== null) {
       this.#resolve = null;
       resolve();
     } else this.#woken = true;
-  };
+  }
 
   wait(): void | Promise<void> {
     if (this.#woken) {

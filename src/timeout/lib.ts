@@ -70,6 +70,60 @@ export function arm(ms: number, fire: () => void): Armed {
   return waiter;
 }
 
+/**
+ * A deadline that is moved again and again and hardly ever met, as that of a connection's next read: setting it later
+ * and clearing it touch no timer. The timer that is there looks, when it expires, whether it came too early.
+ */
+export class Deadline {
+  private due = Infinity;
+  private armed: Armed | null = null;
+  private armedFor = Infinity;
+  private readonly fire: () => void;
+  private readonly expire: () => void;
+
+  constructor(fire: () => void) {
+    this.fire = fire;
+    this.expire = () => this.expired();
+  }
+
+  /** From now on `fire` is called in `ms` milliseconds, instead of what was set before. */
+  set(ms: number): void {
+    this.due = performance.now() + ms;
+    if (this.due < this.armedFor) this.arm(ms);
+  }
+
+  /** There is no deadline, until the next one is set. */
+  clear(): void {
+    this.due = Infinity;
+  }
+
+  /** There is no deadline, and what would be called is let go. */
+  end(): void {
+    this.due = Infinity;
+    this.armed?.cancel();
+    this.armed = null;
+    this.armedFor = Infinity;
+  }
+
+  private arm(ms: number): void {
+    this.armed?.cancel();
+    this.armedFor = this.due;
+    this.armed = arm(ms, this.expire);
+  }
+
+  private expired(): void {
+    this.armed = null;
+    this.armedFor = Infinity;
+    if (this.due === Infinity) return;
+    const left = this.due - performance.now();
+    if (left > 0) this.arm(left);
+    else {
+      this.due = Infinity;
+      this.fire();
+    }
+  }
+}
+
 /** Wait for `operation` for at most `ms` milliseconds; rejects with {@link Elapsed} when the time is up. */
 export function timeout<T>(ms: number, operation: Promise<T>): Promise<T> {
   return new Promise<T>((resolve, reject) => {

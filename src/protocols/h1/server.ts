@@ -147,14 +147,14 @@ export class HttpSession {
       }
       let more: boolean;
       try {
-        const filled = stream.fill(have);
-        if (filled instanceof Promise) {
-          if (have === 0) more = await (kept === 'Infinite' ? filled : timeout(firstByteMs(kept), filled));
-          else {
-            if (deadline === 0) deadline = performance.now() + HEAD_TIMEOUT_MS;
-            more = await timeout(Math.max(0, deadline - performance.now()), filled);
-          }
-        } else more = filled;
+        let patience: number | undefined;
+        if (have === 0) patience = kept === 'Infinite' ? undefined : firstByteMs(kept);
+        else {
+          if (deadline === 0) deadline = performance.now() + HEAD_TIMEOUT_MS;
+          patience = Math.max(0, deadline - performance.now());
+        }
+        const filled = stream.fill(have, patience);
+        more = filled instanceof Promise ? await filled : filled;
       } catch (error) {
         if (error instanceof Elapsed) {
           if (have > 0) throw PingoraError.because(ErrorType.HTTPStatus(408), 'while reading request headers', error);

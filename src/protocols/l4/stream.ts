@@ -10,7 +10,7 @@
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { ErrorType, PingoraError } from '../../error/lib.ts';
-import { arm } from '../../timeout/lib.ts';
+import { arm, Deadline, Elapsed } from '../../timeout/lib.ts';
 import { Cancelled, ported } from '../../trace/span.ts';
 import type { Tracer } from '../../upstreams/peer.ts';
 import type { ProxyDigest, SslDigest, TimingDigest } from '../digest.ts';
@@ -37,6 +37,51 @@ let lastId = 0;
 /** What Rust's `std::io::Error` is there: the socket failed. `code` is the system's, as `ECONNRESET`. */
 export type IoError = NodeJS.ErrnoException;
 
+/** Who waits for bytes. */
+interface Reader {
+  /** More has arrived, or nothing more will. */
+  wake(): void;
+  /** The wait is over without a result. False: it goes on. */
+  end(error: Error): boolean;
+}
+
+/** A read, or a wait for more than `n` bytes, that is to be done when there is something. One promise, no reactions. */
+class PendingRead implements Reader {
+  private readonly stream: Stream;
+  private readonly take: boolean;
+  private readonly n: number;
+  private readonly resolve: (result: any) => void;
+  private readonly reject: (error: unknown) => void;
+
+  constructor(
+    stream: Stream,
+    take: boolean,
+    n: number,
+    resolve: (result: any) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.stream = stream;
+    this.take = take;
+    this.n = n;
+    this.resolve = resolve;
+    this.reject = reject;
+  }
+
+  wake(): void {
+    const { stream, n } = this;
+    try {
+      this.resolve(this.take ? stream.read(n) : stream.fill(n));
+    } catch (error) {
+      this.reject(error);
+    }
+  }
+
+  end(error: Error): boolean {
+    this.reject(error);
+    return true;
+  }
+}
+
 /** An established connection. Pingora's `Stream` (`Box<dyn IO>`), whatever it runs over. */
 export class Stream {
   readonly socket: Socket;
@@ -54,8 +99,9 @@ export class Stream {
   private ended = false;
   private error: IoError | null = null;
   private paused = false;
-  private readers: (() => void)[] = [];
-  private cancelled = false;
+  private readers: Reader[] = [];
+  /** How long the present read may wait, if that is limited. */
+  private patience: Deadline | null = null;
   private closers = new Set<() => void>();
 
   private pending = '';
@@ -69,6 +115,7 @@ export class Stream {
   };
   private readonly onClose = () => {
     this.end();
+    this.patience?.end();
     this.drained(this.error ?? closedError());
     this.tracer?.onDisconnected();
     this.tracer = undefined;
@@ -110,10 +157,21 @@ export class Stream {
   }
 
   private wakeReaders(): void {
-    if (this.readers.length === 0) return;
-    const readers = this.readers;
+    const { readers } = this;
+    if (readers.length === 0) return;
+    this.patience?.clear();
+    // there is hardly ever more than one: no other list is needed then
+    if (readers.length === 1) {
+      readers.pop()!.wake();
+      return;
+    }
     this.readers = [];
-    for (const wake of readers) wake();
+    for (const reader of readers) reader.wake();
+  }
+
+  private endReads(error: Error): void {
+    this.patience?.clear();
+    if (this.readers.length > 0) this.readers = this.readers.filter((reader) => !reader.end(error));
   }
 
   private end(): void {
@@ -159,7 +217,7 @@ export class Stream {
   /** Take `n` of the bytes that have arrived. */
   consume(n: number): void {
     this.size -= n;
-    if (n === this.chunk.length) this.chunk = this.more.shift() ?? EMPTY;
+    if (n === this.chunk.length) this.chunk = this.more.length === 0 ? EMPTY : this.more.shift()!;
     else this.chunk = this.chunk.subarray(n);
     if (this.paused && this.size < BUF_READ_SIZE) {
       this.paused = false;
@@ -192,23 +250,18 @@ export class Stream {
       if (this.error !== null) throw this.error;
       return EMPTY;
     }
-    return this.readLater(max);
+    return this.later(true, max);
   }
 
-  private async readLater(max: number): Promise<Buffer> {
-    await this.arrival();
-    return this.read(max);
-  }
-
-  private arrival(): Promise<void> {
+  private later<T>(take: boolean, n: number): Promise<T> {
     this.flow();
     // Who waits needs more than what is here, however much that is: a long head, for instance.
     if (this.paused) {
       this.paused = false;
       this.socket.resume();
     }
-    return new Promise<void>((resolve, reject) => {
-      this.readers.push(() => (this.cancelled ? reject(READ_CANCELLED) : resolve()));
+    return new Promise<T>((resolve, reject) => {
+      this.readers.push(new PendingRead(this, take, n, resolve, reject));
     });
   }
 
@@ -217,28 +270,25 @@ export class Stream {
    * a read that nobody waits for any more would take the bytes of the next one.
    */
   cancelReads(): void {
-    if (this.readers.length === 0) return;
-    this.cancelled = true;
-    this.wakeReaders();
-    this.cancelled = false;
+    this.endReads(READ_CANCELLED);
   }
 
   /**
    * Wait until more has arrived than `have` bytes. False at the end of the stream.
-   * Throws the socket's error if the connection broke and there is nothing more.
+   * Throws the socket's error if the connection broke and there is nothing more, `Elapsed` after `patience`
+   * milliseconds, if that is given.
    */
-  fill(have: number): boolean | Promise<boolean> {
+  fill(have: number, patience?: number): boolean | Promise<boolean> {
     if (this.size > have) return true;
     if (this.ended) {
       if (this.error !== null) throw this.error;
       return false;
     }
-    return this.fillLater(have);
-  }
-
-  private async fillLater(have: number): Promise<boolean> {
-    await this.arrival();
-    return this.fill(have);
+    if (patience !== undefined) {
+      this.patience ??= new Deadline(() => this.endReads(new Elapsed()));
+      this.patience.set(patience);
+    }
+    return this.later(false, have);
   }
 
   /**
@@ -262,9 +312,10 @@ export class Stream {
       return () => {};
     }
     this.flow();
-    this.readers.push(wake);
+    const reader: Reader = { wake, end: () => false };
+    this.readers.push(reader);
     return () => {
-      const at = this.readers.indexOf(wake);
+      const at = this.readers.indexOf(reader);
       if (at >= 0) this.readers.splice(at, 1);
     };
   }
@@ -344,10 +395,14 @@ export class Stream {
     socket.once('close', () => lingering.cancel());
   }
 
-  /** End the connection without sending what waits. */
+  /** End the connection. What waits is sent if the system takes it at once, as the original's `drop` does. */
   destroy(): void {
+    const { socket, pending } = this;
     this.pending = '';
-    this.socket.destroy();
+    if (pending !== '' && this.error === null && !socket.destroyed && !socket.writableEnded) {
+      socket.write(pending, 'latin1');
+    }
+    socket.destroy();
   }
 
   // --- what is known of the connection ---
