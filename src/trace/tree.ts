@@ -23,6 +23,10 @@ export interface TreeOptions {
   only?: readonly string[] | undefined;
   /** Show so many levels of each task. Default all. */
   depth?: number | undefined;
+  /** Only the calls: no times, no lines of files, nothing above or below them. For what is kept and compared. */
+  bare?: boolean;
+  /** Print only these tasks' lanes. Default all. */
+  lanes?: readonly number[] | undefined;
   /** A line about the scenario. */
   about?: string | undefined;
   /** What the comparison with Pingora's calls gave; null if there is no record of the scenario. */
@@ -205,7 +209,7 @@ class Tree {
   }
 
   #paint({ text, paint, href }: Piece): string {
-    const painted = paint ? paint(text) : text;
+    const painted = paint && text.trim() !== '' ? paint(text) : text;
     return href && this.#options.links ? `\x1b]8;;${href}\x1b\\${painted}\x1b]8;;\x1b\\` : painted;
   }
 
@@ -232,7 +236,8 @@ class Tree {
   /** Where the call is in the port, as a link. */
   #place(span: TraceSpan, width: number): Piece | null {
     if (span.ts === null) return null;
-    const text = clipPath(`${span.ts.file}:${span.ts.line}`, width);
+    const { file, line } = span.ts;
+    const text = clipPath(this.#options.bare ? file : `${file}:${line}`, width);
     if (text === '') return null;
     const url = pathToFileURL(join(projectRoot, span.ts.file));
     return { text, paint: this.#c.dim, href: `file://${hostname()}${url.pathname}#L${span.ts.line}` };
@@ -264,7 +269,7 @@ class Tree {
     else if (span.status === 'cancelled') marks.push({ text: ' ⊘ cancelled', paint: yellow });
     if (span.end === null) marks.push({ text: ' … to the end', paint: dim });
 
-    const room = this.#width - TIMES - 1;
+    const room = this.#width - (this.#options.bare ? 0 : TIMES + 1);
     const used = gutter.text.length + indent.length + marks.reduce((sum, { text }) => sum + text.length, 0);
     const name = clip(printable(span.fn), room - used);
     const href =
@@ -290,7 +295,7 @@ class Tree {
     );
     const fits = attributes.length + 2 <= free;
     if (attributes !== '' && fits) left.push({ text: `  ${attributes}`, paint: dim });
-    this.#push(left, this.#times(calls));
+    this.#push(left, this.#options.bare ? [] : this.#times(calls));
     if (attributes !== '' && !fits) {
       const at = `${below}  `;
       this.#push([
@@ -358,7 +363,11 @@ class Tree {
   }
 
   print(): string {
-    const { about, comparison } = this.#options;
+    const { about, comparison, bare, lanes } = this.#options;
+    if (bare) {
+      for (const task of this.#trace.tasks) if (lanes?.includes(task.id) ?? true) this.#task(task);
+      return `${this.#lines.slice(1).join('\n')}\n`;
+    }
     const { bold, dim, green, red } = this.#c;
     const { scenario, spans, tasks } = this.#trace;
     const title = about === undefined ? '' : clip(`  ${about}`, this.#width - scenario.length);
@@ -372,7 +381,7 @@ class Tree {
         paint: dim,
       },
     ]);
-    for (const task of tasks) this.#task(task);
+    for (const task of tasks) if (lanes?.includes(task.id) ?? true) this.#task(task);
     this.#lines.push('', `${count(spans.length, 'call')}, ${count(tasks.length, 'task')}`);
     if (comparison) {
       const { recorded, reached, misplaced, disorder, miscounted } = comparison;
