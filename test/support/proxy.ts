@@ -1,0 +1,65 @@
+/** A proxy service of this process, and raw clients for it. */
+import { connect } from 'node:net';
+import { onTestFinished } from 'vitest';
+import { httpProxyService, ProxyHttp, type Session } from '../../src/proxy/lib.ts';
+import { spawn } from '../../src/runtime/lib.ts';
+import { Watch } from '../../src/runtime/sync.ts';
+import { ServerConf } from '../../src/server/configuration/mod.ts';
+import { HttpPeer } from '../../src/upstreams/peer.ts';
+import { Peer } from './streams.ts';
+
+/** Everything goes to one place. */
+export class ToOrigin extends ProxyHttp<undefined> {
+  readonly #address: string;
+
+  constructor(address: string) {
+    super();
+    this.#address = address;
+  }
+
+  newCtx(): undefined {
+    return undefined;
+  }
+
+  upstreamPeer(_session: Session): HttpPeer {
+    return HttpPeer.new(this.#address, false, '');
+  }
+}
+
+export interface RunningProxy {
+  readonly port: number;
+  /** A client's connection, closed when the test ends. */
+  client(): Promise<Peer>;
+}
+
+/** Run a proxy of `app` until the test ends. */
+export async function startProxy<CTX>(app: ProxyHttp<CTX>): Promise<RunningProxy> {
+  const service = httpProxyService(ServerConf.new(), app);
+  service.addTcp('127.0.0.1:0');
+  const shutdown = new Watch(false);
+  const port = await new Promise<number>((resolve, reject) => {
+    service.events = {
+      onListening: ({ bound }) => resolve(Number(bound.split(':').at(-1))),
+      onListenFailed: (_address, error) => reject(error),
+    };
+    const task = spawn('proxy', () => service.startService(undefined, shutdown.subscribe()));
+    onTestFinished(async () => {
+      shutdown.send(true);
+      await task;
+    });
+  });
+  return {
+    port,
+    async client() {
+      const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+      await new Promise<void>((resolve, reject) => {
+        socket.once('connect', resolve);
+        socket.once('error', reject);
+      });
+      onTestFinished(() => {
+        socket.destroy();
+      });
+      return new Peer(socket);
+    },
+  };
+}
