@@ -1,0 +1,32 @@
+/**
+ * Traces of a server that runs now. The page is opened as `/?live` from that server, which serves
+ *
+ * - `GET /traces`: a JSON list of `{ "id": "7", "name": "GET / 200", "spans": 131 }`, oldest first;
+ * - `GET /traces/ID`: the trace with this id, format version 1;
+ * - `GET /events`: server-sent events, each with such an entry as its data, unnamed or named `trace`.
+ *
+ * `name` and `spans` may be missing. An entry may also be a whole trace with an `id` of its own.
+ */
+import { checkTrace, type TraceDocument } from './trace.ts';
+
+export interface LiveEntry {
+  id: string;
+  name: string;
+  spans: number | null;
+  /** The trace, if the entry brought it along. */
+  trace: TraceDocument | null;
+}
+
+/** Reads an entry of the list or the data of an event; null for what is neither. */
+export function readEntry(value: unknown): LiveEntry | null {
+  if (typeof value === 'string' || typeof value === 'number') {
+    return { id: String(value), name: `trace ${value}`, spans: null, trace: null };
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return null;
+  const { id, name, scenario, spans, version } = value as Record<string, unknown>;
+  if (typeof id !== 'string' && typeof id !== 'number') return null;
+  const title = [name, scenario].find((text) => typeof text === 'string' && text !== '') ?? `trace ${id}`;
+  const counted = Array.isArray(spans) ? spans.length : typeof spans === 'number' ? spans : null;
+  const trace = version === 1 && Array.isArray(spans) ? checkTrace(value) : null;
+  return { id: String(id), name: String(title), spans: counted, trace };
+}

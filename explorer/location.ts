@@ -1,0 +1,68 @@
+/**
+ * The address of a step: `#trace=tls-h2&step=123`, or by a function's name and which of its calls,
+ * `#trace=tls-h2&fn=HttpProxy::process_request&n=1`. The second survives a new recording, so chapters use it.
+ */
+import type { Steps } from './steps.ts';
+
+export interface Place {
+  /** A trace of the list; null: whatever is open. */
+  trace: string | null;
+  /** From 1, as the page shows it. */
+  step?: number;
+  /** Pingora's name of a function. */
+  fn?: string;
+  /** Which call of `fn`, from 1. */
+  n?: number;
+}
+
+const wholeNumber = (text: string | null): number | undefined =>
+  text !== null && /^[1-9]\d{0,8}$/.test(text) ? Number(text) : undefined;
+
+/** Reads a location's hash. What makes no sense in it is left out. */
+export function parsePlace(hash: string): Place {
+  const fields = new URLSearchParams(hash.replace(/^#/, ''));
+  const place: Place = { trace: fields.get('trace') || null };
+  const step = wholeNumber(fields.get('step'));
+  const fn = fields.get('fn');
+  if (fn) {
+    place.fn = fn;
+    place.n = wholeNumber(fields.get('n')) ?? 1;
+  } else if (step !== undefined) place.step = step;
+  return place;
+}
+
+/** Colons and slashes stay readable; what would end a link in Markdown doesn't stay. */
+const encode = (text: string) =>
+  encodeURIComponent(text)
+    .replace(/%3A/g, ':')
+    .replace(/%2F/g, '/')
+    .replace(/[!'()*]/g, (letter) => `%${letter.charCodeAt(0).toString(16).toUpperCase()}`);
+
+export function formatPlace(place: Place): string {
+  const fields: string[] = [];
+  if (place.trace !== null) fields.push(`trace=${encode(place.trace)}`);
+  if (place.fn !== undefined) fields.push(`fn=${encode(place.fn)}`, `n=${place.n ?? 1}`);
+  else if (place.step !== undefined) fields.push(`step=${place.step}`);
+  return fields.length === 0 ? '' : `#${fields.join('&')}`;
+}
+
+/** The step that a place means, from 0. Throws an error of one line if the trace has no such call. */
+export function stepOf(place: Place, steps: Steps): number {
+  if (place.fn === undefined) return steps.clamp((place.step ?? 1) - 1);
+  const calls = steps.callsOf(place.fn);
+  const { scenario } = steps.trace;
+  if (calls.length === 0) throw new Error(`no call of ${place.fn} in ${scenario}`);
+  const call = calls[(place.n ?? 1) - 1];
+  if (call === undefined) {
+    throw new Error(`${place.fn} is called ${calls.length === 1 ? 'once' : `${calls.length} times`} in ${scenario}`);
+  }
+  return steps.beginOf(call);
+}
+
+/** The place of a step by its function's name; the end of a call has no name, only a number. */
+export function placeByName(trace: string | null, step: number, steps: Steps): Place {
+  if (steps.isEnd(step)) return { trace, step: step + 1 };
+  const span = steps.spanAt(step);
+  const { fn } = steps.spans[span]!;
+  return { trace, fn, n: steps.callsOf(fn).indexOf(span) + 1 };
+}

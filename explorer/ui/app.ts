@@ -1,0 +1,437 @@
+/** The page: one trace, one current step, and panels that follow it. */
+import type { Embedded } from '../embedded.ts';
+import { count, duration } from '../format.ts';
+import { formatPlace, type Place, parsePlace, placeByName, stepOf } from '../location.ts';
+import { Steps } from '../steps.ts';
+import type { TraceDocument } from '../trace.ts';
+import { Tree } from '../tree.ts';
+import { CodeView } from './code-view.ts';
+import { byId, h } from './dom.ts';
+import { type Key, listen, listKeys } from './keys.ts';
+import { LanesView } from './lanes-view.ts';
+import { watchLive } from './live-server.ts';
+import { onFiles, showProblem, showTab, showToast, type Tab, toggleTheme } from './page.ts';
+import { PhasesView } from './phases-view.ts';
+import { SearchBox } from './search-box.ts';
+import { type Entry, loadSources, Store } from './store.ts';
+import { TreeView } from './tree-view.ts';
+import type { Host, Opened, View } from './view.ts';
+
+/** Between two steps of play. */
+const BEAT_MS = 420;
+/** The address follows at most so often: browsers refuse more than about a hundred changes in half a minute. */
+const ADDRESS_MS = 350;
+
+class App implements Host {
+  opened: Opened | null = null;
+  step = 0;
+  /** The key of what is open. */
+  #key: string | null = null;
+  readonly #store: Store;
+  readonly #tree: TreeView;
+  readonly #code: CodeView;
+  readonly #lanes: LanesView;
+  readonly #search: SearchBox;
+  readonly #views: View[];
+  readonly #live = new URLSearchParams(location.search).has('live');
+  #opening = 0;
+  #playing: ReturnType<typeof setInterval> | undefined;
+  #addressing: ReturnType<typeof setTimeout> | undefined;
+  #saying: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(index: readonly Embedded[]) {
+    this.#store = new Store(index);
+    this.#tree = new TreeView(this, byId('tree'));
+    this.#code = new CodeView(this);
+    this.#lanes = new LanesView(this, byId<HTMLCanvasElement>('lanes'));
+    this.#search = new SearchBox(this, showToast);
+    this.#views = [this.#tree, this.#code, this.#lanes, new PhasesView(this, byId('phases'))];
+    this.#wire();
+    this.#showList();
+    if (this.#live) this.#watch();
+    this.#follow();
+  }
+
+  // ---- going from step to step
+
+  go(step: number, how: 'walk' | 'jump' = 'walk'): void {
+    if (this.opened === null) return;
+    const { steps } = this.opened;
+    const next = steps.clamp(step);
+    if (next === this.step && how === 'walk') return;
+    const moved = next !== this.step;
+    if (how === 'jump') {
+      this.#writeAddress();
+      this.step = next;
+      if (moved) history.pushState(null, '', formatPlace(this.#place()));
+    } else {
+      this.step = next;
+      this.#addressing ??= setTimeout(() => this.#writeAddress(), ADDRESS_MS);
+    }
+    this.#update();
+  }
+
+  #place(): Place {
+    return { trace: this.#key, step: this.step + 1 };
+  }
+
+  /** Bring the address up to date now. */
+  #writeAddress(): void {
+    clearTimeout(this.#addressing);
+    this.#addressing = undefined;
+    if (this.opened) history.replaceState(null, '', formatPlace(this.#place()));
+  }
+
+  #update(): void {
+    const { steps } = this.opened!;
+    for (const view of this.#views) view.update(this.step);
+    const { fn, task } = steps.spans[steps.spanAt(this.step)]!;
+    const what = steps.isEnd(this.step) ? 'returns' : 'calls';
+    const slider = byId<HTMLInputElement>('slider');
+    slider.value = String(this.step + 1);
+    slider.setAttribute('aria-valuetext', `${this.step + 1} of ${steps.count}: ${what} ${fn}`);
+    byId('counter').textContent = `step ${(this.step + 1).toLocaleString('en')} of ${steps.count.toLocaleString('en')}`;
+    byId('now').textContent = `${steps.isEnd(this.step) ? '↩ ' : ''}${fn}`;
+    document.title = `${steps.trace.scenario}, step ${this.step + 1} – Trace explorer`;
+    // The tree says itself where it is as long as it has the focus.
+    clearTimeout(this.#saying);
+    if (document.activeElement?.id === 'tree') return;
+    const { name } = steps.trace.tasks.find(({ id }) => id === task)!;
+    this.#saying = setTimeout(() => (byId('said').textContent = `${what} ${fn}, task ${name}`), 300);
+  }
+
+  #walk(next: (steps: Steps) => number, how?: 'walk' | 'jump'): void {
+    if (this.opened) this.go(next(this.opened.steps), how);
+  }
+
+  /** The current call's other end. */
+  #otherEnd(steps: Steps): number {
+    const span = steps.spanAt(this.step);
+    return steps.isEnd(this.step) ? steps.beginOf(span) : (steps.endOf(span) ?? this.step);
+  }
+
+  #row(by: number): void {
+    if (this.opened === null) return;
+    const { steps, tree } = this.opened;
+    const row = tree.rowOf(steps.spanAt(this.step))! + by;
+    const span = tree.rows[Math.max(0, Math.min(tree.rows.length - 1, row))]!;
+    this.go(steps.beginOf(span));
+  }
+
+  #play(on = this.#playing === undefined): void {
+    clearInterval(this.#playing);
+    this.#playing = undefined;
+    byId('play').setAttribute('aria-pressed', String(on));
+    byId('play').setAttribute('aria-label', on ? 'Stop' : 'Play');
+    if (!on || this.opened === null) return;
+    this.#playing = setInterval(() => {
+      const { steps } = this.opened!;
+      if (this.step >= steps.count - 1) this.#play(false);
+      else this.go(steps.into(this.step));
+    }, BEAT_MS);
+  }
+
+  // ---- opening
+
+  #follow(): void {
+    const place = parsePlace(location.hash);
+    if (place.trace === null) {
+      if (this.opened === null || place.step === undefined) this.#close();
+      else this.#goTo(place);
+    } else if (place.trace === this.#key) this.#goTo(place);
+    else this.#try(this.#openPlace(place));
+  }
+
+  async #openPlace(place: Place): Promise<void> {
+    const key = place.trace!;
+    const entry = this.#store.entries.get(key);
+    if (entry) return this.#openEntry(entry, place);
+    const [, kind, name] = /^(file|live):(.*)$/.exec(key) ?? [];
+    this.#close();
+    if (kind === 'file') showProblem(`This link leads into the file ${name}: drop it here, then follow the link again`);
+    else if (kind === 'live' && this.#live) showToast(`Waiting for trace ${name}`);
+    else if (kind === 'live') showProblem(`This link leads to trace ${name} of a running server`);
+    else showProblem(`There is no trace “${key}” here`);
+  }
+
+  async #openEntry(entry: Entry, place: Place): Promise<void> {
+    const turn = ++this.#opening;
+    let trace: TraceDocument;
+    try {
+      trace = await entry.load();
+    } catch (error) {
+      throw new Error(`${entry.name}: ${(error as Error).message}`);
+    }
+    // Another one was asked for in the meantime.
+    if (turn !== this.#opening) return;
+    showProblem(null);
+    this.#play(false);
+    const steps = new Steps(trace);
+    this.opened = { steps, tree: new Tree(steps) };
+    this.#key = entry.key;
+    byId('start').hidden = true;
+    byId('work').hidden = false;
+    byId('transport').hidden = false;
+    byId<HTMLInputElement>('slider').max = String(steps.count);
+    for (const view of this.#views) view.open(this.opened);
+    this.#search.open(this.opened);
+    this.#showList();
+    this.step = 0;
+    this.#goTo(place);
+    loadSources().then(
+      (sources) => this.#code.setSources(sources),
+      () => this.#code.setSources({}),
+    );
+  }
+
+  /** To a place of the trace that is open. */
+  #goTo(place: Place): void {
+    showProblem(null);
+    try {
+      this.step = stepOf(place, this.opened!.steps);
+    } catch (error) {
+      showProblem((error as Error).message);
+    }
+    this.#update();
+  }
+
+  #close(): void {
+    this.#opening++;
+    this.#play(false);
+    clearTimeout(this.#addressing);
+    this.#addressing = undefined;
+    this.opened = null;
+    this.#key = null;
+    byId('start').hidden = false;
+    byId('work').hidden = true;
+    byId('transport').hidden = true;
+    document.title = 'Trace explorer';
+    this.#showList();
+  }
+
+  #openFrom(entry: Entry): void {
+    this.#writeAddress();
+    history.pushState(null, '', formatPlace({ trace: entry.key, step: 1 }));
+    // The button that was pressed is gone: the keyboard goes on in the tree.
+    this.#try(this.#openEntry(entry, { trace: entry.key }).then(() => byId('tree').focus()));
+  }
+
+  async #openFile(file: File): Promise<void> {
+    try {
+      this.#openFrom(this.#store.addFile(file.name, await file.text()));
+    } catch (error) {
+      showProblem(`${file.name}: ${(error as Error).message}`);
+    }
+  }
+
+  /** The list on the start page and the one in the bar. */
+  #showList(): void {
+    const entries = [...this.#store.entries.values()];
+    const facts = ({ spans, micros }: Entry) =>
+      [spans !== null && count(spans, 'call'), micros !== null && duration(micros)].filter(Boolean).join(' · ');
+    byId('list').hidden = entries.length === 0;
+    byId('list').replaceChildren(
+      ...entries.map((entry) => {
+        const button = h(
+          'button',
+          { type: 'button' },
+          h('b', {}, entry.name),
+          h('span', {}, entry.about ?? ''),
+          h('small', {}, facts(entry)),
+        );
+        button.addEventListener('click', () => this.#openFrom(entry));
+        return h('li', {}, button);
+      }),
+    );
+    const select = byId<HTMLSelectElement>('traces');
+    const option = ({ key, name }: Entry) => h('option', { value: key, selected: key === this.#key }, name);
+    const groups = (['embedded', 'live', 'file'] as const).flatMap((kind) => {
+      const some = entries.filter((entry) => entry.kind === kind);
+      if (some.length === 0) return [];
+      const label = { embedded: 'Scenarios', live: 'Running server', file: 'Files' }[kind];
+      return [h('optgroup', { label }, ...some.map(option))];
+    });
+    const none = h('option', { value: '', selected: this.#key === null }, 'All traces');
+    select.replaceChildren(none, ...groups);
+    select.value = this.#key ?? '';
+  }
+
+  #watch(): void {
+    const badge = byId('live');
+    let arrived = 0;
+    const show = (connected: boolean) => {
+      badge.hidden = false;
+      badge.classList.toggle('is-on', connected);
+      badge.textContent = connected ? `live, ${count(arrived, 'trace')}` : 'live: no connection';
+    };
+    watchLive(
+      (live) => {
+        const entry = this.#store.addLive(live);
+        arrived++;
+        show(true);
+        this.#showList();
+        const place = parsePlace(location.hash);
+        if (this.opened === null && place.trace === entry.key) this.#follow();
+      },
+      (connected, problem) => {
+        show(connected);
+        if (problem) showProblem(problem);
+      },
+    ).catch((error: unknown) => showProblem((error as Error).message));
+  }
+
+  // ---- buttons and keys
+
+  async #copyLink(): Promise<void> {
+    if (this.opened === null) return;
+    const address = new URL(location.href);
+    address.hash = formatPlace(placeByName(this.#key, this.step, this.opened.steps));
+    try {
+      await navigator.clipboard.writeText(address.href);
+      showToast('Link copied');
+    } catch {
+      // No clipboard here: the address itself can be copied.
+      history.replaceState(null, '', address.hash);
+      showToast('The link is in the address bar');
+    }
+  }
+
+  #refresh(): void {
+    for (const view of this.#views) view.refresh();
+  }
+
+  /** Scroll what has the focus: the arrows alone step. */
+  #scroll(across: number, down: number): void {
+    const focused = document.activeElement;
+    if (focused?.id === 'code') focused.scrollBy(across * 80, down * 60);
+    else if (this.opened) this.#lanes.pan(across * 0.2, down * 0.3);
+  }
+
+  #fold(): void {
+    if (this.opened) this.#tree.toggle(this.opened.steps.spanAt(this.step));
+  }
+
+  #unfoldAll(): void {
+    this.opened?.tree.unfold();
+    if (this.opened) this.#tree.refresh();
+  }
+
+  /** What a button of the bar at the bottom does, and a key. */
+  readonly #moves: Record<string, () => void> = {
+    first: () => this.#walk(() => 0),
+    back: () => this.#walk((steps) => steps.back(this.step)),
+    play: () => this.#play(),
+    into: () => this.#walk((steps) => steps.into(this.step)),
+    over: () => this.#walk((steps) => steps.over(this.step)),
+    out: () => this.#walk((steps) => steps.out(this.step)),
+    last: () => this.#walk((steps) => steps.count - 1),
+  };
+
+  #keys(): Key[] {
+    const lanes = (act: () => void) => () => {
+      if (this.opened) act();
+    };
+    const tab = (name: Tab) => () => {
+      if (this.opened) showTab(name, () => this.#refresh(), true);
+    };
+    const move = this.#moves as Record<'first' | 'back' | 'play' | 'into' | 'over' | 'out' | 'last', () => void>;
+    return [
+      { says: 'step in: the next call', does: { ArrowRight: move.into } },
+      { says: 'step over this call', does: { ArrowDown: move.over } },
+      { says: 'back: the call before', does: { ArrowLeft: move.back } },
+      { says: 'out: to the caller', does: { ArrowUp: move.out } },
+      { says: 'first and last step', does: { Home: move.first, End: move.last } },
+      { says: 'play, stop', does: { ' ': move.play } },
+      {
+        says: 'next and previous event, returns among them',
+        does: { '.': () => this.#walk(() => this.step + 1), ',': () => this.#walk(() => this.step - 1) },
+      },
+      { says: 'between the begin and the end of this call', does: { e: () => this.#walk((s) => this.#otherEnd(s)) } },
+      { says: 'search a function', does: { '/': () => this.#search.show() } },
+      {
+        says: 'next and previous call that was found',
+        does: { n: () => this.#search.next(1), N: () => this.#search.next(-1) },
+      },
+      { says: 'next and previous row of the tree', does: { j: () => this.#row(1), k: () => this.#row(-1) } },
+      {
+        says: 'a page of the tree',
+        does: { PageDown: () => this.#row(this.#tree.page), PageUp: () => this.#row(-this.#tree.page) },
+      },
+      { says: 'fold or unfold this call', does: { f: () => this.#fold(), Enter: () => this.#fold() } },
+      { says: 'unfold everything', does: { u: () => this.#unfoldAll() } },
+      {
+        says: 'to the calls, the code, the lanes, the phases',
+        does: { 1: tab('calls'), 2: tab('code'), 3: tab('lanes'), 4: tab('phases') },
+      },
+      {
+        says: 'lanes: closer, further away, everything',
+        does: {
+          '+': lanes(() => this.#lanes.zoom(1.6)),
+          '-': lanes(() => this.#lanes.zoom(1 / 1.6)),
+          0: lanes(() => this.#lanes.fit()),
+        },
+      },
+      { says: 'lanes: by time or by steps', does: { s: lanes(() => this.#lanes.toggleScale()) } },
+      {
+        says: 'scroll the lanes, or the code if it has the focus',
+        does: {
+          'Shift+ArrowLeft': () => this.#scroll(-1, 0),
+          'Shift+ArrowRight': () => this.#scroll(1, 0),
+          'Shift+ArrowUp': () => this.#scroll(0, -1),
+          'Shift+ArrowDown': () => this.#scroll(0, 1),
+        },
+      },
+      { says: 'copy a link to this call', does: { c: () => this.#try(this.#copyLink()) } },
+      { says: 'open a file', does: { o: () => byId('file').click() } },
+      { says: 'light or dark', does: { t: () => toggleTheme(() => this.#refresh()) } },
+      { says: 'these keys', does: { '?': () => byId<HTMLDialogElement>('keys').showModal() } },
+    ];
+  }
+
+  #wire(): void {
+    const keys = this.#keys();
+    byId('keys-list').replaceChildren(...listKeys(keys));
+    listen(keys);
+    const click = (id: string, act: () => void) => byId(id).addEventListener('click', act);
+    click('find', () => this.#search.show());
+    click('link', () => this.#try(this.#copyLink()));
+    click('theme', () => toggleTheme(() => this.#refresh()));
+    click('help', () => byId<HTMLDialogElement>('keys').showModal());
+    click('choose', () => byId('file').click());
+    click('choose-big', () => byId('file').click());
+    for (const button of document.querySelectorAll<HTMLElement>('[data-do]')) {
+      button.addEventListener('click', () => this.#moves[button.dataset.do!]!());
+    }
+    for (const button of document.querySelectorAll<HTMLElement>('[role=tab]')) {
+      button.addEventListener('click', () => showTab(button.dataset.for as Tab, () => this.#refresh()));
+    }
+    byId('home').addEventListener('click', (event) => {
+      event.preventDefault();
+      this.#writeAddress();
+      history.pushState(null, '', location.pathname + location.search);
+      this.#follow();
+    });
+    const slider = byId<HTMLInputElement>('slider');
+    slider.addEventListener('input', () => this.go(Number(slider.value) - 1));
+    const select = byId<HTMLSelectElement>('traces');
+    select.addEventListener('change', () => {
+      const entry = this.#store.entries.get(select.value);
+      if (entry) this.#openFrom(entry);
+      else byId('home').click();
+    });
+    onFiles((file) => this.#try(this.#openFile(file)));
+    window.addEventListener('popstate', () => {
+      // A walk that was not yet in the address is over: the address leads elsewhere.
+      clearTimeout(this.#addressing);
+      this.#addressing = undefined;
+      this.#follow();
+    });
+    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.#refresh());
+  }
+
+  #try(work: Promise<void>): void {
+    work.catch((error: unknown) => showProblem((error as Error).message));
+  }
+}
+
+new App(JSON.parse(byId('index').textContent ?? '[]') as Embedded[]);

@@ -1,0 +1,175 @@
+/** The current call: what is known of it, the port's code, and where it is in Pingora. */
+import { duration } from '../format.ts';
+import { endOfFunction, lines, type Token, tokenize } from '../source.ts';
+import type { TraceSpan } from '../trace.ts';
+import { byId, h, hueOf } from './dom.ts';
+import type { Host, Opened, View } from './view.ts';
+import { VirtualList } from './virtual.ts';
+
+const ROW = 20;
+const PINGORA = 'https://github.com/cloudflare/pingora/blob/0.1.0/';
+
+interface File {
+  tokens: Token[];
+  lines: Token[][];
+  widest: number;
+}
+
+/** Where the function is in Pingora, as a link. */
+export function permalink({ rust }: Pick<TraceSpan, 'rust'>): string | null {
+  if (rust === null || rust.file === 'app') return null;
+  const path = rust.file.split('/').map(encodeURIComponent).join('/');
+  return `${PINGORA}${path}${rust.line === undefined ? '' : `#L${rust.line}`}`;
+}
+
+export class CodeView implements View {
+  readonly #host: Host;
+  readonly #card = byId('card');
+  readonly #where = byId('where');
+  readonly #list: VirtualList;
+  readonly #files = new Map<string, File>();
+  #sources: Record<string, string> | null = null;
+  #opened: Opened | null = null;
+  #step = 0;
+  #file: File | null = null;
+  #shown = '';
+  #first = 0;
+  #last = 0;
+
+  constructor(host: Host) {
+    this.#host = host;
+    this.#list = new VirtualList(byId('code'), ROW, (row) => this.#line(row));
+  }
+
+  /** The port's files by their paths; null while they aren't there. */
+  setSources(sources: Record<string, string>): void {
+    this.#sources = sources;
+    if (this.#opened) this.update(this.#step);
+  }
+
+  open(opened: Opened): void {
+    this.#opened = opened;
+    this.#shown = '';
+  }
+
+  update(step: number): void {
+    this.#step = step;
+    const { steps } = this.#opened!;
+    const span = steps.spans[steps.spanAt(step)]!;
+    this.#card.replaceChildren(...this.#cardOf(steps.spanAt(step)));
+    this.#where.replaceChildren(...this.#whereOf(span));
+    this.#showCode(span);
+  }
+
+  refresh(): void {
+    if (this.#opened === null) return;
+    this.#shown = '';
+    this.update(this.#step);
+  }
+
+  #cardOf(index: number): Node[] {
+    const { steps } = this.#opened!;
+    const span = steps.spans[index]!;
+    const { fn, phase, status, start, end, runs, attributes, task } = span;
+    const parent = steps.parentOf(index);
+    const isEnd = steps.isEnd(this.#step);
+    const name = steps.trace.tasks.find(({ id }) => id === task)!.name;
+    const facts: [string, Node | string][] = [];
+    if (parent !== null) {
+      const caller = h('button', { class: 'link', type: 'button' }, steps.spans[parent]!.fn);
+      caller.addEventListener('click', () => this.#host.go(steps.beginOf(parent), 'jump'));
+      facts.push([steps.isSpawned(index) ? 'spawned by' : 'called by', caller]);
+    }
+    facts.push(['began at', duration(start)]);
+    facts.push(['took', end === null ? 'never ended' : duration(end - start)]);
+    if (runs && end !== null) {
+      const ran = runs.reduce((sum, [from, to]) => sum + (to - from), 0);
+      facts.push(['of it', `${duration(ran)} running, ${duration(Math.max(0, end - start - ran))} waiting`]);
+    }
+    for (const [key, value] of Object.entries(attributes)) facts.push([key, h('code', {}, String(value))]);
+    return [
+      h(
+        'div',
+        { class: 'title' },
+        h('span', { class: `moment ${isEnd ? 'is-end' : 'is-begin'}` }, isEnd ? 'returns' : 'calls'),
+        h('h2', {}, fn),
+      ),
+      h(
+        'p',
+        { class: 'chips' },
+        h('span', { class: `chip status-${status}` }, status),
+        h('span', { class: 'chip' }, phase),
+        h('span', { class: 'chip task', style: `--hue:${hueOf(task)}` }, name),
+      ),
+      h('dl', {}, ...facts.map(([key, value]) => h('div', {}, h('dt', {}, key), h('dd', {}, value)))),
+    ];
+  }
+
+  #whereOf(span: TraceSpan): Node[] {
+    const { rust, ts } = span;
+    const link = permalink(span);
+    return [
+      h('span', { class: 'port' }, ts === null ? 'no source' : `${ts.file}:${ts.line}`),
+      link === null
+        ? h(
+            'span',
+            { class: 'pingora' },
+            rust === null ? 'only the port has this function' : 'a hook of the application',
+          )
+        : h(
+            'a',
+            { class: 'pingora', href: link, target: '_blank', rel: 'noopener noreferrer', title: 'In Pingora 0.1.0' },
+            `${rust!.file}${rust!.line === undefined ? '' : `:${rust!.line}`} ↗`,
+          ),
+    ];
+  }
+
+  #read(path: string): File | null {
+    const known = this.#files.get(path);
+    if (known) return known;
+    const text = this.#sources && Object.hasOwn(this.#sources, path) ? this.#sources[path]! : null;
+    if (text === null) return null;
+    const tokens = tokenize(text);
+    const file = { tokens, lines: lines(tokens), widest: Math.max(...text.split('\n').map((line) => line.length)) };
+    this.#files.set(path, file);
+    return file;
+  }
+
+  #showCode({ ts }: TraceSpan): void {
+    const key = ts === null ? '-' : `${ts.file}:${ts.line}${this.#sources === null ? '?' : ''}`;
+    if (key === this.#shown) return;
+    this.#shown = key;
+    this.#file = ts === null ? null : this.#read(ts.file);
+    const code = byId('code');
+    const note = byId('no-code');
+    const missing = this.#file === null;
+    code.hidden = missing;
+    note.hidden = !missing;
+    if (this.#file === null || ts === null) {
+      note.textContent =
+        ts === null ? 'The trace names no source for this call.' : `The source of ${ts.file} isn't in this page.`;
+      return;
+    }
+    this.#first = ts.line;
+    this.#last = endOfFunction(this.#file.tokens, ts.line);
+    this.#list.setCount(this.#file.lines.length, this.#file.widest + 10);
+    code.scrollLeft = 0;
+    // One line more above: the decorator that names Pingora's function.
+    this.#list.reveal(Math.max(0, this.#first - 2), Math.min(this.#last - this.#first + 2, this.#list.page), 1);
+    this.#list.refresh();
+  }
+
+  #line(row: number): HTMLElement {
+    const number = row + 1;
+    const inside = number >= this.#first && number <= this.#last;
+    const tokens = this.#file!.lines[row]!.map(({ kind, text }) =>
+      kind === 'plain' ? document.createTextNode(text) : h('span', { class: `t-${kind}` }, text),
+    );
+    return h(
+      'div',
+      { class: `line${inside ? ' is-inside' : ''}${number === this.#first ? ' is-first' : ''}` },
+      h('span', { class: 'number', 'aria-hidden': 'true' }, String(number)),
+      h('span', { class: 'text' }, ...tokens),
+    );
+  }
+}

@@ -1,0 +1,97 @@
+/** The traces that can be opened: those of the page, files, and those of a running server. */
+import type { Embedded } from '../embedded.ts';
+import type { LiveEntry } from '../live.ts';
+import { checkTrace, parseTrace, type TraceDocument } from '../trace.ts';
+import { fetchLive } from './live-server.ts';
+
+export interface Entry {
+  /** As addresses name it: `tls-h2`, `live:7`, `file:mine.json`. */
+  key: string;
+  name: string;
+  kind: 'embedded' | 'live' | 'file';
+  about: string | null;
+  spans: number | null;
+  micros: number | null;
+  load(): Promise<TraceDocument>;
+}
+
+/** Scripts, because a page that was opened as a file may not fetch its neighbours. */
+interface Neighbours {
+  explorerTraces?: Record<string, unknown>;
+  explorerSources?: Record<string, string>;
+}
+const neighbours = globalThis as Neighbours;
+
+function loadScript(path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const script = document.createElement('script');
+    script.src = path;
+    script.onload = () => resolve();
+    script.onerror = () => reject(new Error(`${path} isn't beside this page`));
+    document.head.append(script);
+  });
+}
+
+export class Store {
+  readonly entries = new Map<string, Entry>();
+
+  constructor(index: readonly Embedded[]) {
+    for (const { name, about, spans, micros, script } of index) {
+      this.entries.set(name, {
+        key: name,
+        name,
+        kind: 'embedded',
+        about,
+        spans,
+        micros,
+        async load() {
+          if (neighbours.explorerTraces?.[name] === undefined) await loadScript(script);
+          return checkTrace(neighbours.explorerTraces?.[name]);
+        },
+      });
+    }
+  }
+
+  addFile(name: string, text: string): Entry {
+    const trace = parseTrace(text);
+    const { spans } = trace;
+    const entry: Entry = {
+      key: `file:${name}`,
+      name,
+      kind: 'file',
+      about: trace.scenario,
+      spans: spans.length,
+      micros: null,
+      load: () => Promise.resolve(trace),
+    };
+    this.entries.set(entry.key, entry);
+    return entry;
+  }
+
+  addLive(live: LiveEntry): Entry {
+    let loading: Promise<TraceDocument> | null = null;
+    const entry: Entry = {
+      key: `live:${live.id}`,
+      name: live.name,
+      kind: 'live',
+      about: null,
+      spans: live.spans,
+      micros: null,
+      load: () => {
+        loading ??= fetchLive(live).catch((error: unknown) => {
+          loading = null;
+          throw error;
+        });
+        return loading;
+      },
+    };
+    this.entries.set(entry.key, entry);
+    return entry;
+  }
+}
+
+/** The port's files, by path. */
+export async function loadSources(): Promise<Record<string, string>> {
+  if (neighbours.explorerSources === undefined) await loadScript('assets/sources.js');
+  return neighbours.explorerSources ?? {};
+}

@@ -1,0 +1,152 @@
+/**
+ * Builds the trace explorer: `npm run explorer [-- --traces FOLDER] [--out FOLDER]`.
+ *
+ * The page is one file, `explorer.html`, with its style and script inside. Beside it lie the traces and the port's
+ * sources as scripts, because a page that was opened as a file may load scripts but fetch nothing.
+ */
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join, relative, resolve, sep } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { Command } from 'commander';
+import { build } from 'esbuild';
+import type { Embedded } from '../explorer/embedded.ts';
+import { parseTrace } from '../explorer/trace.ts';
+import { findScenario } from '../src/trace/scenarios/index.ts';
+import { projectRoot } from '../src/trace/sites.ts';
+
+export interface ExplorerOptions {
+  /** A folder whose JSON files are the traces; else every `trace.json` below `walkthrough/`. */
+  traces?: string | undefined;
+  /** Where the page goes; what was there before is removed. Default: `site/explorer` */
+  out?: string | undefined;
+}
+
+/** Folders whose code a trace may lead to. */
+const SOURCES = ['src', 'walkthrough', 'examples'];
+
+function* filesIn(folder: string): Generator<string> {
+  if (!existsSync(folder)) return;
+  for (const entry of readdirSync(folder, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory() && entry.name !== 'node_modules') yield* filesIn(path);
+    else if (entry.isFile()) yield path;
+  }
+}
+
+/** JSON that may stand inside a script element. */
+const scriptJson = (value: unknown) => JSON.stringify(value).replaceAll('<', '\\u003c');
+
+/** The trace's name in addresses: its scenario, and where two have the same, its folder or file too. */
+function nameOf(scenario: string, path: string, taken: ReadonlyMap<string, unknown>): string {
+  const place = basename(path) === 'trace.json' ? basename(dirname(path)) : basename(path, '.json');
+  for (const name of [scenario, `${scenario}-${place}`]) if (!taken.has(name)) return name;
+  for (let n = 2; ; n++) if (!taken.has(`${scenario}-${place}-${n}`)) return `${scenario}-${place}-${n}`;
+}
+
+function writeTraces(folder: string | undefined, out: string): Embedded[] {
+  const index = new Map<string, Embedded>();
+  const wanted = (path: string) => (folder === undefined ? basename(path) === 'trace.json' : path.endsWith('.json'));
+  if (folder !== undefined && !existsSync(folder)) throw new Error(`no folder ${folder}`);
+  mkdirSync(join(out, 'assets/traces'), { recursive: true });
+  for (const path of filesIn(folder ?? join(projectRoot, 'walkthrough'))) {
+    if (!wanted(path)) continue;
+    let trace: ReturnType<typeof parseTrace>;
+    try {
+      trace = parseTrace(readFileSync(path, 'utf8'));
+    } catch (error) {
+      throw new Error(`${relative(process.cwd(), path)}: ${(error as Error).message}`);
+    }
+    const { scenario, spans, tasks } = trace;
+    const name = nameOf(scenario, path, index);
+    const script = `assets/traces/${name.replace(/[^\w.-]/g, '_')}.js`;
+    const last = spans.reduce((time, { start, end }) => Math.max(time, end ?? start), 0);
+    const about = findScenario(scenario)?.about ?? null;
+    index.set(name, { name, about, spans: spans.length, tasks: tasks.length, micros: last - spans[0]!.start, script });
+    const assign = `(globalThis.explorerTraces ??= {})[${scriptJson(name)}] = ${scriptJson(trace)};\n`;
+    writeFileSync(join(out, script), assign);
+  }
+  return [...index.values()];
+}
+
+function writeSources(out: string): void {
+  const sources: Record<string, string> = {};
+  for (const folder of SOURCES) {
+    for (const path of filesIn(join(projectRoot, folder))) {
+      if (!path.endsWith('.ts')) continue;
+      sources[relative(projectRoot, path).split(sep).join('/')] = readFileSync(path, 'utf8');
+    }
+  }
+  writeFileSync(join(out, 'assets/sources.js'), `globalThis.explorerSources = ${scriptJson(sources)};\n`);
+}
+
+/** The script of the page, in one piece. */
+async function bundle(): Promise<string> {
+  const { outputFiles } = await build({
+    entryPoints: [join(projectRoot, 'explorer/ui/app.ts')],
+    bundle: true,
+    minify: true,
+    write: false,
+    format: 'iife',
+    platform: 'browser',
+    target: 'es2022',
+    legalComments: 'none',
+  });
+  return outputFiles[0]!.text.replaceAll('</script', '<\\/script');
+}
+
+async function style(): Promise<string> {
+  const { outputFiles } = await build({
+    entryPoints: [join(projectRoot, 'explorer/explorer.css')],
+    minify: true,
+    write: false,
+    // What is newer than this is written as it stands: light-dark() has no older form worth having.
+    target: 'chrome123',
+  });
+  return outputFiles[0]!.text;
+}
+
+/** Builds the page and returns what traces are in it. */
+export async function buildExplorer({ traces, out: given }: ExplorerOptions = {}): Promise<Embedded[]> {
+  const out = given ?? join(projectRoot, 'site/explorer');
+  for (const part of ['assets', 'explorer.html', 'index.html'])
+    rmSync(join(out, part), { recursive: true, force: true });
+  const index = writeTraces(traces, out);
+  writeSources(out);
+  const parts: Record<string, string> = {
+    '/*STYLE*/': await style(),
+    '"INDEX"': scriptJson(index),
+    '/*SCRIPT*/': await bundle(),
+  };
+  const page = readFileSync(join(projectRoot, 'explorer/explorer.html'), 'utf8');
+  const html = page.replace(/\/\*(?:STYLE|SCRIPT)\*\/|"INDEX"/g, (mark) => parts[mark]!);
+  writeFileSync(join(out, 'explorer.html'), html);
+  // So that the folder itself is an address, with the same hash.
+  const redirect = "<script>location.replace('explorer.html' + location.search + location.hash)</script>";
+  writeFileSync(
+    join(out, 'index.html'),
+    `<!doctype html>\n<meta charset="utf-8">\n<title>Trace explorer</title>\n${redirect}\n`,
+  );
+  return index;
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  await new Command('explorer')
+    .description('Build the trace explorer, a page that needs no server.')
+    .option('--traces <folder>', 'its JSON files are the traces (default: every trace.json below walkthrough/)')
+    .option('--out <folder>', 'where the page goes (default: site/explorer)')
+    .action(async ({ traces, out }: ExplorerOptions) => {
+      const resolved = (path: string | undefined) => (path === undefined ? undefined : resolve(path));
+      try {
+        const index = await buildExplorer({ traces: resolved(traces), out: resolved(out) });
+        const where = relative(
+          process.cwd(),
+          join(resolved(out) ?? join(projectRoot, 'site/explorer'), 'explorer.html'),
+        );
+        process.stdout.write(`${where}: ${index.length} ${index.length === 1 ? 'trace' : 'traces'}\n`);
+      } catch (error) {
+        process.stderr.write(`${(error as Error).message}\n`);
+        process.exitCode = 1;
+      }
+    })
+    .parseAsync();
+}
