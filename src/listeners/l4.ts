@@ -4,11 +4,12 @@
  * Port of `pingora-core/src/listeners/l4.rs`.
  */
 import { lookup } from 'node:dns/promises';
-import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
+import { chmodSync, lstatSync, renameSync } from 'node:fs';
 import { createServer, isIP, type ListenOptions, type Server } from 'node:net';
+import { dirname, join } from 'node:path';
 import { ErrorType, orErr, PingoraError } from '../error/lib.ts';
 import { Log } from '../log.ts';
-import { Listener } from '../protocols/l4/listener.ts';
+import { Listener, SocketFile } from '../protocols/l4/listener.ts';
 import type { Stream } from '../protocols/l4/stream.ts';
 import type { ListenFds } from '../server/transfer-fd/mod.ts';
 import { sleep } from '../timeout/lib.ts';
@@ -25,6 +26,8 @@ const TCP_LISTENER_TRY_STEP_MS = 1000;
 const LISTENER_BACKLOG = 65535;
 /** Read and write for everybody. */
 const DEFAULT_UDS_MODE = 0o666;
+/** So long may its path be, in bytes: Linux has room for 108, the last of them 0. Node would cut it off silently. */
+const LONGEST_UDS_PATH = 107;
 
 /** Of a TCP socket, before it is bound. */
 export interface TcpSocketOptions {
@@ -58,28 +61,38 @@ const createListening = (options: ListenOptions): Promise<Server> => {
   });
 };
 
-const bindUds = rust.fn('uds::bind', async (path: string, permissions: number | undefined): Promise<Listener> => {
-  // The file of a socket outlives it. Only a socket is removed: the original removes whatever has the name.
-  try {
-    if (lstatSync(path).isSocket()) {
-      unlinkSync(path);
-      log.debug(() => `unlink ${path} done`);
-    } else log.error(`unlink ${path} failed: it is not a socket`);
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') log.debug(() => `unlink ${path} not found: ${message}`);
-    else log.error(`unlink ${path} failed: ${message}`);
-  }
-  const server = await orErr(ErrorType.BindError, `Bind() failed on ${path}`, () => createListening({ path }));
-  try {
-    chmodSync(path, permissions ?? DEFAULT_UDS_MODE);
-  } catch (error) {
-    server.close();
-    const context = `Fail to bind to ${path}, could not set permissions`;
-    throw PingoraError.because(ErrorType.BindError, context, error);
-  }
-  return new Listener(server);
-});
+/** The next name for a socket that isn't in its place yet. */
+let lastName = 0;
+
+const bindUds = rust.fn(
+  'uds::bind',
+  async (path: string, permissions: number | undefined, keep: () => boolean): Promise<Listener> => {
+    const failed = `Bind() failed on ${path}`;
+    if (Buffer.byteLength(path) > LONGEST_UDS_PATH) {
+      const cause = new Error(`a socket's path has at most ${LONGEST_UDS_PATH} bytes`);
+      throw PingoraError.because(ErrorType.BindError, failed, cause);
+    }
+    // The file of a socket outlives it. Only a socket is replaced: the original removes whatever has the name.
+    const found = lstatSync(path, { throwIfNoEntry: false });
+    if (found !== undefined && !found.isSocket()) {
+      const cause = new Error('the file exists and is not a socket');
+      throw PingoraError.because(ErrorType.BindError, failed, cause);
+    }
+    // Bound beside its place and moved there: permissions are right from the first moment, no client finds nothing
+    // in between, and what Node removes when it closes the socket is a name that is long gone.
+    const beside = join(dirname(path), `.${process.pid.toString(36)}-${(++lastName).toString(36)}`);
+    const server = await orErr(ErrorType.BindError, failed, () => createListening({ path: beside }));
+    try {
+      chmodSync(beside, permissions ?? DEFAULT_UDS_MODE);
+      renameSync(beside, path);
+      return new Listener(server, new SocketFile(path, keep));
+    } catch (error) {
+      server.close();
+      const context = `Fail to bind to ${path}, could not set permissions`;
+      throw PingoraError.because(ErrorType.BindError, context, error);
+    }
+  },
+);
 
 const bindTcp = rust.fn(
   'l4::bind_tcp',
@@ -118,10 +131,26 @@ async function resolve(host: string, address: string): Promise<string> {
 
 const bind = rust.fn(
   'l4::bind',
-  (address: ServerAddress, stop: AbortSignal): Promise<Listener> =>
+  (address: ServerAddress, stop: AbortSignal, keep: () => boolean): Promise<Listener> =>
     address.type === 'uds'
-      ? bindUds(address.address, address.permissions)
+      ? bindUds(address.address, address.permissions, keep)
       : bindTcp(address.address, address.options, stop),
+);
+
+const fromRawFd = rust.fn(
+  'l4::from_raw_fd',
+  async (address: ServerAddress, fd: number, keep: () => boolean): Promise<Listener> => {
+    const context = `Listen() failed on ${address.address}`;
+    const server = await orErr(ErrorType.BindError, context, () => createListening({ fd } as ListenOptions));
+    if (address.type === 'tcp') return new Listener(server);
+    try {
+      chmodSync(address.address, address.permissions ?? DEFAULT_UDS_MODE);
+      return new Listener(server, new SocketFile(address.address, keep));
+    } catch (error) {
+      server.close();
+      throw PingoraError.because(ErrorType.BindError, context, error);
+    }
+  },
 );
 
 /** One address to listen on. Nothing is bound before {@link ListenerEndpoint.listen}. */
@@ -154,8 +183,12 @@ export class ListenerEndpoint {
     if (this.listener !== undefined) return;
     const address = this.asStr();
     const handed = fds?.get(address);
+    // whoever got the sockets has the files too
+    const keep = () => fds?.handedOver ?? false;
     const listener =
-      handed === undefined ? await bind(this.address, this.stop.signal) : await fromRawFd(this.address, handed);
+      handed === undefined
+        ? await bind(this.address, this.stop.signal, keep)
+        : await fromRawFd(this.address, handed, keep);
     fds?.add(address, listener.asRawFd());
     this.listener = listener;
     note({ address: listener.localAddress() });
@@ -188,11 +221,4 @@ export class ListenerEndpoint {
     this.listener?.close();
     this.listener = undefined;
   }
-}
-
-async function fromRawFd(address: ServerAddress, fd: number): Promise<Listener> {
-  const context = `Listen() failed on ${address.address}`;
-  const server = await orErr(ErrorType.BindError, context, () => createListening({ fd } as ListenOptions));
-  if (address.type === 'uds') chmodSync(address.address, address.permissions ?? DEFAULT_UDS_MODE);
-  return new Listener(server);
 }

@@ -5,11 +5,49 @@
  *
  * Port of `pingora-core/src/protocols/l4/listener.rs`.
  */
+import { lstatSync, unlinkSync } from 'node:fs';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { ported } from '../../trace/span.ts';
 import { Stream } from './stream.ts';
 
 const rust = ported('pingora-core/src/protocols/l4/listener.rs');
+
+/**
+ * The file of a Unix socket. Its owner removes it: Node would too, but it removes whatever has the name by then, were
+ * it the socket of the server that took this one's place.
+ */
+export class SocketFile {
+  readonly path: string;
+  private readonly inode: number;
+  private readonly keep: () => boolean;
+
+  /** `path` exists. `keep` is asked when it is time to remove it. */
+  constructor(path: string, keep: () => boolean) {
+    this.path = path;
+    this.inode = lstatSync(path).ino;
+    this.keep = keep;
+    if (files.size === 0) process.on('exit', removeFiles);
+    files.add(this);
+  }
+
+  remove(): void {
+    files.delete(this);
+    if (files.size === 0) process.off('exit', removeFiles);
+    if (this.keep()) return;
+    try {
+      if (lstatSync(this.path).ino === this.inode) unlinkSync(this.path);
+    } catch {
+      // it is gone, or not ours to remove any more
+    }
+  }
+}
+
+const files = new Set<SocketFile>();
+
+/** Of a process that ends without closing what it listens on. */
+function removeFiles(): void {
+  for (const file of files) file.remove();
+}
 
 /** A listening socket. */
 export class Listener {
@@ -18,9 +56,12 @@ export class Listener {
   private readonly errors: Error[] = [];
   private waiting: { resolve: (stream: Stream) => void; reject: (error: Error) => void } | null = null;
 
-  /** `server` is listening, and gives its sockets paused. */
-  constructor(server: Server) {
+  private readonly file: SocketFile | undefined;
+
+  /** `server` is listening, and gives its sockets paused. `file`: the Unix socket's. */
+  constructor(server: Server, file?: SocketFile) {
     this.server = server;
+    this.file = file;
     server.on('connection', (socket: Socket) => {
       const stream = new Stream(socket);
       const waiting = this.waiting;
@@ -57,9 +98,9 @@ export class Listener {
 
   /** Where it listens: `127.0.0.1:6188`, `[::1]:6188` or a path, with the port that the system gave. */
   localAddress(): string {
-    const address = this.server.address() as AddressInfo | string | null;
+    if (this.file !== undefined) return this.file.path;
+    const address = this.server.address() as AddressInfo | null;
     if (address === null) return '';
-    if (typeof address === 'string') return address;
     const host = address.family === 'IPv6' ? `[${address.address}]` : address.address;
     return `${host}:${address.port}`;
   }
@@ -69,8 +110,9 @@ export class Listener {
     return (this.server as unknown as { _handle?: { fd?: number } })._handle?.fd ?? -1;
   }
 
-  /** Stop listening. Connections that nobody accepted are closed. */
+  /** Stop listening. Connections that nobody accepted are closed, a Unix socket's file is removed. */
   close(): void {
+    this.file?.remove();
     this.server.close();
     for (const stream of this.accepted.splice(0)) stream.destroy();
   }

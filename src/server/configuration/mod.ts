@@ -6,6 +6,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
+import { parseArgs } from 'node:util';
 import { type Document, isMap, isScalar, LineCounter, parseDocument, stringify } from 'yaml';
 import { ErrorType, PingoraError } from '../../error/lib.ts';
 import { Log } from '../../log.ts';
@@ -92,6 +93,31 @@ export class Opt {
 
   constructor(options: Partial<Opt> = {}) {
     Object.assign(this, options);
+  }
+
+  /**
+   * What the command line says, as the original's `Opt::from_args` reads it: a flag that it doesn't know ends the
+   * process with status 2 and one line.
+   */
+  static fromArgs(args: readonly string[] = process.argv.slice(2)): Opt {
+    const flag = (short?: string) => ({ type: 'boolean' as const, ...(short === undefined ? {} : { short }) });
+    try {
+      const { values } = parseArgs({
+        args: [...args],
+        options: {
+          upgrade: flag('u'),
+          daemon: flag('d'),
+          nocapture: flag(),
+          test: flag('t'),
+          conf: { type: 'string', short: 'c' },
+        },
+      });
+      return new Opt(values);
+    } catch (error) {
+      const [line] = (error as Error).message.split('. ');
+      process.stderr.write(`${line}; the flags are --upgrade, --daemon, --test and --conf FILE\n`);
+      process.exit(2);
+    }
   }
 }
 

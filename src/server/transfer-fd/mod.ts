@@ -8,6 +8,8 @@ import { ErrorType, PingoraError } from '../../error/lib.ts';
 /** Which socket listens on which address. */
 export class Fds {
   private readonly map = new Map<string, number>();
+  /** Another process has the sockets: the files of those that are Unix sockets are its to remove. */
+  handedOver = false;
 
   private constructor() {}
 
