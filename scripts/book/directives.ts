@@ -1,0 +1,174 @@
+/**
+ * The directives in a page: HTML comments, whose content the book makes again each time.
+ *
+ * ```md
+ * <!-- code: src/server/mod.ts Server.runForever from="const runtimes" to="}" -->
+ * <!-- end -->
+ *
+ * <!-- calls: tls-h2 from="Server::run_forever" depth=3 only=server,services to="Service::run_endpoint" -->
+ * <!-- end -->
+ *
+ * <!-- deviations: uds-unlinks-sockets-only pool-of-size-zero -->
+ * <!-- end -->
+ *
+ * <!--fn Server::run_forever-->…<!--/fn-->
+ * ```
+ */
+import { posix } from 'node:path';
+import type { TraceDocument } from '../../src/trace/model.ts';
+import { type DeclaredSite, declaredSites, moduleNames, rustFunctions } from '../../src/trace/sites.ts';
+import { printCalls } from './calls.ts';
+import { cut, type Range } from './excerpt.ts';
+
+const PINGORA = 'https://github.com/cloudflare/pingora/blob/0.1.0/';
+
+/** A row of the table of deviations. */
+export interface Deviation {
+  id: string;
+  pingora: string;
+  port: string;
+  reason: string;
+}
+
+export interface Material {
+  /** Runs a scenario; each is run once a book. Throws if there is none of that name. */
+  trace(scenario: string): Promise<TraceDocument>;
+  deviations: ReadonlyMap<string, Deviation>;
+}
+
+/** What a directive says: words, and `key=value` pairs in order. */
+interface Arguments {
+  words: string[];
+  pairs: [key: string, value: string][];
+}
+
+function argumentsOf(text: string): Arguments {
+  const words: string[] = [];
+  const pairs: [string, string][] = [];
+  let rest = text;
+  while (rest.trim() !== '') {
+    const match = /^\s*(?:(\w+)=(?:"([^"]*)"|(\S+))|(\S+))/.exec(rest)!;
+    const [whole, key, quoted, bare, word] = match;
+    if (key !== undefined) pairs.push([key, quoted ?? bare!]);
+    else words.push(word!);
+    rest = rest.slice(whole.length);
+  }
+  return { words, pairs };
+}
+
+function known(pairs: Arguments['pairs'], keys: readonly string[]): void {
+  for (const [key] of pairs) if (!keys.includes(key)) throw new Error(`unknown '${key}='`);
+}
+
+const listed = (pairs: Arguments['pairs'], key: string, separator = ',') => {
+  const found = pairs.filter(([name]) => name === key).flatMap(([, value]) => value.split(separator));
+  return found.length === 0 ? undefined : found.map((value) => value.trim());
+};
+
+/** From the page to a file of the project. */
+const relativeTo = (page: string, file: string) => posix.relative(posix.dirname(page), file);
+
+function rustLink(fn: string, file: string): string {
+  const line = rustFunctions().get(`${file}#${fn}`);
+  if (line === undefined) throw new Error(`Pingora has no ${fn} in ${file}`);
+  return `${PINGORA}${file}#L${line}`;
+}
+
+function code(page: string, { words, pairs }: Arguments): string {
+  const [file, name, doc] = words;
+  known(pairs, ['from', 'to']);
+  if (file === undefined || name === undefined) throw new Error('code: which file, and what of it?');
+  const ranges: Range[] = [];
+  for (const [key, value] of pairs) {
+    const last = ranges.at(-1);
+    if (key === 'from' || last === undefined || last.to !== undefined) ranges.push({ [key]: value });
+    else last.to = value;
+  }
+  const piece = cut(file, name, ranges, doc === 'doc');
+  const link = `[${file}, lines ${piece.from}–${piece.to}](${relativeTo(page, file)}#L${piece.from}-L${piece.to})`;
+  const original = piece.fn && piece.rust ? ` · [\`${piece.fn}\` in Pingora](${rustLink(piece.fn, piece.rust)})` : '';
+  return `\`\`\`ts\n${piece.code}\n\`\`\`\n\n<sup>${link}${original}</sup>`;
+}
+
+async function calls({ words, pairs }: Arguments, material: Material): Promise<string> {
+  const [scenario] = words;
+  if (scenario === undefined) throw new Error('calls: which scenario?');
+  known(pairs, ['from', 'to', 'without', 'depth', 'only', 'tasks']);
+  const one = (key: string) => pairs.find(([name]) => name === key)?.[1];
+  const only = listed(pairs, 'only');
+  for (const name of only ?? []) if (!moduleNames().includes(name)) throw new Error(`no module ${name}`);
+  const depth = one('depth');
+  const text = printCalls(await material.trace(scenario), {
+    from: one('from'),
+    to: listed(pairs, 'to', ';'),
+    without: listed(pairs, 'without', ';'),
+    only,
+    depth: depth === undefined ? undefined : Number(depth),
+    tasks: listed(pairs, 'tasks', ';'),
+  });
+  return `\`\`\`text\n${text}\n\`\`\``;
+}
+
+function deviations({ words }: Arguments, material: Material): string {
+  return words
+    .map((id) => {
+      const row = material.deviations.get(id);
+      if (row === undefined) throw new Error(`no deviation ${id}`);
+      return `- \`${id}\`: ${row.pingora}. Here: ${row.port}. Why: ${row.reason}.`;
+    })
+    .join('\n');
+}
+
+let sites: Map<string, DeclaredSite[]> | null = null;
+
+function fnLink(page: string, { words }: Arguments): string {
+  if (sites === null) {
+    sites = new Map();
+    for (const site of declaredSites()) sites.set(site.fn, [...(sites.get(site.fn) ?? []), site]);
+  }
+  const file = words.at(-1)!.endsWith('.rs') ? words.at(-1) : undefined;
+  const fn = (file === undefined ? words : words.slice(0, -1)).join(' ');
+  const found = (sites.get(fn) ?? []).filter(({ rust }) => file === undefined || rust === file);
+  const places = new Set(found.map(({ rust }) => rust));
+  if (found.length === 0) throw new Error(`no function ${fn}`);
+  if (places.size > 1) throw new Error(`${fn} is in ${[...places].join(', ')}: say which`);
+  const [site] = found;
+  const port = `[\`${fn}\`](${relativeTo(page, site!.file)}#L${site!.line})`;
+  return site!.rust === null ? port : `${port}<sup>[rs](${rustLink(fn, site!.rust)})</sup>`;
+}
+
+const BLOCK = /<!-- (code|calls|deviations): ([\s\S]*?) -->\n([\s\S]*?)<!-- end -->/g;
+const INLINE = /<!--fn ([^>]*(?:<[^>]*>[^>]*)*?)-->([\s\S]*?)<!--\/fn-->/g;
+
+/** The page with every directive's content made again. `page`: its path in the project. Throws for a wrong one. */
+export async function fill(text: string, page: string, material: Material): Promise<string> {
+  const opened = [...text.matchAll(/^<!-- (?:code|calls|deviations):/gm)].length;
+  const blocks = [...text.matchAll(BLOCK)];
+  if (opened !== blocks.length) throw new Error(`${page}: ${opened} directives begin and ${blocks.length} end`);
+  let out = '';
+  let at = 0;
+  for (const match of blocks) {
+    const [whole, kind, given] = match;
+    try {
+      const args = argumentsOf(given!);
+      const made =
+        kind === 'code'
+          ? code(page, args)
+          : kind === 'calls'
+            ? await calls(args, material)
+            : deviations(args, material);
+      out += `${text.slice(at, match.index)}<!-- ${kind}: ${given} -->\n${made}\n<!-- end -->`;
+    } catch (error) {
+      throw new Error(`${page}: ${kind}: ${given!.trim()}: ${(error as Error).message}`);
+    }
+    at = match.index + whole.length;
+  }
+  out += text.slice(at);
+  return out.replace(INLINE, (_, given: string) => {
+    try {
+      return `<!--fn ${given}-->${fnLink(page, argumentsOf(given))}<!--/fn-->`;
+    } catch (error) {
+      throw new Error(`${page}: fn: ${(error as Error).message}`);
+    }
+  });
+}

@@ -1,0 +1,22 @@
+/** Writes a trace of every scenario that can be run: `npm run traces -- FOLDER`. For the explorer. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { scenarios } from '../src/trace/scenarios/index.ts';
+import { Traces } from './book.ts';
+
+await new Command('traces')
+  .description('Run every scenario and write its trace, one JSON file each.')
+  .argument('<folder>', 'where to; made if missing')
+  .action(async (folder: string) => {
+    mkdirSync(folder, { recursive: true });
+    const traces = new Traces();
+    const available = scenarios.filter(({ unavailable }) => unavailable === undefined);
+    await Promise.all(
+      available.map(async ({ name }) => {
+        const trace = await traces.get(name);
+        writeFileSync(join(folder, `${name}.json`), `${JSON.stringify(trace)}\n`);
+      }),
+    );
+  })
+  .parseAsync();
