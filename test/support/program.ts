@@ -28,12 +28,17 @@ export class Program {
   #over = false;
   #changed: (() => void)[] = [];
 
-  constructor(entry: string, args: readonly string[], options: { uid?: number; gid?: number } = {}) {
+  constructor(
+    entry: string,
+    args: readonly string[],
+    options: { uid?: number; gid?: number; env?: NodeJS.ProcessEnv } = {},
+  ) {
+    const { env, ...identity } = options;
     this.child = spawn(process.execPath, ['--import', loader, entry, ...args], {
       cwd: root,
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, NODE_OPTIONS: '', NO_COLOR: '1' },
-      ...options,
+      env: { ...process.env, NODE_OPTIONS: '', NO_COLOR: '1', ...env },
+      ...identity,
     });
     this.child.stdout.on('data', (chunk: Buffer) => {
       this.stdout += chunk.toString();
