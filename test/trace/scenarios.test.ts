@@ -226,4 +226,18 @@ describe('the command line', () => {
     expect(serversIn(tmp)).toEqual([]);
     expect(foldersIn(tmp)).toEqual([]);
   });
+
+  test('leaves nothing even when it is killed in the middle', async () => {
+    const { child, done } = cli('health-check');
+    await vi.waitFor(() => expect(serversIn(tmp)).not.toEqual([]), { timeout: 15_000, interval: 20 });
+    child.kill('SIGKILL');
+    await done;
+    await vi.waitFor(
+      () => {
+        expect(serversIn(tmp)).toEqual([]);
+        expect(foldersIn(tmp)).toEqual([]);
+      },
+      { timeout: 15_000, interval: 20 },
+    );
+  });
 });

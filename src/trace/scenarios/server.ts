@@ -2,7 +2,7 @@
  * The server process of a scenario: the same application and the same order of calls as the recorded program, traced
  * from its first line. It hands its trace over as it exits.
  */
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { TlsSettings } from '../../listeners/tls.ts';
@@ -31,12 +31,20 @@ const progress = new Progress();
 const recorder = new Recorder({ runs: true, observe: progress.observe }).attach();
 const report = (message: Report) => process.send?.(message);
 
+let orphaned = false;
 process.on('exit', () => {
+  if (orphaned) return;
   const app = fileURLToPath(new URL('./app.ts', import.meta.url));
   writeFileSync(plan.trace, JSON.stringify(exportTrace(recorder, scenario.name, [app])));
 });
-// The runner is gone: nobody will end this process any more.
-process.on('disconnect', () => process.exit(1));
+// The runner is gone: nobody else will end this process and clean up.
+function orphan(): never {
+  orphaned = true;
+  rmSync(plan.dir, { recursive: true, force: true });
+  process.exit(1);
+}
+if (!process.connected) orphan();
+process.on('disconnect', orphan);
 process.on('message', (command: Command) => {
   obey(command).then(
     () => report({ done: command.id }),
