@@ -44,7 +44,7 @@ export async function h2Origin(serve: Serve = hello, options: SecureServerOption
   const { private: key, cert } = await certificate;
   const sessions: ServerHttp2Session[] = [];
   const requests: IncomingHttpHeaders[] = [];
-  const server = createSecureServer({ key, cert, allowHTTP1: true, ...options });
+  const server = createSecureServer({ key, cert, ...options });
   server.on('session', (session) => {
     sessions.push(session);
     session.on('error', () => {});
@@ -53,9 +53,6 @@ export async function h2Origin(serve: Serve = hello, options: SecureServerOption
     requests.push(headers);
     stream.on('error', () => {});
     serve(stream, headers);
-  });
-  server.on('request', (req, res) => {
-    if (req.httpVersion === '1.1') res.end('hello over h1');
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -68,11 +65,11 @@ export async function h2Origin(serve: Serve = hello, options: SecureServerOption
   return { port, sessions, requests, peer: () => peerOf(port) };
 }
 
-/** An origin that chooses h2 and then does with the connection what `serve` says. */
-export async function rawH2Origin(serve: (socket: TLSSocket) => unknown): Promise<HttpPeer> {
+/** An origin that chooses `protocol` and then does with the connection what `serve` says. */
+export async function rawH2Origin(serve: (socket: TLSSocket) => unknown, protocol = 'h2'): Promise<HttpPeer> {
   const { private: key, cert } = await certificate;
   const sockets: TLSSocket[] = [];
-  const server = createServer({ key, cert, ALPNProtocols: ['h2'] }, (socket) => {
+  const server = createServer({ key, cert, ALPNProtocols: [protocol] }, (socket) => {
     sockets.push(socket);
     socket.on('error', () => {});
     serve(socket);

@@ -58,6 +58,8 @@ export class ConnectionRef {
   sessionError: Error | null = null;
   /** The code with which the server has ended the connection; undefined while it hasn't. */
   goaway: number | undefined = undefined;
+  /** A pool holds it. */
+  pooled = false;
 
   private constructor(
     session: ClientHttp2Session,
@@ -146,6 +148,7 @@ class InUsePool {
       node = PoolNode.new();
       this.pools.set(key, node);
     }
+    conn.pooled = true;
     node.insert(conn.id, conn);
   }
 
@@ -210,6 +213,7 @@ export class Connector {
       // those in use first, so that there are fewer connections
       const conn = this.inUsePool.get(key) ?? this.idlePool.get(key);
       if (conn === undefined) return undefined;
+      conn.pooled = false;
       // The server has announced the end of it. The original takes it nevertheless, and fails.
       if (conn.isClosed()) continue;
       const session = conn.spawnStream()!;
@@ -226,8 +230,9 @@ export class Connector {
   releaseHttpSession(session: Http2Session, peer: Peer, idleTimeout: number | undefined): void {
     const { conn } = session;
     const key = peer.reuseHash();
-    session.close();
+    session.release();
     this.inUsePool.release(key, conn.id);
+    conn.pooled = false;
     if (conn.isClosed()) return;
     if (!conn.isIdle()) {
       this.inUsePool.insert(key, conn);
@@ -236,6 +241,7 @@ export class Connector {
     const meta = ConnectionMeta.new(key, conn.id);
     const pool = this.idlePool;
     const closed = conn.closed();
+    conn.pooled = true;
     const [notifyEvicted, watchUse] = pool.put(meta, conn);
     if (idleTimeout !== undefined) {
       spawn('idle_timeout', () => pool.idleTimeout(meta, idleTimeout, notifyEvicted, closed, watchUse));
@@ -295,6 +301,8 @@ const handshake = rust.fn(
     // the session forwards the socket's errors, but a socket may fail once more after the session is gone
     socket.on('error', () => {});
     socket.once('close', () => tracer?.onDisconnected());
+    // neither side can go on when the other has ended (RFC 9113 has no half-closed connections)
+    socket.allowHalfOpen = false;
     let session: ClientHttp2Session;
     try {
       if (socket.destroyed) throw new Error('the connection is closed');

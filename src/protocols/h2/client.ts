@@ -321,13 +321,15 @@ export class Http2Session {
     const context = 'while reading h2 header';
     const { conn } = this;
     const code = stream.rstCode ?? constants.NGHTTP2_NO_ERROR;
-    const cause = conn.sessionError ?? this.error ?? new Error(`stream closed: ${reasonName(code)}`);
+    // the stream hears of what befell the connection before the connection says so
+    const failure = conn.sessionError ?? this.error;
+    const cause = failure ?? new Error(`stream closed: ${reasonName(code)}`);
     const { NGHTTP2_HTTP_1_1_REQUIRED, NGHTTP2_NO_ERROR } = constants;
     let error: PingoraError;
     if (code === NGHTTP2_HTTP_1_1_REQUIRED || conn.goaway === NGHTTP2_HTTP_1_1_REQUIRED) {
       error = PingoraError.because(ErrorType.H2Downgrade, context, cause);
       error.setRetry(true);
-    } else if (isProtocolError(conn.sessionError)) {
+    } else if (isProtocolError(failure)) {
       error = PingoraError.because(ErrorType.InvalidH2, context, cause);
       error.setRetry(true);
     } else if (conn.goaway === NGHTTP2_NO_ERROR) {
@@ -335,7 +337,7 @@ export class Http2Session {
       error.retryType = 'ReusedOnly';
     } else if (conn.goaway === undefined && (this.session.destroyed || this.session.socket?.destroyed)) {
       error = PingoraError.because(ErrorType.ReadError, context, cause);
-      if (isIoError(conn.sessionError)) error.retryType = 'ReusedOnly';
+      if (isIoError(failure)) error.retryType = 'ReusedOnly';
     } else error = PingoraError.because(ErrorType.H2Error, context, cause);
     return error;
   }
@@ -398,11 +400,17 @@ export class Http2Session {
     }
   }
 
+  /** Done with this session: what Rust does when it is dropped. A connection that nobody else holds is closed. */
+  close(): void {
+    this.release();
+    if (this.conn.isIdle() && !this.conn.pooled) this.conn.close();
+  }
+
   /**
-   * Done with this session: what Rust does when it is dropped. A stream that hasn't ended both ways is cancelled, and
+   * Done with this session, its connection goes back to a pool. A stream that hasn't ended both ways is cancelled, and
    * the connection has room for one more.
    */
-  close(): void {
+  release(): void {
     if (this.released) return;
     this.released = true;
     this.cancelReads();

@@ -244,6 +244,8 @@ export const handshake = rust.fn(
       // the session forwards the socket's errors, but a socket may fail once more after the session is gone
       socket.on('error', ignore);
       if (socket.destroyed) throw new Error('the connection is closed');
+      // neither side can go on when the other has ended (RFC 9113 has no half-closed connections)
+      socket.allowHalfOpen = false;
       const session = performServerHandshake(socket, {
         ...options,
         settings: { maxConcurrentStreams: MAX_CONCURRENT_STREAMS, ...options.settings },

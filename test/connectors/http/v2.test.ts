@@ -1,0 +1,320 @@
+import { once } from 'node:events';
+import { constants, type ServerHttp2Stream } from 'node:http2';
+import { expect, onTestFinished, test } from 'vitest';
+import { Connector } from '../../../src/connectors/http/v2.ts';
+import type { PingoraError } from '../../../src/error/lib.ts';
+import { HMap, RequestHeader } from '../../../src/http/lib.ts';
+import type { Http2Session } from '../../../src/protocols/h2/client.ts';
+import type { HttpPeer } from '../../../src/upstreams/peer.ts';
+import { frame } from '../../protocols/h2/harness.ts';
+import { h2Origin, rawH2Origin } from '../../support/h2-origin.ts';
+
+function connector(): Connector {
+  const made = Connector.new();
+  onTestFinished(() => made.close());
+  return made;
+}
+
+async function h2Session(from: Connector, peer: HttpPeer): Promise<Http2Session> {
+  const session = (await from.newHttpSession(peer)).asHttp2();
+  if (session === undefined) throw new Error('expected HTTP/2');
+  return session;
+}
+
+function request(method = 'GET', ...fields: [string, string][]): RequestHeader {
+  const header = RequestHeader.build(method, '/a?b');
+  header.insertHeader('Host', 'origin.test');
+  for (const [name, value] of fields) header.appendHeader(name, value);
+  return header;
+}
+
+async function bodyOf(session: Http2Session): Promise<string> {
+  let body = '';
+  for (;;) {
+    const piece = await session.readResponseBody();
+    if (piece === undefined) return body;
+    body += piece;
+  }
+}
+
+async function failure(work: Promise<unknown>): Promise<PingoraError> {
+  return (await work.then(
+    () => undefined,
+    (error: unknown) => error,
+  )) as PingoraError;
+}
+
+/** Ask, and throw away what comes. */
+async function get(session: Http2Session): Promise<void> {
+  session.writeRequestHeader(request(), true);
+  await session.readResponseHeader();
+  await bodyOf(session);
+}
+
+test('a request is sent and its response read', async () => {
+  const origin = await h2Origin();
+  const session = await h2Session(connector(), origin.peer());
+  expect(session.responseFinished()).toBe(false);
+  session.writeRequestHeader(
+    request('GET', ['X-A', '1'], ['X-A', '2'], ['Connection', 'close'], ['TE', 'gzip'], ['Upgrade', 'h2c']),
+    true,
+  );
+  await session.readResponseHeader();
+  expect(session.responseHeader()?.status).toBe(200);
+  expect(session.responseHeader()?.version).toBe('HTTP/2');
+  expect(await bodyOf(session)).toBe('hello');
+  expect(session.responseFinished()).toBe(true);
+  expect(session.readTrailers()).toBe(undefined);
+  expect(session.digest().sslDigest?.version).toBe('TLSv1.3');
+  const { ...got } = origin.requests[0]!;
+  expect(got).toMatchObject({ ':method': 'GET', ':scheme': 'https', ':authority': 'origin.test', ':path': '/a?b' });
+  expect(got['x-a']).toBe('1, 2');
+  expect([got.connection, got.te, got.upgrade]).toEqual([undefined, undefined, undefined]);
+  session.close();
+});
+
+test('a request without authority is refused', async () => {
+  const origin = await h2Origin();
+  const session = await h2Session(connector(), origin.peer());
+  expect(() => session.writeRequestHeader(RequestHeader.build('GET', '/'), true)).toThrow('no authority header for h2');
+  session.close();
+});
+
+test('a body and trailers go both ways', async () => {
+  const origin = await h2Origin((stream) => {
+    let trailers: unknown;
+    stream.on('trailers', (fields) => {
+      trailers = fields['x-t'];
+    });
+    stream.respond({ ':status': 200 }, { waitForTrailers: true });
+    stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0', 'x-got': String(trailers) }));
+    stream.pipe(stream);
+  });
+  const session = await h2Session(connector(), origin.peer());
+  session.writeRequestHeader(request('POST', ['TE', 'trailers']), false);
+  await session.writeRequestBody(Buffer.from('abc'), false);
+  const trailers = new HMap();
+  trailers.appendUnchecked('X-T', 'yes');
+  session.setRequestTrailers(trailers);
+  session.finishRequestBody();
+  await session.readResponseHeader();
+  expect(await bodyOf(session)).toBe('abc');
+  expect([...session.readTrailers()!]).toEqual([
+    ['grpc-status', '0'],
+    ['x-got', 'yes'],
+  ]);
+  session.close();
+});
+
+test('a server that reads slowly makes the writer wait', async () => {
+  const streams: ServerHttp2Stream[] = [];
+  const origin = await h2Origin((stream) => {
+    streams.push(stream);
+    stream.respond({ ':status': 200 });
+  });
+  const session = await h2Session(connector(), origin.peer());
+  session.writeRequestHeader(request('POST'), false);
+  await session.readResponseHeader();
+  const piece = Buffer.alloc(64 * 1024);
+  let wait: unknown;
+  let sent = 0;
+  for (; !(wait instanceof Promise) && sent < 100; sent++) wait = session.writeRequestBody(piece, false);
+  expect(sent).toBeLessThan(10);
+  streams[0]!.resume();
+  await wait;
+  streams[0]!.close(constants.NGHTTP2_CANCEL);
+  session.close();
+});
+
+test('one stream at a time: a connection is used again once its stream was released', async () => {
+  const origin = await h2Origin();
+  const made = connector();
+  const peer = origin.peer();
+  const first = await h2Session(made, peer);
+  expect(made.reusedHttpSession(peer)).toBe(undefined);
+  await get(first);
+  made.releaseHttpSession(first, peer, undefined);
+  const second = made.reusedHttpSession(peer)!;
+  expect(second.id()).toBe(first.id());
+  await get(second);
+  made.releaseHttpSession(second, peer, undefined);
+  expect(made.reusedHttpSession(peer)?.id()).toBe(first.id());
+  expect(origin.sessions.length).toBe(1);
+});
+
+test('as many streams as the peer allows share a connection', async () => {
+  const origin = await h2Origin();
+  const made = connector();
+  const peer = origin.peer();
+  peer.options.maxH2Streams = 3;
+  const first = await h2Session(made, peer);
+  const second = made.reusedHttpSession(peer)!;
+  const third = made.reusedHttpSession(peer)!;
+  expect([second.id(), third.id()]).toEqual([first.id(), first.id()]);
+  expect(made.reusedHttpSession(peer)).toBe(undefined);
+  await Promise.all([get(first), get(second), get(third)]);
+  made.releaseHttpSession(first, peer, undefined);
+  const fourth = made.reusedHttpSession(peer)!;
+  expect(fourth.id()).toBe(first.id());
+  for (const session of [second, third, fourth]) made.releaseHttpSession(session, peer, undefined);
+  expect(made.reusedHttpSession(peer)?.id()).toBe(first.id());
+});
+
+test('no streams at all is an error', async () => {
+  const origin = await h2Origin();
+  const peer = origin.peer();
+  peer.options.maxH2Streams = 0;
+  expect((await failure(connector().newHttpSession(peer))).toString()).toContain('zero max_stream configured');
+});
+
+test('an idle connection is closed when its time is up', async () => {
+  const origin = await h2Origin();
+  const made = connector();
+  const peer = origin.peer();
+  const session = await h2Session(made, peer);
+  await get(session);
+  made.releaseHttpSession(session, peer, 10);
+  await once(origin.sessions[0]!, 'close');
+  expect(made.reusedHttpSession(peer)).toBe(undefined);
+});
+
+test('an idle connection that the server ends is not used again', async () => {
+  const origin = await h2Origin();
+  const made = connector();
+  const peer = origin.peer();
+  const session = await h2Session(made, peer);
+  await get(session);
+  const ended = new Promise<void>((resolve) => session.conn.closed().onChange(resolve));
+  made.releaseHttpSession(session, peer, undefined);
+  origin.sessions[0]!.close();
+  await ended;
+  expect(made.reusedHttpSession(peer)).toBe(undefined);
+});
+
+test('a server that chooses HTTP/1.1 gets it', async () => {
+  const peer = await rawH2Origin(() => {}, 'http/1.1');
+  peer.options.setHttpVersion(2, 1);
+  const session = await connector().newHttpSession(peer);
+  expect(session.asHttp2()).toBe(undefined);
+  session.asHttp1()!.stream.destroy();
+});
+
+test('a preference for HTTP/1.1 is kept', async () => {
+  const origin = await h2Origin();
+  const made = connector();
+  const peer = origin.peer();
+  expect(made.h1IsPreferred(peer)).toBe(false);
+  made.preferH1(peer);
+  expect(made.h1IsPreferred(peer)).toBe(true);
+});
+
+test('a body cut short is an error, even with NO_ERROR', async () => {
+  // a head, half a body, RST_STREAM with NO_ERROR: not a complete body
+  const peer = await rawH2Origin((socket) => {
+    socket.once('data', () => {
+      socket.write(frame(4, 0, 0, Buffer.alloc(0)));
+      const head = frame(1, 4, 1, Buffer.from([0x88]));
+      socket.write(Buffer.concat([head, frame(0, 0, 1, Buffer.from('half')), frame(3, 0, 1, Buffer.alloc(4))]));
+    });
+  });
+  const session = await h2Session(connector(), peer);
+  session.writeRequestHeader(request(), true);
+  await session.readResponseHeader();
+  const error = await failure(bodyOf(session));
+  expect(error.reasonStr()).toBe('ReadError');
+  session.close();
+});
+
+test('a complete response counts although the server stops the upload with NO_ERROR', async () => {
+  const peer = await rawH2Origin((socket) => {
+    socket.once('data', () => {
+      socket.write(frame(4, 0, 0, Buffer.alloc(0)));
+      const head = frame(1, 4, 1, Buffer.from([0x88]));
+      socket.write(Buffer.concat([head, frame(0, 1, 1, Buffer.from('enough')), frame(3, 0, 1, Buffer.alloc(4))]));
+    });
+  });
+  const session = await h2Session(connector(), peer);
+  session.writeRequestHeader(request('POST'), false);
+  await session.readResponseHeader();
+  expect(await bodyOf(session)).toBe('enough');
+  expect(session.isClosed()).toBe(true);
+  session.close();
+});
+
+/** What reading the head throws when the server does `answer` once the request has come. */
+async function headFailure(answer: Buffer | 'end'): Promise<[type: string, retry: unknown]> {
+  const peer = await rawH2Origin((socket) => {
+    socket.write(frame(4, 0, 0, Buffer.alloc(0)));
+    let heard = 0;
+    socket.on('data', (piece: Buffer) => {
+      heard += piece.length;
+      // the preface and SETTINGS alone are shorter
+      if (heard < 90) return;
+      if (answer === 'end') socket.destroy();
+      else socket.write(answer);
+      heard = Number.NEGATIVE_INFINITY;
+    });
+  });
+  const session = await h2Session(connector(), peer);
+  session.writeRequestHeader(request('GET', ['x-long', 'x'.repeat(60)]), true);
+  const error = await failure(session.readResponseHeader());
+  session.close();
+  return [error.reasonStr(), error.retryType];
+}
+
+const code = (value: number) => Buffer.from([0, 0, 0, value]);
+test.each<[string, Buffer | 'end', string, unknown]>([
+  ['RST_STREAM with HTTP_1_1_REQUIRED', frame(3, 0, 1, code(13)), 'H2Downgrade', true],
+  ['GOAWAY with HTTP_1_1_REQUIRED', frame(7, 0, 0, Buffer.concat([code(0), code(13)])), 'H2Downgrade', true],
+  ['a frame that is not valid', frame(8, 0, 0, code(0)), 'InvalidH2', true],
+  ['GOAWAY with NO_ERROR', frame(7, 0, 0, Buffer.concat([code(0), code(0)])), 'H2Error', 'ReusedOnly'],
+  ['RST_STREAM with INTERNAL_ERROR', frame(3, 0, 1, code(2)), 'H2Error', false],
+  ['the end of the connection', 'end', 'ReadError', false],
+])('instead of a head: %s', async (_what, answer, type, retry) => {
+  expect(await headFailure(answer)).toEqual([type, retry]);
+});
+
+test('reading is limited in time', async () => {
+  const origin = await h2Origin((stream) => {
+    if (stream.session !== undefined) stream.resume();
+  });
+  const session = await h2Session(connector(), origin.peer());
+  session.readTimeout = 20;
+  session.writeRequestHeader(request(), true);
+  const error = await failure(session.readResponseHeader());
+  expect(error.toString()).toBe(' ReadTimedout context: while reading h2 response header');
+  session.close();
+});
+
+test('a stream that is dropped is cancelled, one that is given up is reset', async () => {
+  const codes: Promise<unknown>[] = [];
+  const origin = await h2Origin((stream) => {
+    codes.push(new Promise((resolve) => stream.on('close', () => resolve(stream.rstCode))));
+    stream.respond({ ':status': 200 });
+    stream.write('more to come');
+  });
+  const made = connector();
+  const peer = origin.peer();
+  peer.options.maxH2Streams = 2;
+  const dropped = await h2Session(made, peer);
+  const givenUp = made.reusedHttpSession(peer)!;
+  for (const session of [dropped, givenUp]) {
+    session.writeRequestHeader(request(), true);
+    await session.readResponseHeader();
+  }
+  dropped.close();
+  givenUp.shutdown();
+  expect(await Promise.all(codes)).toEqual([constants.NGHTTP2_CANCEL, constants.NGHTTP2_INTERNAL_ERROR]);
+  givenUp.close();
+});
+
+test('pings go on while the server answers them', async () => {
+  const origin = await h2Origin();
+  const peer = origin.peer();
+  peer.options.h2PingInterval = 10;
+  const session = await h2Session(connector(), peer);
+  await get(session);
+  for (let i = 0; i < 2; i++) await once(origin.sessions[0]!, 'ping');
+  expect(session.pingTimedout()).toBe(false);
+  session.close();
+});
