@@ -31,6 +31,8 @@ export interface Arrow {
   fromLane: Lane;
   to: Box;
   toLane: Lane;
+  /** When it was spawned, if the trace says so. */
+  time: number | null;
 }
 
 /** Where a time is, from 0 to 1. */
@@ -80,12 +82,12 @@ export class Lanes {
     this.lanes = lanes;
     this.rows = top;
     const indexes = new Map(steps.spans.map(({ id }, index) => [id, index]));
-    this.arrows = tasks.flatMap(({ id, spawnedBy }): Arrow[] => {
+    this.arrows = tasks.flatMap(({ id, spawnedBy, start }): Arrow[] => {
       const lane = this.#laneOf.get(id)!;
       const to = lane.boxes[0];
       if (spawnedBy === null || to === undefined) return [];
       const from = this.#boxes[indexes.get(spawnedBy)!]!;
-      return [{ from, fromLane: this.laneOf(steps.spans[from.span]!.task), to, toLane: lane }];
+      return [{ from, fromLane: this.laneOf(steps.spans[from.span]!.task), to, toLane: lane, time: start ?? null }];
     });
   }
 

@@ -75,8 +75,9 @@ class App implements Host {
     return { trace: this.#key, step: this.step + 1 };
   }
 
-  /** Bring the address up to date now. */
+  /** Bring the address up to date now, if a walk has left it behind. */
   #writeAddress(): void {
+    if (this.#addressing === undefined) return;
     clearTimeout(this.#addressing);
     this.#addressing = undefined;
     if (this.opened) history.replaceState(null, '', formatPlace(this.#place()));

@@ -15,15 +15,18 @@ const SHOWN: Record<string, string> = {
   ' ': 'space',
 };
 
-const shown = (key: string) =>
-  key
-    .split(/(?<=.)\+/)
-    .map((part) => SHOWN[part] ?? part)
-    .join(' ');
+const shown = (key: string) => SHOWN[key] ?? key;
+
+/** The names of keys; those with Shift are told in one. */
+function names(keys: string[]): string[] {
+  const shifted = keys.filter((key) => key.startsWith('Shift+')).map((key) => shown(key.slice('Shift+'.length)));
+  const plain = keys.filter((key) => !key.startsWith('Shift+')).map(shown);
+  return shifted.length === 0 ? plain : [...plain, 'Shift', shifted.join(' ')];
+}
 
 export function listKeys(keys: readonly Key[]): HTMLElement[] {
   return keys.flatMap(({ does, says }) => [
-    h('dt', {}, ...Object.keys(does).map((key) => h('kbd', {}, shown(key)))),
+    h('dt', {}, ...names(Object.keys(does)).map((name) => h('kbd', {}, name))),
     h('dd', {}, says),
   ]);
 }

@@ -300,12 +300,10 @@ export class LanesView implements View {
 
   #paintArrows(colours: Colours): void {
     const context = this.#context;
-    const { steps } = this.#opened!;
     context.lineWidth = 1.2;
-    for (const { from, fromLane, to, toLane } of this.#lanes!.arrows) {
-      const { start } = steps.trace.tasks.find(({ id }) => id === toLane.task)!;
+    for (const { from, fromLane, to, toLane, time } of this.#lanes!.arrows) {
       const x2 = this.#x(this.#scale.ofStep(to.begin));
-      const x1 = Math.min(x2, start === undefined ? x2 : this.#x(this.#scale.at(start)));
+      const x1 = Math.min(x2, time === null ? x2 : this.#x(this.#scale.at(time)));
       if (x2 < 0 || x1 > this.#width) continue;
       const y1 = this.#y(fromLane, from.row) + ROW - 2;
       const y2 = this.#y(toLane, to.row) + 1;
