@@ -69,7 +69,7 @@ export async function h2Origin(serve: Serve = hello, options: SecureServerOption
 export async function rawH2Origin(serve: (socket: TLSSocket) => unknown, protocol = 'h2'): Promise<HttpPeer> {
   const { private: key, cert } = await certificate;
   const sockets: TLSSocket[] = [];
-  const server = createServer({ key, cert, ALPNProtocols: [protocol] }, (socket) => {
+  const server = createServer({ key, cert, ALPNProtocols: protocol.split(',') }, (socket) => {
     sockets.push(socket);
     socket.on('error', () => {});
     serve(socket);

@@ -260,6 +260,14 @@ export class Connector {
   @rust.method('Connector::prefer_h1')
   preferH1(peer: Peer): void {
     this.transport.preferH1(peer);
+    // The original keeps the connections, and so asks over HTTP/2 again as long as one of them lives.
+    const key = peer.reuseHash();
+    for (;;) {
+      const conn = this.inUsePool.get(key) ?? this.idlePool.get(key);
+      if (conn === undefined) return;
+      conn.pooled = false;
+      conn.close();
+    }
   }
 
   @rust.method('Connector::h1_is_preferred')

@@ -105,14 +105,15 @@ export class Session {
 
   /** End the session. Returns the connection if it can serve another request; never for HTTP/2. */
   @rust.method('Session::finish')
-  async finish(): Promise<Stream | undefined> {
-    if (this.h1 === undefined) {
-      await this.h2!.finish();
-      return undefined;
-    }
-    const finished = this.h1.finishBody();
-    if (finished instanceof Promise) await finished;
-    return this.h1.reuse();
+  finish(): MaybePromise<Stream | undefined> {
+    const { h1 } = this;
+    if (h1 === undefined) return this.finishH2();
+    const finished = h1.finishBody();
+    return finished instanceof Promise ? finished.then(() => h1.reuse()) : h1.reuse();
+  }
+
+  private async finishH2(): Promise<undefined> {
+    await this.h2!.finish();
   }
 
   /** Write pieces of a response, together as far as possible. Returns whether the response ended with them. */
@@ -180,9 +181,10 @@ export class Session {
     // The request was not read to its end, or the origin's answer was not sent to its: nothing can follow.
     this.setKeepalive(undefined);
     try {
-      await this.writeResponseHeader(response);
-      // RFC 9113 8.1: without the end of its stream an HTTP/2 response never ends
-      await this.h2?.finish();
+      // RFC 9113 8.1: without the end of its stream an HTTP/2 response never ends. Only with its head: a response that
+      // was begun must not look complete.
+      if (this.h2 !== undefined) this.h2.writeResponseHeader(response, true);
+      else await this.writeResponseHeader(response);
     } catch (error) {
       log.error(`failed to send error response to downstream: ${error}`);
     }

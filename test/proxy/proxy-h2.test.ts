@@ -1,0 +1,217 @@
+import { constants, type ServerHttp2Stream } from 'node:http2';
+import { expect, test } from 'vitest';
+import type { PingoraError } from '../../src/error/lib.ts';
+import { RequestHeader, type ResponseHeader } from '../../src/http/lib.ts';
+import type { Session } from '../../src/proxy/lib.ts';
+import { updateH2SchemeAuthority } from '../../src/proxy/proxy-h2.ts';
+import { HttpPeer } from '../../src/upstreams/peer.ts';
+import { answer, frame, request } from '../protocols/h2/harness.ts';
+import { h2Origin, rawH2Origin } from '../support/h2-origin.ts';
+import { startH2Proxy, ToPeer } from '../support/h2-proxy.ts';
+import { dechunk, HELLO, Origin } from '../support/origin.ts';
+import { startProxy } from '../support/proxy.ts';
+
+/** An origin that sends back what it gets, and trailers that say what trailers it got. */
+const grpc = (stream: ServerHttp2Stream) => {
+  let trailers: unknown = 'none';
+  stream.on('trailers', (fields) => {
+    trailers = fields['x-t'];
+  });
+  stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
+  stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0', 'x-got': String(trailers) }));
+  stream.on('data', (piece) => stream.write(piece));
+  stream.on('end', () => stream.end());
+};
+
+test.each([
+  ['example.com', 'example.com'],
+  ['example.com:456', 'example.com:456'],
+  ['example.com:', 'example.com:'],
+  ['example.com:123:345', 'example.com:123'],
+  ['[::1]', '[::1]'],
+])('the authority of Host %s is %s', (host, authority) => {
+  const header = RequestHeader.build('GET', '/');
+  updateH2SchemeAuthority(header, host);
+  expect(header.authority).toBe(authority);
+});
+
+test.each(['a b', 'user@host', 'a/b', ''])('Host %j is no authority', (host) => {
+  expect(() => updateH2SchemeAuthority(RequestHeader.build('GET', '/'), host)).toThrow('invalid authority from host');
+});
+
+test('an HTTP/1 client talks to an HTTP/2 origin', async () => {
+  const origin = await h2Origin();
+  const proxy = await startProxy(new ToPeer(origin.peer()));
+  const client = await proxy.client();
+  const ask = 'GET /a?b HTTP/1.1\r\nHost: a.test\r\nConnection: x-hop\r\nX-Hop: 1\r\nTE: trailers\r\nX-A: 1\r\n\r\n';
+  for (const _ of [1, 2]) {
+    client.received = '';
+    client.send(ask);
+    const got = await client.until((text) => text.endsWith('0\r\n\r\n'));
+    expect(got).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
+    expect(got.toLowerCase()).toContain('transfer-encoding: chunked');
+    expect(dechunk(got.slice(got.indexOf('\r\n\r\n') + 4)).body).toBe('hello');
+  }
+  expect(origin.sessions.length).toBe(1);
+  const seen = origin.requests[1]!;
+  expect(seen).toMatchObject({ ':method': 'GET', ':path': '/a?b', ':authority': 'a.test', 'x-a': '1' });
+  expect([seen.host, seen['x-hop'], seen.connection]).toEqual([undefined, undefined, undefined]);
+});
+
+test('an HTTP/1 client that keeps its connection is answered without trailers', async () => {
+  const origin = await h2Origin(grpc);
+  const proxy = await startProxy(new ToPeer(origin.peer()));
+  const client = await proxy.client();
+  client.send('POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 3\r\n\r\nabc');
+  const got = await client.until((text) => text.endsWith('0\r\n\r\n'));
+  expect(dechunk(got.slice(got.indexOf('\r\n\r\n') + 4)).body).toBe('abc');
+});
+
+test('gRPC passes: HTTP/2 on both sides, trailers both ways', async () => {
+  const origin = await h2Origin(grpc);
+  const proxy = await startH2Proxy(new ToPeer(origin.peer()));
+  const stream = proxy.client().request({ ':method': 'POST', te: 'trailers' }, { waitForTrailers: true });
+  stream.on('wantTrailers', () => stream.sendTrailers({ 'x-t': 'yes' }));
+  stream.write('abc');
+  stream.end('def');
+  const got = await answer(stream);
+  expect(got.body.toString()).toBe('abcdef');
+  expect(got.trailers).toMatchObject({ 'grpc-status': '0', 'x-got': 'yes' });
+  expect(got.rstCode).toBe(constants.NGHTTP2_NO_ERROR);
+});
+
+test('an application may turn trailers into the end of the body', async () => {
+  class App extends ToPeer {
+    override responseTrailerFilter(_session: Session, trailers: Iterable<[string, string]>): Buffer {
+      return Buffer.from([...trailers].map(([name, value]) => `${name}=${value}`).join('&'));
+    }
+  }
+  const origin = await h2Origin(grpc);
+  const proxy = await startH2Proxy(new App(origin.peer()));
+  const got = await request(proxy.client(), { ':method': 'POST', te: 'trailers' }, 'body;');
+  expect(got.body.toString()).toBe('body;grpc-status=0&x-got=none');
+});
+
+test('a large body goes up and down through both sides', async () => {
+  const origin = await h2Origin(grpc);
+  const proxy = await startH2Proxy(new ToPeer(origin.peer()));
+  const body = 'x'.repeat(3 * 1024 * 1024);
+  const got = await request(proxy.client(), { ':method': 'POST' }, body);
+  expect(got.body.length).toBe(body.length);
+});
+
+test('an HTTP/2 client talks to an HTTP/1 origin', async () => {
+  const origin = await Origin.start();
+  const proxy = await startH2Proxy(new ToPeer(HttpPeer.new(`127.0.0.1:${origin.port}`, false, '')));
+  const client = proxy.client();
+  const got = await request(client, { ':path': '/a', cookie: ['a=1', 'b=2'] });
+  expect([got.status, got.body.toString()]).toEqual([200, 'hello']);
+  expect(origin.received).toContain('GET /a HTTP/1.1\r\n');
+  expect(origin.received).toContain('cookie: a=1; b=2\r\n');
+  expect(origin.received).toContain(`Host: 127.0.0.1:${proxy.port}\r\n`);
+  const posted = await request(client, { ':method': 'POST' }, 'abc');
+  expect(posted.status).toBe(200);
+  expect(origin.received.toLowerCase()).toContain('transfer-encoding: chunked');
+});
+
+test('filters change what goes to the origin and to the client', async () => {
+  class App extends ToPeer {
+    override upstreamRequestFilter(_session: Session, request: RequestHeader): void {
+      request.insertHeader('Host', 'changed.test');
+      request.insertHeader('X-Up', '1');
+    }
+    override responseFilter(_session: Session, response: ResponseHeader): void {
+      response.insertHeader('X-Down', '2');
+    }
+  }
+  const origin = await h2Origin();
+  const proxy = await startH2Proxy(new App(origin.peer()));
+  const got = await request(proxy.client(), {});
+  expect(got.headers['x-down']).toBe('2');
+  expect(origin.requests[0]).toMatchObject({ ':authority': 'changed.test', 'x-up': '1' });
+});
+
+test('an answer before the end of the upload is passed on whole', async () => {
+  const origin = await h2Origin((stream) => {
+    stream.respond({ ':status': 413 });
+    stream.end('too long');
+    stream.close(constants.NGHTTP2_NO_ERROR);
+  });
+  const proxy = await startH2Proxy(new ToPeer(origin.peer()));
+  const stream = proxy.client().request({ ':method': 'POST' });
+  stream.write(Buffer.alloc(1024 * 1024));
+  const got = await answer(stream);
+  expect([got.status, got.body.toString()]).toEqual([413, 'too long']);
+});
+
+// What a peer that dies halfway leaves must not pass for the whole
+test('a response cut short is reset, not ended', async () => {
+  const origin = await h2Origin((stream) => {
+    stream.respond({ ':status': 200 });
+    stream.write('half', () => stream.session?.destroy());
+  });
+  const proxy = await startH2Proxy(new ToPeer(origin.peer()));
+  const got = await request(proxy.client(), {});
+  expect(got.status).toBe(200);
+  expect(got.rstCode).not.toBe(constants.NGHTTP2_NO_ERROR);
+});
+
+test('a client that leaves cancels the stream at the origin', async () => {
+  let begun: (stream: ServerHttp2Stream) => void = () => {};
+  const seen = new Promise<ServerHttp2Stream>((resolve) => {
+    begun = resolve;
+  });
+  const origin = await h2Origin((stream) => begun(stream));
+  const proxy = await startH2Proxy(new ToPeer(origin.peer()));
+  const stream = proxy.client().request({});
+  stream.on('error', () => {});
+  const upstream = await seen;
+  const closed = new Promise((resolve) => upstream.on('close', resolve));
+  stream.close(constants.NGHTTP2_CANCEL);
+  await closed;
+  expect(upstream.rstCode).toBe(constants.NGHTTP2_CANCEL);
+});
+
+test('an origin that wants HTTP/1.1 gets it at the second try, and from then on', async () => {
+  const failures: string[] = [];
+  class App extends ToPeer {
+    override errorWhileProxy(...args: Parameters<ToPeer['errorWhileProxy']>): PingoraError {
+      const error = super.errorWhileProxy(...args);
+      failures.push(error.reasonStr());
+      return error;
+    }
+  }
+  // speaks h2 only to say that it would rather not
+  const peer = await rawH2Origin((socket) => {
+    let seen = 0;
+    socket.on('data', (piece: Buffer) => {
+      if (socket.alpnProtocol === 'http/1.1') {
+        socket.write(HELLO);
+        return;
+      }
+      if (seen === 0) socket.write(frame(4, 0, 0, Buffer.alloc(0)));
+      seen += piece.length;
+      if (seen > 80) socket.write(frame(3, 0, 1, Buffer.from([0, 0, 0, 13])));
+    });
+  }, 'h2,http/1.1');
+  peer.options.setHttpVersion(2, 1);
+  const proxy = await startH2Proxy(new App(peer));
+  const client = proxy.client();
+  for (const _ of [1, 2]) {
+    const got = await request(client, { 'x-long': 'x'.repeat(60) });
+    expect([got.status, got.body.toString()]).toEqual([200, 'hello']);
+  }
+  expect(failures).toEqual(['H2Downgrade']);
+});
+
+test('many streams at once over one connection each', async () => {
+  const origin = await h2Origin();
+  const peer = origin.peer();
+  peer.options.maxH2Streams = 100;
+  const proxy = await startH2Proxy(new ToPeer(peer));
+  const client = proxy.client();
+  await request(client, {});
+  const all = await Promise.all(Array.from({ length: 50 }, (_, i) => request(client, { ':path': `/${i}` })));
+  expect(all.every((got) => got.status === 200 && got.body.toString() === 'hello')).toBe(true);
+  expect(origin.sessions.length).toBe(1);
+});
