@@ -1,0 +1,235 @@
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer as createHttp, get, type Server as HttpServer } from 'node:http';
+import { connect as connectHttp2 } from 'node:http2';
+import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { selfSigned } from '../src/utils/self-signed.ts';
+import { Program } from './support/program.ts';
+
+vi.setConfig({ maxConcurrency: 2 });
+
+const entry = fileURLToPath(new URL('../src/main.ts', import.meta.url));
+const firstFreePort = Number(readFileSync('/proc/sys/net/ipv4/ip_unprivileged_port_start', 'utf8'));
+
+let dir: string;
+let origin: HttpServer;
+let upstream: string;
+const file = (name: string) => join(dir, name);
+beforeAll(async () => {
+  dir = mkdtempSync(join(tmpdir(), 'main-test-'));
+  const [one, other] = await Promise.all([selfSigned([]), selfSigned([])]);
+  writeFileSync(file('cert.pem'), one.cert);
+  writeFileSync(file('key.pem'), one.key);
+  writeFileSync(file('other-key.pem'), other.key);
+  writeFileSync(file('text.txt'), 'hello');
+  writeFileSync(file('good.yaml'), 'version: 1\nthreads: 1\n');
+  writeFileSync(file('typo.yaml'), 'version: 1\nthread: 1\n');
+  origin = createHttp((request, response) => response.end(`origin saw ${request.method} ${request.url}`));
+  origin.listen(0, '127.0.0.1');
+  await once(origin, 'listening');
+  upstream = `127.0.0.1:${(origin.address() as AddressInfo).port}`;
+});
+afterAll(async () => {
+  origin.closeAllConnections();
+  origin.close();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+/** A listener that keeps something in use. */
+async function occupy(where: { port: number; host: string } | { path: string }) {
+  const server = createServer((socket) => socket.destroy());
+  server.listen(where);
+  await once(server, 'listening');
+  return server;
+}
+
+/** Run it with flags that it can't go on with: one line on standard error, nothing else, and its status. */
+async function refusal(
+  args: string[],
+  options?: { uid: number; gid: number },
+): Promise<{ line: string; code: number }> {
+  const program = new Program(entry, args, options);
+  const { code } = await program.ended;
+  const lines = program.stderr.trimEnd().split('\n');
+  expect(lines).toHaveLength(1);
+  expect(lines[0]).not.toMatch(/^\s+at /);
+  expect(program.stdout).toBe('');
+  return { line: lines[0]!, code: code! };
+}
+
+describe.concurrent('a command line that cannot be understood ends it with status 2 and one line', () => {
+  test.each([
+    ['a flag that there is not', ['--lisen', '1'], /--lisen.*--listen/],
+    ['a word', ['127.0.0.1:80'], /127\.0\.0\.1:80/],
+    ['a flag without its value', ['--listen'], /--listen/],
+    ['no origin', ['--listen', '127.0.0.1:0'], /--upstream is missing.*--upstream 127\.0\.0\.1:8080/],
+    ['nowhere to listen', ['--upstream', '127.0.0.1:1'], /nowhere to listen.*--listen/],
+    [
+      'a listening address without a port',
+      ['--listen', 'localhost', '--upstream', '127.0.0.1:1'],
+      /localhost.*host:port/,
+    ],
+    [
+      'an origin without a port',
+      ['--listen', '127.0.0.1:0', '--upstream', '127.0.0.1'],
+      /--upstream 127\.0\.0\.1.*host:port/,
+    ],
+    ['a port that is none', ['--listen', '127.0.0.1:99999', '--upstream', '127.0.0.1:1'], /127\.0\.0\.1:99999/],
+    [
+      'a certificate without its key',
+      ['--tls-listen', '127.0.0.1:0', '--upstream', '127.0.0.1:1', '--cert', 'x'],
+      /--key/,
+    ],
+    ['HTTP/2 without TLS', ['--listen', '127.0.0.1:0', '--upstream', '127.0.0.1:1', '--h2'], /--h2 needs --tls-listen/],
+    ['a level that there is not', ['--log-level', 'loud'], /--log-level.*loud.*debug/],
+  ])('%s', async (_, args, expected) => {
+    const { line, code } = await refusal(args);
+    expect(line).toMatch(expected);
+    expect(code).toBe(2);
+  });
+});
+
+describe.concurrent('what cannot be done ends it with status 1 and one line', () => {
+  test.each([
+    ['an origin whose name does not resolve', '--upstream', () => 'no.such.host.invalid:80', /no\.such\.host\.invalid/],
+    [
+      'a listening name that does not resolve',
+      '--listen',
+      () => 'no.such.host.invalid:80',
+      /no\.such\.host\.invalid.*IP/,
+    ],
+    ['an address of another machine', '--listen', () => '192.0.2.1:8080', /192\.0\.2\.1.*0\.0\.0\.0/],
+    ['a path that is a file', '--uds', () => file('text.txt'), /text\.txt.*not a socket/],
+    ['a configuration that is not there', '--conf', () => file('no.yaml'), /no\.yaml.*no such file/],
+    [
+      'a configuration with a mistyped key',
+      '--conf',
+      () => file('typo.yaml'),
+      /typo\.yaml, line 2.*"thread".*"threads"/,
+    ],
+  ])('%s', async (_, flag, value, expected) => {
+    const first = flag === '--upstream' ? [] : ['--upstream', upstream];
+    const { line, code } = await refusal(['--listen', '127.0.0.1:0', ...first, flag, value()]);
+    expect(line).toMatch(expected);
+    expect(line).toContain(value());
+    expect(code).toBe(1);
+    expect(readFileSync(file('text.txt'), 'utf8')).toBe('hello');
+  });
+
+  test.each([
+    ['a certificate that is not there', 'no.pem', 'key.pem', /no\.pem/],
+    ['a certificate that is none', 'text.txt', 'key.pem', /text\.txt/],
+    ['a key that is none', 'cert.pem', 'text.txt', /text\.txt/],
+    ['a key of another certificate', 'cert.pem', 'other-key.pem', /other-key\.pem.*cert\.pem/],
+  ])('%s', async (_, cert, key, expected) => {
+    const { line, code } = await refusal([
+      ...['--tls-listen', '127.0.0.1:0', '--upstream', upstream, '--cert', file(cert), '--key', file(key)],
+    ]);
+    expect(line).toMatch(expected);
+    expect(code).toBe(1);
+  });
+
+  test('a port in use', async () => {
+    const taken = await occupy({ port: 0, host: '127.0.0.1' });
+    const address = `127.0.0.1:${(taken.address() as AddressInfo).port}`;
+    const { line, code } = await refusal(['--listen', address, '--upstream', upstream]);
+    expect(line).toContain(`${address}`);
+    expect(line).toMatch(/in use.*another port/);
+    expect(code).toBe(1);
+    taken.close();
+  });
+
+  test('a Unix socket that another process serves', async () => {
+    const taken = await occupy({ path: file('live.sock') });
+    const { line, code } = await refusal(['--uds', file('live.sock'), '--upstream', upstream]);
+    expect(line).toMatch(/live\.sock.*another process/);
+    expect(code).toBe(1);
+    expect(existsSync(file('live.sock'))).toBe(true);
+    taken.close();
+  });
+
+  // needs a user without the right: only root can become one, and only where such ports are kept for root
+  test.skipIf(process.getuid?.() !== 0 || firstFreePort < 81)('a port that takes a right', async () => {
+    const { line, code } = await refusal(['--listen', '127.0.0.1:80', '--upstream', upstream], {
+      uid: 65534,
+      gid: 65534,
+    });
+    expect(line).toMatch(/127\.0\.0\.1:80.*right.*1024/);
+    expect(code).toBe(1);
+  });
+});
+
+describe.concurrent('it', () => {
+  test('shows where something is wrong only when it is asked to', async () => {
+    const program = new Program(entry, ['--stack', '--listen', 'x', '--upstream', upstream]);
+    expect((await program.ended).code).toBe(2);
+    expect(program.stderr).toMatch(/\n\s+at /);
+  });
+
+  test('shows its flags', async () => {
+    const program = new Program(entry, ['--help']);
+    expect((await program.ended).code).toBe(0);
+    expect(program.stdout).toContain('--tls-listen <address>');
+    expect(program.stderr).toBe('');
+  });
+
+  test('checks a configuration with --test and ends with status 0', async () => {
+    const program = new Program(entry, ['--test', '--conf', file('good.yaml'), '--log-level', 'error']);
+    expect(await program.ended).toEqual({ code: 0, signal: null });
+    expect(program.stderr).toBe('');
+  });
+
+  test('refuses a wrong configuration with --test too', async () => {
+    expect((await refusal(['--test', '--conf', file('typo.yaml')])).code).toBe(1);
+  });
+
+  test('proxies on every kind of listener, says where, and ends at Ctrl-C', async () => {
+    const uds = file('proxy.sock');
+    const program = new Program(entry, [
+      ...['--listen', '127.0.0.1:0', '--tls-listen', '127.0.0.1:0', '--uds', uds, '--h2'],
+      ...['--cert', file('cert.pem'), '--key', file('key.pem'), '--upstream', upstream, '--access-log'],
+    ]);
+    const [, plain] = await program.until(/listening on http:\/\/127\.0\.0\.1:(\d+)/);
+    const [, secure] = await program.until(/listening on https:\/\/127\.0\.0\.1:(\d+)/);
+    await program.until(/listening on unix:\//);
+    await program.until(/ready/);
+    const answer = (options: object) =>
+      new Promise<string>((resolve, reject) => {
+        get({ ...options, agent: false }, (response) => {
+          let body = '';
+          response.on('data', (chunk: Buffer) => {
+            body += chunk;
+          });
+          response.on('end', () => resolve(body));
+        }).on('error', reject);
+      });
+    expect(await answer({ host: '127.0.0.1', port: plain, path: '/tcp' })).toBe('origin saw GET /tcp');
+    expect(await answer({ socketPath: uds, host: 'localhost', path: '/uds' })).toBe('origin saw GET /uds');
+    const session = connectHttp2(`https://127.0.0.1:${secure}`, {
+      ca: readFileSync(file('cert.pem')),
+      servername: 'localhost',
+    });
+    const stream = session.request({ ':path': '/h2' });
+    let body = '';
+    for await (const chunk of stream) body += chunk;
+    expect(body).toBe('origin saw GET /h2');
+    session.destroy();
+    const line = await program.until(/\{.*"path":"\/h2".*\}/);
+    expect(JSON.parse(line[0])).toMatchObject({ method: 'GET', path: '/h2', status: 200, msg: 'request' });
+    program.child.kill('SIGINT');
+    expect(await program.ended).toEqual({ code: 0, signal: null });
+    expect(existsSync(uds)).toBe(false);
+  });
+
+  test('makes a certificate when it is given none', async () => {
+    const program = new Program(entry, ['--tls-listen', '127.0.0.1:0', '--upstream', upstream]);
+    await program.until(/listening on https:\/\/127\.0\.0\.1:\d+ \(HTTP\/1\.1, self-signed certificate\)/);
+    await program.until(/ready/);
+    program.child.kill('SIGINT');
+    expect((await program.ended).code).toBe(0);
+  });
+});
