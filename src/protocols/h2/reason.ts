@@ -2,7 +2,7 @@
  * HTTP/2's error codes (RFC 9113 7) and how a stream is given up: what the h2 crate's `Reason` and `send_reset` are to
  * the original.
  */
-import type { Http2Stream } from 'node:http2';
+import { constants, type Http2Session, type Http2Stream } from 'node:http2';
 import { Duplex } from 'node:stream';
 
 const NAMES = [
@@ -52,5 +52,22 @@ export function watchEnd(stream: Http2Stream, complete: () => void): void {
   stream.push = function push(this: Http2Stream, chunk: unknown, encoding?: BufferEncoding): boolean {
     if (chunk === null && !this.closed) complete();
     return Duplex.prototype.push.call(this, chunk, encoding);
+  };
+}
+
+/** nghttp2's errors that have a code of their own in HTTP/2. */
+const CODES = new Map<number | undefined, number>([
+  [-505, constants.NGHTTP2_PROTOCOL_ERROR],
+  [-510, constants.NGHTTP2_STREAM_CLOSED],
+  [-522, constants.NGHTTP2_FRAME_SIZE_ERROR],
+  [-523, constants.NGHTTP2_COMPRESSION_ERROR],
+  [-524, constants.NGHTTP2_FLOW_CONTROL_ERROR],
+]);
+
+/** Have GOAWAY say what the peer did wrong (RFC 9113 5.4.1): `node:http2` says INTERNAL_ERROR of everything. */
+export function sayWhy(session: Http2Session): void {
+  const { destroy } = session;
+  session.destroy = function (this: Http2Session, error?: Error, code?: number): void {
+    destroy.call(this, error, code ?? CODES.get((error as { errno?: number } | undefined)?.errno));
   };
 }

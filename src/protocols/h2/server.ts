@@ -25,7 +25,7 @@ import { getCachedDate } from '../http/date.ts';
 import type { HttpTask } from '../http/mod.ts';
 import type { Stream } from '../l4/stream.ts';
 import { appendFields, fieldsOf, isConnectionSpecific } from './fields.ts';
-import { reasonName, resetStream, watchEnd } from './reason.ts';
+import { reasonName, resetStream, sayWhy, watchEnd } from './reason.ts';
 
 const rust = ported('pingora-core/src/protocols/http/v2/server.rs');
 const log = new Log('pingora_core::protocols::http::v2::server');
@@ -129,6 +129,7 @@ export class H2Connection {
   constructor(session: ServerHttp2Session) {
     this.session = session;
     (session as OwnedSession)[CONNECTION] = this;
+    sayWhy(session);
     session.on('stream', onStream);
     session.on('error', onSessionError);
     session.on('close', onSessionClose);
