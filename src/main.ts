@@ -56,31 +56,28 @@ function program(): Command {
     if (!isLevel(value)) throw new Complaint(`--log-level ${value}: use trace, debug, info, warn, error or silent`, 2);
     return value;
   };
-  return (
-    new Command('npm start --')
-      .description('Proxy HTTP/1.1 and HTTP/2 to one or more origins, round robin.')
-      .option('--listen <address>', 'listen for HTTP on host:port; may be repeated', collect, [])
-      .option('--tls-listen <address>', 'listen for HTTPS on host:port; may be repeated', collect, [])
-      .option('--uds <path>', 'listen for HTTP on a Unix socket; may be repeated', collect, [])
-      .option('--upstream <address>', 'an origin, host:port; several with commas or by repeating', collect, [])
-      .option('--cert <file>', 'PEM certificate chain for --tls-listen; without it one is made on the spot')
-      .option('--key <file>', 'PEM key of --cert')
-      .option('--h2', 'offer HTTP/2 on --tls-listen', false)
-      .option('--upstream-tls', 'connect to the origins with TLS', false)
-      .option('--sni <name>', 'the name that the origins are asked for and checked against, with --upstream-tls', '')
-      .option('--insecure', "don't check the origins' certificates", false)
-      .option('--access-log', 'log a line a request', false)
-      .option('-c, --conf <file>', "Pingora's configuration file (YAML)")
-      .option('-t, --test', 'check the configuration and end', false)
-      .option('-d, --daemon', 'run in the background', false)
-      .option('-u, --upgrade', 'take the sockets over from the server that runs now', false)
-      .addOption(new Option('--log-level <level>', 'what to log').default('info').argParser(level))
-      .option('--stack', 'show a stack trace when something is wrong with the start', false)
-      // refused below, by its name
-      .allowExcessArguments()
-      .exitOverride()
-      .configureOutput({ writeErr: () => {} })
-  );
+  return new Command('npm start --')
+    .description('Proxy HTTP/1.1 and HTTP/2 to one or more origins, round robin.')
+    .option('--listen <address>', 'listen for HTTP on host:port; may be repeated', collect, [])
+    .option('--tls-listen <address>', 'listen for HTTPS on host:port; may be repeated', collect, [])
+    .option('--uds <path>', 'listen for HTTP on a Unix socket; may be repeated', collect, [])
+    .option('--upstream <address>', 'an origin, host:port; several with commas or by repeating', collect, [])
+    .option('--cert <file>', 'PEM certificate chain for --tls-listen; without it one is made on the spot')
+    .option('--key <file>', 'PEM key of --cert')
+    .option('--h2', 'offer HTTP/2 on --tls-listen', false)
+    .option('--upstream-tls', 'connect to the origins with TLS', false)
+    .option('--sni <name>', 'the name that the origins are asked for and checked against, with --upstream-tls', '')
+    .option('--insecure', "don't check the origins' certificates", false)
+    .option('--access-log', 'log a line a request', false)
+    .option('-c, --conf <file>', "Pingora's configuration file (YAML)")
+    .option('-t, --test', 'check the configuration and end', false)
+    .option('-d, --daemon', 'run in the background', false)
+    .option('-u, --upgrade', 'take the sockets over from the server that runs now', false)
+    .addOption(new Option('--log-level <level>', 'what to log').default('info').argParser(level))
+    .option('--stack', 'show a stack trace when something is wrong with the start', false)
+    .allowExcessArguments()
+    .exitOverride()
+    .configureOutput({ writeErr: () => {} });
 }
 
 /** The proxy: any request to the next origin. */
@@ -244,6 +241,7 @@ async function main(argv: string[]): Promise<void> {
   const command = program();
   command.parse(argv, { from: 'user' });
   const options = command.opts<Options>();
+  // commander would say how many there are, and not which
   if (command.args.length > 0) throw new Complaint(`${command.args[0]}: unexpected; flags only, see --help`, 2);
 
   const opt = new Opt({ upgrade: options.upgrade, daemon: options.daemon, test: options.test });
