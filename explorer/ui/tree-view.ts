@@ -50,7 +50,8 @@ export class TreeView implements View {
     const { steps, tree } = this.#opened!;
     this.#step = step;
     const span = steps.spanAt(step);
-    if (tree.reveal(span)) this.#list.setCount(tree.rows.length);
+    tree.reveal(span);
+    this.#list.setCount(tree.rows.length);
     this.#list.reveal(tree.rowOf(span)!);
     this.#list.refresh();
     // The row is in the document now, unless the panel is hidden.

@@ -9,7 +9,8 @@ export class VirtualList {
   readonly #space: HTMLElement;
   readonly #render: (row: number) => HTMLElement;
   readonly #rowHeight: number;
-  #count = 0;
+  #count = -1;
+  #letters: number | undefined;
   readonly #later = onceAFrame(() => this.refresh());
 
   /** `render` makes a row; it is called again whenever what shows may have changed. */
@@ -25,7 +26,9 @@ export class VirtualList {
 
   /** How many rows there are, and how wide the widest is in letters (for lists that scroll sideways). */
   setCount(count: number, letters?: number): void {
+    if (count === this.#count && letters === this.#letters) return;
     this.#count = count;
+    this.#letters = letters;
     this.#space.style.height = `${count * this.#rowHeight}px`;
     this.#space.style.minWidth = letters === undefined ? '' : `${letters}ch`;
   }
