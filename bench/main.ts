@@ -14,7 +14,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { build, type Plugin } from 'esbuild';
 import pc from 'picocolors';
 import { generate } from 'selfsigned';
-import { type Contestant, endAll, Load, notPinned, Running, startOrigin, wrk } from './processes.ts';
+import { type Contestant, endAll, Load, notPinned, output, Running, startOrigin, wrk } from './processes.ts';
 
 /** The port may cost at most this, as a multiple of fast-proxy. */
 const LIMIT = 0.6;
@@ -71,7 +71,7 @@ const untraced: Plugin = {
         export const own = { fn: same };
         export const registeredSites = () => [];
         export const callHook = (_trait, _name, app, hook, _inherited, ...args) => hook.apply(app, args);
-        export const note = () => {};
+        export const note = () => {}; export const isTraced = () => false;
       `,
     }));
   },
@@ -243,6 +243,10 @@ process.on('SIGTERM', interrupted);
 process.on('exit', () => rmSync(directory, { recursive: true, force: true }));
 try {
   process.exitCode = await run(options, directory);
+} catch (error) {
+  console.error(pc.red(`${error instanceof Error ? error.message : error}`));
+  console.error(output());
+  process.exitCode = 2;
 } finally {
   await endAll();
 }

@@ -26,7 +26,8 @@ const running = new Set<Child>();
 export class Child {
   readonly #process: ChildProcess;
   readonly #name: string;
-  #output = '';
+  /** What it printed, the last of it. */
+  output = '';
   #ended: Promise<void>;
   /** The answers that are waited for. */
   #waiting: ((message: any, error?: Error) => void)[] = [];
@@ -39,7 +40,7 @@ export class Child {
     this.#process = spawn(command!, args, { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
     running.add(this);
     const keep = (chunk: Buffer) => {
-      this.#output = (this.#output + chunk.toString()).slice(-8192);
+      this.output = (this.output + chunk.toString()).slice(-8192);
     };
     this.#process.stdout!.on('data', keep);
     this.#process.stderr!.on('data', keep);
@@ -55,7 +56,7 @@ export class Child {
       });
       this.#process.once('close', (code, signal) => {
         running.delete(this);
-        this.#fail(new Error(`${this.#name} ended (${signal ?? code}):\n${this.#output}`));
+        this.#fail(new Error(`${this.#name} ended (${signal ?? code}):\n${this.output}`));
         resolve();
       });
     });
@@ -79,7 +80,7 @@ export class Child {
   ask<T>(question?: object | string): Promise<T> {
     this.check();
     return new Promise<T>((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`${this.#name} does not answer:\n${this.#output}`)), PATIENCE);
+      const timer = setTimeout(() => reject(new Error(`${this.#name} does not answer:\n${this.output}`)), PATIENCE);
       this.#waiting.push((message, error) => {
         clearTimeout(timer);
         if (error === undefined) resolve(message as T);
@@ -95,6 +96,11 @@ export class Child {
     this.#process.kill('SIGKILL');
     await this.#ended;
   }
+}
+
+/** What the processes have printed. */
+export function output(): string {
+  return Array.from(running, (child) => child.output).join('');
 }
 
 /** End all processes. */

@@ -41,10 +41,16 @@ function check(name: string, value: string): void {
  */
 export class HMap {
   /** Names as they came. */
-  readonly names: string[] = [];
+  readonly names: string[];
   /** Names in lower case. */
-  readonly keys: string[] = [];
-  readonly values: string[] = [];
+  readonly keys: string[];
+  readonly values: string[];
+
+  constructor(names: string[] = [], keys: string[] = [], values: string[] = []) {
+    this.names = names;
+    this.keys = keys;
+    this.values = values;
+  }
 
   get length(): number {
     return this.keys.length;
@@ -121,13 +127,7 @@ export class HMap {
   }
 
   clone(): HMap {
-    const copy = new HMap();
-    for (let i = 0; i < this.keys.length; i++) {
-      copy.names.push(this.names[i]!);
-      copy.keys.push(this.keys[i]!);
-      copy.values.push(this.values[i]!);
-    }
-    return copy;
+    return new HMap(this.names.slice(), this.keys.slice(), this.values.slice());
   }
 
   /** Name and value of each field, names as they came. */
@@ -249,11 +249,17 @@ export class RequestHeader extends Head {
 
 /** The head of a response. */
 export class ResponseHeader extends Head {
-  status: number;
+  // A native private field, and not for privacy alone: without a field of its own V8 (Node 20) compiles whatever makes
+  // a response head again and again and throws it away ("dependency change"), 40 % of a request's time.
+  #status: number;
 
   constructor(status: number, headers = new HMap()) {
     super(headers);
-    this.status = status;
+    this.#status = status;
+  }
+
+  get status(): number {
+    return this.#status;
   }
 
   /** A head with this status. Throws `InvalidHTTPHeader` unless it is a whole number from 100 to 999. */
@@ -267,7 +273,7 @@ export class ResponseHeader extends Head {
     if (!Number.isInteger(status) || status < 100 || status > 999) {
       throw PingoraError.explain(ErrorType.InvalidHTTPHeader, `invalid status ${status}`);
     }
-    this.status = status;
+    this.#status = status;
   }
 
   /** Whether the status is 100 to 199. */

@@ -14,7 +14,7 @@ import { ResponseCompressionCtx } from '../protocols/http/compression/mod.ts';
 import { type HttpTask, SERVER_NAME } from '../protocols/http/mod.ts';
 import { Session as HttpSession } from '../protocols/http/server.ts';
 import type { Stream } from '../protocols/l4/stream.ts';
-import { Notify, type ShutdownWatch } from '../runtime/sync.ts';
+import type { ShutdownWatch } from '../runtime/sync.ts';
 import type { ServerConf } from '../server/configuration/mod.ts';
 import { Service } from '../services/listening.ts';
 import { note, ported } from '../trace/span.ts';
@@ -128,7 +128,8 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
   readonly inner: ProxyHttp<CTX>;
   /** The connections to origins. */
   readonly clientUpstream: Connector;
-  private readonly shutdown = new Notify();
+  /** Sessions whose request hasn't come yet. */
+  private readonly waiting = new Set<HttpSession>();
 
   private constructor(inner: ProxyHttp<CTX>, conf: ServerConf) {
     this.inner = inner;
@@ -145,7 +146,7 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
   @rust.method('HttpProxy::handle_new_request')
   async handleNewRequest(downstream: HttpSession): Promise<HttpSession | undefined> {
     // The original drops whatever was read when it shuts down; here only a connection that is idle is closed.
-    const takeBack = this.shutdown.onNotified(() => downstream.abortIfIdle());
+    this.waiting.add(downstream);
     try {
       if (!(await downstream.readRequest())) return undefined;
     } catch (thrown) {
@@ -158,7 +159,7 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
       downstream.shutdown();
       return undefined;
     } finally {
-      takeBack();
+      this.waiting.delete(downstream);
     }
     return downstream;
   }
@@ -218,33 +219,33 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
 
   /** Log the request and end the session. Returns the connection if it can serve another request. */
   @rust.method('HttpProxy::finish')
-  async finish(
+  finish(
     session: Session,
     ctx: CTX,
     reuse: boolean,
     error: PingoraError | undefined,
-  ): Promise<Stream | undefined> {
-    await this.log(session, error, ctx);
-    if (!reuse) return undefined;
-    return this.finishDownstream(session);
+  ): MaybePromise<Stream | undefined> {
+    const logged = this.log(session, error, ctx);
+    if (logged instanceof Promise) return logged.then(() => (reuse ? this.finishDownstream(session) : undefined));
+    return reuse ? this.finishDownstream(session) : undefined;
   }
 
-  private async finishDownstream(session: Session): Promise<Stream | undefined> {
+  private finishDownstream(session: Session): MaybePromise<Stream | undefined> {
     try {
-      return await session.downstreamSession.finish();
+      const finished = session.downstreamSession.finish();
+      return finished instanceof Promise ? finished.catch(notFinished) : finished;
     } catch (error) {
-      log.debug(() => `Error finishing the downstream session: ${error}`);
-      return undefined;
+      return notFinished(error);
     }
   }
 
   /** `logging` can't fail a request that has ended. */
-  private async log(session: Session, error: PingoraError | undefined, ctx: CTX): Promise<void> {
+  private log(session: Session, error: PingoraError | undefined, ctx: CTX): MaybePromise<void> {
     try {
       const logged = this.hooks.logging(session, error, ctx);
-      if (logged instanceof Promise) await logged;
+      return logged instanceof Promise ? logged.catch(notLogged) : undefined;
     } catch (thrown) {
-      log.error(`logging() failed: ${thrown}`);
+      return notLogged(thrown);
     }
   }
 
@@ -351,8 +352,16 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
   @rust.method('<HttpProxy as HttpServerApp>::http_cleanup')
   httpCleanup(): void {
     // connections that wait for a request get none
-    this.shutdown.notifyWaiters();
+    for (const downstream of this.waiting) downstream.abortIfIdle();
   }
+}
+
+function notFinished(error: unknown): undefined {
+  log.debug(() => `Error finishing the downstream session: ${error}`);
+}
+
+function notLogged(thrown: unknown): undefined {
+  log.error(`logging() failed: ${thrown}`);
 }
 
 /** A service of the application, to be added to a server. */

@@ -34,23 +34,27 @@ interface Stop {
 
 export const proxyToH1Upstream = rust.fn(
   'HttpProxy::proxy_to_h1_upstream',
-  async <CTX>(
+  <CTX>(
     proxy: HttpProxy<CTX>,
     session: Session,
     client: HttpSessionV1,
     reused: boolean,
     peer: HttpPeer,
     ctx: CTX,
-  ): Promise<H1Outcome> => {
+  ): MaybePromise<H1Outcome> => {
     try {
       const told = proxy.hooks.connectedToUpstream(session, reused, peer, client.id(), client.digest(), ctx);
-      if (told instanceof Promise) await told;
+      if (told instanceof Promise) return told.then(() => proxy1to1(proxy, session, client, peer, ctx), notUsed);
     } catch (error) {
-      return { reuse: false, reuseClient: false, error: PingoraError.from(error) };
+      return notUsed(error);
     }
     return proxy1to1(proxy, session, client, peer, ctx);
   },
 );
+
+function notUsed(error: unknown): H1Outcome {
+  return { reuse: false, reuseClient: false, error: PingoraError.from(error) };
+}
 
 const proxy1to1 = rust.fn(
   'HttpProxy::proxy_1to1',
