@@ -13,7 +13,7 @@ import { findScenario, scenarios } from '../src/trace/scenarios/index.ts';
 import { runScenario } from '../src/trace/scenarios/run.ts';
 import { projectRoot } from '../src/trace/sites.ts';
 import { check, localLinks } from './book/check.ts';
-import { type Deviation, fill, type Material } from './book/directives.ts';
+import { type Chapter, type Deviation, fill, type Material } from './book/directives.ts';
 import type { Shows } from './book/shows.ts';
 
 const WALKTHROUGH = 'walkthrough';
@@ -38,6 +38,17 @@ export function pages(): string[] {
 export function showsOf(chapter: string): Shows[] {
   const file = join(projectRoot, WALKTHROUGH, chapter, 'shows.json');
   return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Shows[]) : [];
+}
+
+/** A chapter's title and question: its heading, and the quotation under it. */
+function readChapter(name: string): Chapter {
+  const page = `${WALKTHROUGH}/${name}/README.md`;
+  const match = /^# (.+)\n\n> (.+)\n/.exec(readFileSync(join(projectRoot, page), 'utf8'));
+  if (match === null) throw new Error(`${page} doesn't begin with a heading and a question`);
+  const [, title, question] = match;
+  const number = name.slice(0, 2);
+  if (!title!.startsWith(`${number} `)) throw new Error(`${page}: its heading doesn't begin with ${number}`);
+  return { page, title: title!, question: question! };
 }
 
 function readDeviations(): Map<string, Deviation> {
@@ -107,7 +118,11 @@ export function unused(texts: ReadonlyMap<string, string>): string[] {
 
 async function main(only: string[], options: { check?: boolean }): Promise<void> {
   const traces = new Traces();
-  const material: Material = { trace: (name) => traces.get(name), deviations: readDeviations() };
+  const material: Material = {
+    trace: (name) => traces.get(name),
+    deviations: readDeviations(),
+    chapters: chapters().map(readChapter),
+  };
   const wrong: string[] = [];
   const texts = new Map<string, string>();
   const wanted = (page: string) =>

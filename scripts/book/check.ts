@@ -87,7 +87,7 @@ export function check(markdown: string, page: string): string[] {
   for (const { target, anchor } of localLinks(markdown)) wrong.push(linkError(page, markdown, target, anchor) ?? '');
   for (const command of commands(markdown)) wrong.push(commandError(command) ?? '');
   const byHand = markdown
-    .replace(/<!-- (code|calls|deviations):[\s\S]*?<!-- end -->/g, '')
+    .replace(/<!-- (code|calls|deviations|nav|contents):[\s\S]*?<!-- end -->/g, '')
     .replace(/<!--fn [\s\S]*?<!--\/fn-->/g, '');
   for (const [line] of byHand.matchAll(/\]\([^)\s]*#L\d+[^)]*\)/g)) wrong.push(`a line typed by hand: ${line}`);
   return wrong.filter((one) => one !== '').map((one) => `${page}: ${one}`);

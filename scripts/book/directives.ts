@@ -11,6 +11,12 @@
  * <!-- deviations: uds-unlinks-sockets-only pool-of-size-zero -->
  * <!-- end -->
  *
+ * <!-- nav: -->
+ * <!-- end -->
+ *
+ * <!-- contents: -->
+ * <!-- end -->
+ *
  * <!--fn Server::run_forever-->…<!--/fn-->
  * ```
  */
@@ -34,6 +40,15 @@ export interface Material {
   /** Runs a scenario; each is run once a book. Throws if there is none of that name. */
   trace(scenario: string): Promise<TraceDocument>;
   deviations: ReadonlyMap<string, Deviation>;
+  chapters: readonly Chapter[];
+}
+
+export interface Chapter {
+  /** Its page, in the project. */
+  page: string;
+  title: string;
+  /** What it answers. */
+  question: string;
 }
 
 /** What a directive says: words, and `key=value` pairs in order. */
@@ -119,6 +134,26 @@ function deviations({ words }: Arguments, material: Material): string {
     .join('\n');
 }
 
+function nav(page: string, { chapters }: Material): string {
+  const at = chapters.findIndex((chapter) => chapter.page === page);
+  if (at < 0) throw new Error('only a chapter has neighbours');
+  const link = (chapter: Chapter, text: string) => `[${text}](${relativeTo(page, chapter.page)})`;
+  const before = chapters[at - 1];
+  const after = chapters[at + 1];
+  return [
+    before && link(before, `← ${before.title}`),
+    '[Contents](../README.md)',
+    after && link(after, `${after.title} →`),
+  ]
+    .filter(Boolean)
+    .join(' · ');
+}
+
+function contents(page: string, { chapters }: Material): string {
+  const line = (chapter: Chapter) => `| [${chapter.title}](${relativeTo(page, chapter.page)}) | ${chapter.question} |`;
+  return ['| | |', '| --- | --- |', ...chapters.map(line)].join('\n');
+}
+
 let sites: Map<string, DeclaredSite[]> | null = null;
 
 function fnLink(page: string, { words }: Arguments): string {
@@ -137,12 +172,12 @@ function fnLink(page: string, { words }: Arguments): string {
   return site!.rust === null ? port : `${port}<sup>[rs](${rustLink(fn, site!.rust)})</sup>`;
 }
 
-const BLOCK = /<!-- (code|calls|deviations): ([\s\S]*?) -->\n([\s\S]*?)<!-- end -->/g;
+const BLOCK = /<!-- (code|calls|deviations|nav|contents):([\s\S]*?)-->\n([\s\S]*?)<!-- end -->/g;
 const INLINE = /<!--fn ([^>]*(?:<[^>]*>[^>]*)*?)-->([\s\S]*?)<!--\/fn-->/g;
 
 /** The page with every directive's content made again. `page`: its path in the project. Throws for a wrong one. */
 export async function fill(text: string, page: string, material: Material): Promise<string> {
-  const opened = [...text.matchAll(/^<!-- (?:code|calls|deviations):/gm)].length;
+  const opened = [...text.matchAll(/^<!-- (?:code|calls|deviations|nav|contents):/gm)].length;
   const blocks = [...text.matchAll(BLOCK)];
   if (opened !== blocks.length) throw new Error(`${page}: ${opened} directives begin and ${blocks.length} end`);
   let out = '';
@@ -151,13 +186,12 @@ export async function fill(text: string, page: string, material: Material): Prom
     const [whole, kind, given] = match;
     try {
       const args = argumentsOf(given!);
-      const made =
-        kind === 'code'
-          ? code(page, args)
-          : kind === 'calls'
-            ? await calls(args, material)
-            : deviations(args, material);
-      out += `${text.slice(at, match.index)}<!-- ${kind}: ${given} -->\n${made}\n<!-- end -->`;
+      let made: string;
+      if (kind === 'code') made = code(page, args);
+      else if (kind === 'calls') made = await calls(args, material);
+      else if (kind === 'deviations') made = deviations(args, material);
+      else made = kind === 'nav' ? nav(page, material) : contents(page, material);
+      out += `${text.slice(at, match.index)}<!-- ${kind}:${given}-->\n${made}\n<!-- end -->`;
     } catch (error) {
       throw new Error(`${page}: ${kind}: ${given!.trim()}: ${(error as Error).message}`);
     }

@@ -74,11 +74,22 @@ function rustFile(source: ts.SourceFile, binding: string): string | null {
 
 const indentOf = (line: string) => line.length - line.trimStart().length;
 
-/** The lines of a piece that are shown; what is left out between its head and its end is `// …`. */
-function choose(lines: string[], ranges: readonly Range[], what: string): string[] {
+/** Where what a piece does begins: its body's first brace, a function's or a class's. */
+function bodyOf(node: ts.Node, source: ts.SourceFile): number {
+  if (ts.isClassDeclaration(node) || ts.isInterfaceDeclaration(node)) return node.members.pos;
+  let body: ts.Node | undefined;
+  const look = (one: ts.Node): void => {
+    if (body === undefined && ts.isFunctionLike(one) && 'body' in one) body = one.body as ts.Node | undefined;
+    if (body === undefined) ts.forEachChild(one, look);
+  };
+  look(node);
+  return (body ?? node).getStart(source);
+}
+
+/** The lines of a piece that are shown: its `head` first ones, its last, and what is asked for. The rest is `// …`. */
+function choose(lines: string[], ranges: readonly Range[], what: string, head: number): string[] {
   const last = lines.length - 1;
   const base = indentOf(lines[0]!);
-  const head = lines.findIndex((line, i) => i < last && indentOf(lines[i + 1]!) > base && /[{(]$/.test(line));
   const shown = new Set<number>();
   let at = 0;
   for (const { from, to } of ranges) {
@@ -89,8 +100,8 @@ function choose(lines: string[], ranges: readonly Range[], what: string): string
     for (let i = begin; i <= end; i++) shown.add(i);
     at = end + 1;
   }
-  for (let i = 0; i <= head; i++) shown.add(i);
-  shown.add(last);
+  for (let i = 0; i < head; i++) shown.add(i);
+  if (head > 0) shown.add(last);
   const out: string[] = [];
   let hidden = false;
   for (const [i, line] of lines.entries()) {
@@ -98,7 +109,7 @@ function choose(lines: string[], ranges: readonly Range[], what: string): string
       hidden ||= line.trim() !== '';
       continue;
     }
-    if (hidden) {
+    if (hidden && out.length > 0) {
       const next = lines.slice(i).find((other) => other.trim() !== '') ?? line;
       const indent = i === last ? base + 2 : indentOf(next);
       out.push(`${' '.repeat(indent)}// …`);
@@ -110,12 +121,23 @@ function choose(lines: string[], ranges: readonly Range[], what: string): string
 }
 
 /**
- * Cut a piece out of a file: `Server.runForever`, `bindTcp`, `ServerApp`. Throws if there is none of that name.
+ * Cut a piece out of a file: `Server.runForever`, `bindTcp`, `ServerApp`; `*` is all of it, of which only the ranges
+ * are shown. Throws if there is none of that name.
  *
  * `doc`: with its doc comment.
  */
 export function cut(file: string, name: string, ranges: readonly Range[] = [], doc = false): Excerpt {
   const source = parse(file);
+  if (name === '*') {
+    if (ranges.length === 0) throw new Error(`${file} *: which lines?`);
+    const all = source.text.split('\n');
+    const code = choose(all, ranges, file, 0).join('\n').trimEnd();
+    const [first] = ranges;
+    const line = first?.from === undefined ? 1 : all.findIndex((one) => one.includes(first.from!)) + 1;
+    const end = ranges.at(-1)!.to;
+    const last = end === undefined ? all.length : all.findLastIndex((one) => one.includes(end)) + 1;
+    return { code, from: line, to: last, fn: null, rust: null };
+  }
   let node: ts.Node | undefined;
   let nodes: readonly ts.Node[] = source.statements;
   for (const part of name.split('.')) {
@@ -127,7 +149,9 @@ export function cut(file: string, name: string, ranges: readonly Range[] = [], d
   const from = lineAt(node!.getStart(source, doc));
   const to = lineAt(node!.getEnd());
   let lines = source.text.split('\n').slice(from, to + 1);
-  if (ranges.length > 0) lines = choose(lines, ranges, `${file} ${name}`);
+  if (ranges.length > 0) {
+    lines = choose(lines, ranges, `${file} ${name}`, lineAt(bodyOf(node!, source)) - from + 1);
+  }
   const indent = Math.min(...lines.filter((line) => line.trim() !== '').map(indentOf));
   const ported = portedFn(node!);
   return {

@@ -38,7 +38,9 @@ export function missing(trace: TraceDocument, show: Show): string | null {
     const [first, second] = show.overlap;
     const end = (span: TraceSpan) => span.end ?? Number.POSITIVE_INFINITY;
     const both = calls(first).some((a) =>
-      calls(second).some((b) => a !== b && a.start < end(b) && b.start < end(a) && !isUnder(b, a.fn) && !isUnder(a, b.fn)),
+      calls(second).some(
+        (b) => a !== b && a.start < end(b) && b.start < end(a) && !isUnder(b, a.fn) && !isUnder(a, b.fn),
+      ),
     );
     return both ? null : `no call of ${first} overlaps one of ${second}`;
   }
@@ -57,7 +59,7 @@ export function missing(trace: TraceDocument, show: Show): string | null {
   if ('before' in show) {
     const [first] = calls(show.call);
     const [second] = calls(show.before);
-    if (first === undefined || second === undefined) return `${(first ? show.before : show.call)} is never called`;
+    if (first === undefined || second === undefined) return `${first ? show.before : show.call} is never called`;
     return trace.spans.indexOf(first) < trace.spans.indexOf(second) ? null : `${show.before} comes before ${show.call}`;
   }
   const { call, under, status, times } = show;
