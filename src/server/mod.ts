@@ -5,8 +5,8 @@
  */
 import { ErrorType, PingoraError } from '../error/lib.ts';
 import { Log } from '../log.ts';
-import { Runtime } from '../runtime/lib.ts';
-import { type ShutdownWatch, Watch } from '../runtime/sync.ts';
+import { Runtime, shutdownRuntimes } from '../runtime/lib.ts';
+import { Notify, type ShutdownWatch, Watch } from '../runtime/sync.ts';
 import type { Service } from '../services/mod.ts';
 import { ported } from '../trace/span.ts';
 import { type Opt, ServerConf } from './configuration/mod.ts';
@@ -30,6 +30,8 @@ export class Server {
   private listenFds: ListenFds | undefined = undefined;
   private readonly watch = new Watch(false);
   private readonly shutdownRecv: ShutdownWatch = this.watch.subscribe();
+  /** A SIGINT came after the first signal. */
+  private readonly interrupted = new Notify();
   /** What the configuration file and the command line said. */
   readonly configuration: ServerConf;
   /** What the command line said. */
@@ -67,6 +69,7 @@ export class Server {
     // For good: a second SIGTERM must not end the grace period by Node's default, which is to die of it.
     const signal = await new Promise<Signal>((resolve) => {
       for (const name of ['SIGQUIT', 'SIGTERM', 'SIGINT'] as const) process.on(name, () => resolve(name));
+      process.on('SIGINT', () => this.interrupted.notifyWaiters());
     });
     switch (signal) {
       case 'SIGINT':
@@ -83,12 +86,7 @@ export class Server {
           return 'Graceful';
         }
         log.info('Trying to send socks');
-        try {
-          await this.listenFds.sendToSock(this.configuration.upgradeSock);
-          log.info('listener sockets sent');
-        } catch (error) {
-          log.error(`Unable to send listener sockets to new process: ${error}`);
-        }
+        if (await this.unlessInterrupted(this.sendSocks(this.listenFds))) return 'Quick';
         if (await this.pause(this.configuration.closeTimeoutSeconds)) return 'Quick';
         this.broadcastShutdown();
         return 'Graceful';
@@ -102,21 +100,36 @@ export class Server {
     log.info('Broadcast graceful shutdown complete');
   }
 
-  /** Wait; true if a SIGINT ended the wait. The original is deaf while it waits. */
-  private pause(seconds: number): Promise<boolean> {
-    return new Promise((resolve) => {
-      const end = (interrupted: boolean) => {
-        clearTimeout(timer);
-        process.off('SIGINT', onInterrupt);
-        resolve(interrupted);
-      };
-      const onInterrupt = () => {
+  private async sendSocks(fds: ListenFds): Promise<void> {
+    try {
+      await fds.sendToSock(this.configuration.upgradeSock, this.configuration.transferOptions());
+      log.info('listener sockets sent');
+    } catch (error) {
+      log.error(`Unable to send listener sockets to new process: ${error}`);
+    }
+  }
+
+  /** Wait for `done`; true if a SIGINT ended the wait. The original is deaf while it waits. */
+  private async unlessInterrupted(done: Promise<void>): Promise<boolean> {
+    let forget = () => {};
+    const interrupted = new Promise<boolean>((resolve) => {
+      forget = this.interrupted.onNotified(() => {
         log.info('SIGINT received, exiting');
-        end(true);
-      };
-      const timer = setTimeout(() => end(false), Math.min(seconds * 1000, LONGEST_TIMER_MS));
-      process.on('SIGINT', onInterrupt);
+        resolve(true);
+      });
     });
+    try {
+      return await Promise.race([interrupted, done.then(() => false)]);
+    } finally {
+      forget();
+    }
+  }
+
+  private async pause(seconds: number): Promise<boolean> {
+    const { promise, cancel } = delay(Math.min(seconds * 1000, LONGEST_TIMER_MS));
+    const interrupted = await this.unlessInterrupted(promise);
+    cancel();
+    return interrupted;
   }
 
   @rust.method('Server::run_service')
@@ -137,7 +150,7 @@ export class Server {
     const fds = Fds.new();
     if (upgrade) {
       log.debug('Trying to receive socks');
-      await fds.getFromSock(this.configuration.upgradeSock);
+      await fds.getFromSock(this.configuration.upgradeSock, this.configuration.transferOptions());
     }
     this.listenFds = fds;
   }
@@ -205,6 +218,7 @@ export class Server {
 
     const timeoutSeconds = shutdownType === 'Quick' ? 0 : conf.gracefulShutdownTimeoutSeconds;
     for (const _ of runtimes) log.info('Waiting for runtimes to exit!');
+    shutdownRuntimes();
     if (timeoutSeconds > 0) await this.pause(timeoutSeconds);
     clearInterval(alive);
     log.info('All runtimes exited, exiting now');
@@ -215,6 +229,14 @@ export class Server {
   private static createRuntime(name: string, threads: number, workSteal: boolean): Runtime {
     return workSteal ? Runtime.newSteal(threads, name) : Runtime.newNoSteal(threads, name);
   }
+}
+
+function delay(ms: number): { promise: Promise<void>; cancel: () => void } {
+  let timer: NodeJS.Timeout | undefined;
+  const promise = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  return { promise, cancel: () => clearTimeout(timer) };
 }
 
 /** The task of a service. */

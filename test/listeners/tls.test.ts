@@ -143,18 +143,18 @@ describe('ALPN', () => {
   const REFUSED = 'refused';
 
   test.each([
-    ['nothing set', undefined, [h2, h1], false],
-    ['nothing set', undefined, ['foo'], false],
-    ['H1', ALPN.H1, [h2, h1], h1],
-    ['H1', ALPN.H1, undefined, false],
-    ['H1', ALPN.H1, [h2], REFUSED],
-    ['H2H1', ALPN.H2H1, [h1, h2], h2],
-    ['H2H1', ALPN.H2H1, [h1], h1],
-    ['H2H1', ALPN.H2H1, undefined, false],
-    ['H2H1', ALPN.H2H1, ['foo'], REFUSED],
-    ['H2', ALPN.H2, [h1, h2], h2],
-    ['H2', ALPN.H2, [h1], REFUSED],
-  ])('%s (%s), client offers %j: %s', async (_, alpn, offered, outcome) => {
+    ['nothing set', [h2, h1], false, undefined],
+    ['nothing set', ['foo'], false, undefined],
+    ['H1', [h2, h1], h1, ALPN.H1],
+    ['H1', undefined, false, ALPN.H1],
+    ['H1', [h2], REFUSED, ALPN.H1],
+    ['H2H1', [h1, h2], h2, ALPN.H2H1],
+    ['H2H1', [h1], h1, ALPN.H2H1],
+    ['H2H1', undefined, false, ALPN.H2H1],
+    ['H2H1', ['foo'], REFUSED, ALPN.H2H1],
+    ['H2', [h1, h2], h2, ALPN.H2],
+    ['H2', [h1], REFUSED, ALPN.H2],
+  ])('%s, client offers %j: %s', async (_, offered, outcome, alpn) => {
     const met = await meet(set(alpn), offered === undefined ? {} : { ALPNProtocols: offered });
     if (outcome === REFUSED) {
       expect(met.clientError?.code).toBe('ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL');

@@ -11,6 +11,7 @@ import { type Document, isMap, isScalar, LineCounter, parseDocument, stringify }
 import { ErrorType, PingoraError } from '../../error/lib.ts';
 import { Log } from '../../log.ts';
 import { nearest } from '../../utils/nearest.ts';
+import type { TransferOptions } from '../transfer-fd/mod.ts';
 
 const log = new Log('pingora_core::server::configuration');
 
@@ -44,6 +45,8 @@ const KEYS: Record<string, { field: keyof ServerConf; kind: Kind; optional?: tru
   grace_period_seconds: { field: 'gracePeriodSeconds', kind: 'seconds' },
   graceful_shutdown_timeout_seconds: { field: 'gracefulShutdownTimeoutSeconds', kind: 'seconds' },
   close_timeout_seconds: { field: 'closeTimeoutSeconds', kind: 'seconds' },
+  upgrade_sock_connect_accept_max_retries: { field: 'upgradeSockConnectAcceptMaxRetries', kind: 'count' },
+  upgrade_sock_retry_interval_seconds: { field: 'upgradeSockRetryIntervalSeconds', kind: 'seconds' },
 };
 
 const KINDS: Record<Kind, { text: string; valid: (value: unknown) => boolean }> = {
@@ -159,6 +162,10 @@ export class ServerConf {
   gracefulShutdownTimeoutSeconds = 5;
   /** How long an old server goes on to accept after it handed its sockets over. A constant there. Default: 5. */
   closeTimeoutSeconds = 5;
+  /** How often the old server and the new one try again to reach each other. A constant there. Default: 5. */
+  upgradeSockConnectAcceptMaxRetries = 5;
+  /** How many seconds lie between two such tries. A constant there. Default: 1. */
+  upgradeSockRetryIntervalSeconds = 1;
 
   /** The defaults, as a file with nothing but a version gives them. */
   static new(): ServerConf {
@@ -229,6 +236,14 @@ export class ServerConf {
       (conf as Record<string, any>)[known.field] = value;
     }
     return conf.validate();
+  }
+
+  /** How long two servers wait for each other when one hands its sockets to the other. */
+  transferOptions(): TransferOptions {
+    return {
+      maxRetry: this.upgradeSockConnectAcceptMaxRetries,
+      retryIntervalSeconds: this.upgradeSockRetryIntervalSeconds,
+    };
   }
 
   /** The configuration as a file that reads back the same. */
