@@ -10,10 +10,6 @@
  */
 import { chmodSync, closeSync, rmSync } from 'node:fs';
 import { ErrorType, PingoraError } from '../../error/lib.ts';
-import { ported } from '../../trace/span.ts';
-
-const rust = ported('pingora-core/src/server/transfer_fd/mod.rs');
-
 import { Log } from '../../log.ts';
 import { sleep } from '../../timeout/lib.ts';
 import { ported } from '../../trace/span.ts';
@@ -81,7 +77,6 @@ export class Fds {
 
   /** Hand the sockets to the process that waits at `path`, or will soon. Throws `SocketError`, `InternalError`. */
   @rust.method('Fds::send_to_sock')
-  @rust.method('Fds::send_to_sock')
   async sendToSock(path: string, options: TransferOptions = {}): Promise<number> {
     const { addresses, fds } = this.serialize();
     const payload = serializeVecString(addresses);
@@ -94,7 +89,6 @@ export class Fds {
   }
 
   /** Take the sockets over from the process that serves now: wait for it at `path`. Throws as {@link sendToSock}. */
-  @rust.method('Fds::get_from_sock')
   @rust.method('Fds::get_from_sock')
   async getFromSock(path: string, options: TransferOptions = {}): Promise<void> {
     const { payload, fds } = await getFdsFrom(path, waits(options));
