@@ -42,7 +42,7 @@ const MAX_CONCURRENT_STREAMS = 128;
  */
 const RESETS_AT_ONCE = 900;
 const RESETS_PER_SECOND = 30;
-/** After so many milliseconds of silence the client is asked whether it is there, and after as many more it is not. */
+/** See {@link H2Options.silenceMs}. */
 const SILENCE_MS = 60_000;
 
 /** How to speak HTTP/2 with a client. What is left out has the default of `node:http2`, except where noted. */
@@ -57,6 +57,11 @@ export interface H2Options {
   readonly maxSessionInvalidFrames?: number;
   /** Streams refused before they began after which the connection is closed. */
   readonly maxSessionRejectedStreams?: number;
+  /**
+   * After so many milliseconds of silence the client is asked whether it is there (PING), and after as many more without
+   * an answer the connection is closed. Default: 60 000.
+   */
+  readonly silenceMs?: number;
 }
 
 const SESSION = Symbol('session');
@@ -117,6 +122,7 @@ interface Waiting {
 /** A connection of HTTP/2 with a client: streams that the client opens wait here until somebody accepts them. */
 export class H2Connection {
   readonly session: ServerHttp2Session;
+  readonly #silenceMs: number;
   #opened: HttpSession[] = [];
   #accepting: Waiting | null = null;
   #error: Error | null = null;
@@ -126,14 +132,16 @@ export class H2Connection {
   #resetAt = 0;
 
   /** Made by {@link handshake}. */
-  constructor(session: ServerHttp2Session) {
+  constructor(session: ServerHttp2Session, silenceMs: number) {
     this.session = session;
+    this.#silenceMs = silenceMs;
     (session as OwnedSession)[CONNECTION] = this;
     sayWhy(session);
     session.on('stream', onStream);
     session.on('error', onSessionError);
     session.on('close', onSessionClose);
-    session.setTimeout(SILENCE_MS, onSilence);
+    session.on('timeout', onSilence);
+    session.setTimeout(silenceMs);
   }
 
   /** @internal */
@@ -169,7 +177,7 @@ export class H2Connection {
     this.#asking = session.ping(() => {
       this.#asking = false;
     });
-    session.setTimeout(SILENCE_MS);
+    session.setTimeout(this.#silenceMs);
   }
 
   /** @internal */
@@ -247,11 +255,12 @@ export const handshake = rust.fn(
       if (socket.destroyed) throw new Error('the connection is closed');
       // neither side can go on when the other has ended (RFC 9113 has no half-closed connections)
       socket.allowHalfOpen = false;
+      const { silenceMs = SILENCE_MS, ...forNode } = options;
       const session = performServerHandshake(socket, {
-        ...options,
+        ...forNode,
         settings: { maxConcurrentStreams: MAX_CONCURRENT_STREAMS, ...options.settings },
       });
-      const connection = new H2Connection(session);
+      const connection = new H2Connection(session, silenceMs);
       log.debug('H2 handshake done.');
       return connection;
     } catch (error) {
@@ -707,6 +716,11 @@ export class HttpSession {
   private async idleToError(): Promise<never> {
     const reason = await this.idle();
     throw PingoraError.explain(ErrorType.H2Error, `Client closed H2, reason: ${reason}`);
+  }
+
+  /** How many bytes of the request's body were read. */
+  bodyBytesRead(): number {
+    return this.bodyRead;
   }
 
   /** How many bytes of the response's body were sent. */

@@ -433,3 +433,40 @@ test('bytes that are not HTTP/2 end the connection, not the process', async () =
   expect(await running.ends[0]).toBeInstanceOf(PingoraError);
   expect((await request(running.client(), {})).status).toBe(200);
 });
+
+test('a client that does not answer is let go, one that does stays', async () => {
+  running = await listen(answering(HttpTask.Header(head(200), true)), { silenceMs: 250 });
+  const client = running.client();
+  await once(client, 'connect');
+  const socket = await running.raw();
+  const closed = once(socket, 'close');
+  const asked = frames(socket, (one) => one.type === 6);
+  socket.write(PREFACE);
+  expect((await asked).at(-1)?.type).toBe(6);
+  socket.resume();
+  await closed;
+  await once(client, 'ping');
+  expect((await request(client, {})).status).toBe(200);
+});
+
+test('an acknowledgement of a PING that was not sent ends the connection', async () => {
+  running = await listen(answering(HttpTask.Header(head(200), true)));
+  const socket = await running.raw();
+  const closed = once(socket, 'close');
+  socket.resume();
+  socket.write(Buffer.concat([PREFACE, frame(6, 1, 0, Buffer.alloc(8))]));
+  await closed;
+  expect(await running.ends[0]).toBeInstanceOf(PingoraError);
+});
+
+test('frames on a stream that has ended are ignored', async () => {
+  running = await listen(answering(HttpTask.Header(head(200), true)));
+  const socket = await running.raw();
+  const answered = frames(socket, (one) => one.type === 1);
+  socket.write(Buffer.concat([PREFACE, frame(1, 5, 1, hpack(GET))]));
+  await answered;
+  const next = frames(socket, (one) => one.stream === 3);
+  socket.write(Buffer.concat([frame(0, 1, 1, Buffer.from('late')), frame(1, 5, 3, hpack(GET))]));
+  expect((await next).at(-1)).toMatchObject({ type: 1, stream: 3 });
+  socket.destroy();
+});
