@@ -4,6 +4,7 @@
  * Port of `pingora-core/src/apps/mod.rs`.
  */
 import { Log } from '../log.ts';
+import { gracefulShutdown } from '../protocols/h2/goaway.ts';
 import { type H2Connection, type H2Options, HttpSession, handshake } from '../protocols/h2/server.ts';
 import { Session as ServerSession } from '../protocols/http/server.ts';
 import type { Stream } from '../protocols/l4/stream.ts';
@@ -67,21 +68,27 @@ class HttpAsServerApp implements ServerApp {
       log.error(`H2 handshake error ${error}`);
       return undefined;
     }
-    // ends when the client closes the connection
-    for (;;) {
-      let session: HttpSession | undefined;
-      try {
-        session = await HttpSession.fromH2Conn(connection);
-      } catch (error) {
-        // clients disconnect without a word all the time
-        log.debug(() => `H2 error when accepting new stream ${error}`);
-        return undefined;
+    let settled = () => {};
+    const end = () => {
+      settled = gracefulShutdown(connection.session);
+    };
+    if (shutdown.borrow()) end();
+    else settled = shutdown.onChange(end);
+    try {
+      // ends when either side closes the connection
+      for (;;) {
+        const session = await HttpSession.fromH2Conn(connection);
+        if (session === undefined) return undefined;
+        currentHandle().spawnDetached('h2 stream', () =>
+          this.app.processNewHttp(ServerSession.newHttp2(session), shutdown),
+        );
       }
-      if (session === undefined) return undefined;
-      const opened = session;
-      currentHandle().spawnDetached('h2 stream', () =>
-        this.app.processNewHttp(ServerSession.newHttp2(opened), shutdown),
-      );
+    } catch (error) {
+      // clients disconnect without a word all the time
+      log.debug(() => `H2 error when accepting new stream ${error}`);
+      return undefined;
+    } finally {
+      settled();
     }
   }
 

@@ -157,6 +157,7 @@ const fromRawFd = rust.fn(
 export class ListenerEndpoint {
   private readonly address: ServerAddress;
   private listener: Listener | undefined;
+  private fds: ListenFds | undefined;
   private readonly stop = new AbortController();
 
   private constructor(address: ServerAddress) {
@@ -190,6 +191,7 @@ export class ListenerEndpoint {
         ? await bind(this.address, this.stop.signal, keep)
         : await fromRawFd(this.address, handed, keep);
     fds?.add(address, listener.asRawFd());
+    this.fds = fds;
     this.listener = listener;
     note({ address: listener.localAddress() });
   }
@@ -213,6 +215,13 @@ export class ListenerEndpoint {
   cancelAccept(): void {
     this.stop.abort();
     this.listener?.cancelAccept(new Cancelled('accept cancelled'));
+  }
+
+  /** The connections that wait to be accepted. {@link ListenerEndpoint.close} is to follow at once. */
+  async drain(): Promise<Stream[]> {
+    const waiting = (await this.listener?.drain(this.fds?.handedOver ?? false)) ?? [];
+    for (const stream of waiting) stream.setNodelay();
+    return waiting;
   }
 
   /** Stop listening, or trying to. A Unix socket's file is removed. */

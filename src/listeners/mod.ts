@@ -74,6 +74,11 @@ export class TransportStack {
     this.l4.cancelAccept();
   }
 
+  /** The connections that wait to be accepted when it is time to stop. The original resets them. */
+  async drain(): Promise<UninitializedStream[]> {
+    return (await this.l4.drain()).map((stream) => new UninitializedStream(stream, this.tls));
+  }
+
   /** Stop listening. The original leaves that to the scope's end. */
   @rust.method('TransportStack::cleanup')
   cleanup(): void {

@@ -9,6 +9,7 @@
 import { Log } from '../log.ts';
 import { Cancelled, tracing } from '../trace/recorder.ts';
 import { ported } from '../trace/span.ts';
+import { Notify } from './sync.ts';
 
 const rust = ported('pingora-runtime/src/lib.rs');
 const log = new Log('pingora_runtime');
@@ -39,6 +40,21 @@ async function run(name: string, body: () => Promise<unknown>): Promise<void> {
 export function spawn(name: string, body: () => Promise<unknown>): Promise<void> {
   const recorder = tracing.recorder;
   return recorder === null ? run(name, body) : recorder.spawn(name, () => run(name, body));
+}
+
+const ending = new Notify();
+
+/**
+ * Call `wake` when the runtimes are shut down, which is the end of those who only wait: for another request, say.
+ * Returns what takes the call back.
+ */
+export function onRuntimeShutdown(wake: () => void): () => void {
+  return ending.onNotified(wake);
+}
+
+/** Shut the runtimes down: who waits has nothing to wait for any more; who works has a while to finish. */
+export function shutdownRuntimes(): void {
+  ending.notifyWaiters();
 }
 
 /** How many tasks are running. */

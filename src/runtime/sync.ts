@@ -8,7 +8,7 @@
 export class Watch<T> {
   #value: T;
   #version = 0;
-  #waiting: (() => void)[] = [];
+  #waiting = new Set<{ wake: () => void }>();
 
   constructor(initial: T) {
     this.#value = initial;
@@ -19,8 +19,8 @@ export class Watch<T> {
     this.#value = value;
     this.#version++;
     const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const wake of waiting) wake();
+    this.#waiting = new Set();
+    for (const { wake } of waiting) wake();
   }
 
   /** A receiver, which has seen the present value. */
@@ -38,11 +38,9 @@ export class Watch<T> {
 
   /** @internal */
   onChange(wake: () => void): () => void {
-    this.#waiting.push(wake);
-    return () => {
-      const at = this.#waiting.indexOf(wake);
-      if (at >= 0) this.#waiting.splice(at, 1);
-    };
+    const waiter = { wake };
+    this.#waiting.add(waiter);
+    return () => this.#waiting.delete(waiter);
   }
 }
 

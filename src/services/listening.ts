@@ -174,6 +174,7 @@ export class Service implements ServiceTrait {
       serve(io, app, shutdown);
     }
     stop();
+    for (const io of await stack.drain()) serve(io, app, shutdown);
     stack.cleanup();
   }
 

@@ -53,6 +53,8 @@ describe('what is left out has the default of the original', () => {
       gracePeriodSeconds: 300,
       gracefulShutdownTimeoutSeconds: 5,
       closeTimeoutSeconds: 5,
+      upgradeSockConnectAcceptMaxRetries: 5,
+      upgradeSockRetryIntervalSeconds: 1,
     });
   });
 

@@ -12,6 +12,9 @@ import { Stream } from './stream.ts';
 
 const rust = ported('pingora-core/src/protocols/l4/listener.rs');
 
+/** Under a storm of connections the last of them are not waited for. */
+const LONGEST_DRAIN_MS = 1000;
+
 /**
  * The file of a Unix socket. Its owner removes it: Node would too, but it removes whatever has the name by then, were
  * it the socket of the server that took this one's place.
@@ -94,6 +97,21 @@ export class Listener {
     const waiting = this.waiting;
     this.waiting = null;
     waiting?.reject(reason);
+  }
+
+  /**
+   * The connections that wait to be accepted: those that Node brought, and those that the system holds still, unless
+   * another process has the socket too and takes them. To be closed with those in the queue would be a reset.
+   */
+  async drain(shared: boolean): Promise<Stream[]> {
+    const until = performance.now() + LONGEST_DRAIN_MS;
+    for (let before = -1; !shared && before < this.accepted.length && performance.now() < until; ) {
+      before = this.accepted.length;
+      // Node may accept but one a turn; two of these have a whole turn between them
+      await new Promise((resolve) => setImmediate(resolve));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    return this.accepted.splice(0);
   }
 
   /** Where it listens: `127.0.0.1:6188`, `[::1]:6188` or a path, with the port that the system gave. */
