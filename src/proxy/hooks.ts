@@ -18,9 +18,23 @@ type HookName = Exclude<keyof ProxyHttp, symbol>;
 /** The hooks of one application. With tracing off, each is the application's method and nothing else. */
 export class Hooks<CTX> {
   readonly #app: ProxyHttp<CTX>;
+  /** Whether the application may change the heads. */
+  readonly filtersRequest: boolean;
+  readonly filtersResponse: boolean;
+  /** Whether the application looks at the request's body. */
+  readonly filtersRequestBody: boolean;
+  /** Whether the application looks at the response's body. */
+  readonly filtersResponseBody: boolean;
 
   constructor(app: ProxyHttp<CTX>) {
     this.#app = app;
+    const own = ProxyHttp.prototype as ProxyHttp<any>;
+    this.filtersRequest = app.upstreamRequestFilter !== own.upstreamRequestFilter;
+    this.filtersResponse = app.responseFilter !== own.responseFilter;
+    this.filtersRequestBody = app.requestBodyFilter !== own.requestBodyFilter;
+    this.filtersResponseBody =
+      app.upstreamResponseBodyFilter !== own.upstreamResponseBodyFilter ||
+      app.responseBodyFilter !== own.responseBodyFilter;
   }
 
   #traced(name: string, method: HookName, ...args: unknown[]): any {
@@ -69,14 +83,24 @@ export class Hooks<CTX> {
     return this.#traced('response_filter', 'responseFilter', session, response, ctx);
   }
 
-  upstreamResponseBodyFilter(session: Session, body: Buffer | undefined, end: boolean, ctx: CTX): void {
-    if (tracing.recorder === null) this.#app.upstreamResponseBodyFilter(session, body, end, ctx);
-    else this.#traced('upstream_response_body_filter', 'upstreamResponseBodyFilter', session, body, end, ctx);
+  requestBodyFilter(
+    session: Session,
+    body: Buffer | undefined,
+    end: boolean,
+    ctx: CTX,
+  ): MaybePromise<Buffer | undefined> {
+    if (tracing.recorder === null) return this.#app.requestBodyFilter(session, body, end, ctx);
+    return this.#traced('request_body_filter', 'requestBodyFilter', session, body, end, ctx);
   }
 
-  responseBodyFilter(session: Session, body: Buffer | undefined, ctx: CTX): number | undefined {
-    if (tracing.recorder === null) return this.#app.responseBodyFilter(session, body, ctx);
-    return this.#traced('response_body_filter', 'responseBodyFilter', session, body, ctx);
+  upstreamResponseBodyFilter(session: Session, body: Buffer | undefined, end: boolean, ctx: CTX): Buffer | undefined {
+    if (tracing.recorder === null) return this.#app.upstreamResponseBodyFilter(session, body, end, ctx);
+    return this.#traced('upstream_response_body_filter', 'upstreamResponseBodyFilter', session, body, end, ctx);
+  }
+
+  responseBodyFilter(session: Session, body: Buffer | undefined, ctx: CTX, end: boolean): number | Buffer | undefined {
+    if (tracing.recorder === null) return this.#app.responseBodyFilter(session, body, ctx, end);
+    return this.#traced('response_body_filter', 'responseBodyFilter', session, body, ctx, end);
   }
 
   responseTrailerFilter(session: Session, trailers: HMap, ctx: CTX): MaybePromise<Buffer | undefined> {

@@ -14,6 +14,7 @@ import { ResponseCompressionCtx } from '../protocols/http/compression/mod.ts';
 import { type HttpTask, SERVER_NAME } from '../protocols/http/mod.ts';
 import { Session as HttpSession } from '../protocols/http/server.ts';
 import type { Stream } from '../protocols/l4/stream.ts';
+import { onRuntimeShutdown } from '../runtime/lib.ts';
 import type { ShutdownWatch } from '../runtime/sync.ts';
 import type { ServerConf } from '../server/configuration/mod.ts';
 import { Service } from '../services/listening.ts';
@@ -49,6 +50,10 @@ export class Session {
   readonly downstreamCompression = ResponseCompressionCtx.new(0, false);
   /** Whether a cache leaves `Range` to the origin. Without a cache it always is. */
   ignoreDownstreamRange = false;
+  /** @internal The filters of the response's body know of its end. */
+  responseBodyFiltered = false;
+  /** @internal The origin has asked for the body that a client announced with `Expect: 100-continue`. */
+  continued = false;
 
   private constructor(downstreamSession: HttpSession) {
     this.downstreamSession = downstreamSession;
@@ -145,7 +150,7 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
   /** Read the request. Undefined: there is none, or it was refused. */
   @rust.method('HttpProxy::handle_new_request')
   async handleNewRequest(downstream: HttpSession): Promise<HttpSession | undefined> {
-    // The original drops whatever was read when it shuts down; here only a connection that is idle is closed.
+    // The original drops whatever was read when it shuts down; here only a connection that is idle is closed, and late.
     this.waiting.add(downstream);
     try {
       if (!(await downstream.readRequest())) return undefined;
@@ -214,7 +219,10 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
   @rust.method('HttpProxy::upstream_filter')
   upstreamFilter(session: Session, task: HttpTask, ctx: CTX): void {
     if (task.type === 'Header') this.hooks.upstreamResponseFilter(session, task.header, ctx);
-    else if (task.type === 'Body') this.hooks.upstreamResponseBodyFilter(session, task.data, task.end, ctx);
+    else if (task.type === 'Body') {
+      const replaced = this.hooks.upstreamResponseBodyFilter(session, task.data, task.end, ctx);
+      if (replaced !== undefined) task.data = replaced;
+    }
   }
 
   /** Log the request and end the session. Returns the connection if it can serve another request. */
@@ -351,8 +359,11 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
 
   @rust.method('<HttpProxy as HttpServerApp>::http_cleanup')
   httpCleanup(): void {
-    // connections that wait for a request get none
-    for (const downstream of this.waiting) downstream.abortIfIdle();
+    // The original drops what waits for a request at once, and with it the request that is on its way. Here that is
+    // still answered, with `Connection: close`; who sends none is left when the grace period has passed.
+    onRuntimeShutdown(() => {
+      for (const downstream of this.waiting) downstream.abortIfIdle();
+    });
   }
 }
 

@@ -4,8 +4,23 @@
  * Port of `pingora-proxy/src/proxy_common.rs`.
  */
 import { ported } from '../trace/span.ts';
+import type { Session } from './lib.ts';
 
 const rust = ported('pingora-proxy/src/proxy_common.rs');
+
+/**
+ * Whether a final answer that comes now makes the request's body needless: the client waits to be told to send it
+ * (RFC 9110 10.1.1), and won't be. The original waits for that body until the client closes the connection.
+ */
+export function refusesBody(session: Session): boolean {
+  const { downstreamSession: downstream } = session;
+  return (
+    !session.continued &&
+    downstream.reqHeader().headers.has('expect') &&
+    downstream.bodyBytesRead() === 0 &&
+    !downstream.isBodyDone()
+  );
+}
 
 /** Where reading from the client stands. */
 export class DownstreamStateMachine {

@@ -4,17 +4,19 @@
  * Port of `pingora-proxy/src/proxy_h1.rs`.
  */
 import { ErrorType, PingoraError } from '../error/lib.ts';
+import type { HMap } from '../http/lib.ts';
 import { Log } from '../log.ts';
 import type { HttpSession as HttpSessionV1 } from '../protocols/h1/client.ts';
 import { removeHopByHop } from '../protocols/h1/common.ts';
 import { HttpTask } from '../protocols/http/mod.ts';
 import { Channel, Kept, Turn } from '../runtime/sync.ts';
-import { sleep } from '../timeout/lib.ts';
 import { Cancelled, ported } from '../trace/span.ts';
 import type { HttpPeer } from '../upstreams/peer.ts';
+import { endResponseBody, endsUnseen, ensureFramed, filterRequestBody, filterResponseBody } from './body-filter.ts';
 import { type HttpProxy, type Session, TASK_BUFFER_SIZE } from './lib.ts';
 import { type Outcome, revalidateOrStale } from './proxy-cache.ts';
-import { DownstreamStateMachine, ResponseStateMachine } from './proxy-common.ts';
+import { DownstreamStateMachine, ResponseStateMachine, refusesBody } from './proxy-common.ts';
+import { filterTrailers, requestTrailers } from './trailers.ts';
 
 const rust = ported('pingora-proxy/src/proxy_h1.rs');
 const log = new Log('pingora_proxy::proxy_h1');
@@ -30,6 +32,10 @@ export interface H1Outcome extends Outcome {
 interface Stop {
   wake: (() => void)[];
   stopped: boolean;
+  /** The request's trailers, once its body was read. */
+  trailers: HMap | undefined;
+  /** The answer came instead of a request for the body. */
+  refused: boolean;
 }
 
 export const proxyToH1Upstream = rust.fn(
@@ -94,6 +100,8 @@ const proxy1to1 = rust.fn(
       return { reuse: false, reuseClient: true, error: PingoraError.from(error) };
     }
 
+    if (proxy.hooks.filtersRequest && !downstream.isUpgradeReq() && !downstream.isBodyEmpty()) ensureFramed(headers);
+
     session.upstreamCompression.requestFilter(request);
 
     try {
@@ -106,7 +114,7 @@ const proxy1to1 = rust.fn(
     // each channel: one half sends, the other receives
     const toUpstream = new Channel<HttpTask>(TASK_BUFFER_SIZE);
     const toDownstream = new Channel<HttpTask>(TASK_BUFFER_SIZE);
-    const stop: Stop = { wake: [], stopped: false };
+    const stop: Stop = { wake: [], stopped: false, trailers: undefined, refused: false };
 
     downstream.enableRetryBuffering();
 
@@ -123,6 +131,8 @@ const proxy1to1 = rust.fn(
       downstream.cancelIdle();
       return { reuse: false, reuseClient: false, error: PingoraError.from(error) };
     }
+    // an origin that waits for the rest of a request can't be sent another
+    if (stop.refused) return { reuse: true, reuseClient: false, error: undefined };
     client.respectKeepalive();
     return { reuse: true, reuseClient: true, error: undefined };
   },
@@ -167,6 +177,8 @@ const proxyHandleUpstream = rust.fn(
         if (!requestDone) {
           const task = rx.tryRecv();
           if (task !== undefined || rx.ended) {
+            if (task === undefined && stop.refused) break;
+            if (stop.trailers !== undefined) client.setRequestTrailers(stop.trailers);
             const sent = sendBodyTo1(client, task);
             requestDone = sent instanceof Promise ? await sent : sent;
             // an upgraded connection ends when either side ends
@@ -215,7 +227,16 @@ const proxyHandleDownstream = rust.fn(
       const downstreamState = DownstreamStateMachine.new(downstream.isBodyDone());
       const buffer = downstream.getRetryBuffer();
       // another try sends what was kept of the body; a request without one says so
-      if (buffer !== undefined || downstream.isBodyEmpty()) sendBodyToPipe(buffer, downstreamState.isDone(), tx);
+      if (buffer !== undefined || downstream.isBodyEmpty()) {
+        const end = downstreamState.isDone();
+        if (end) stop.trailers = requestTrailers(downstream);
+        let kept: MaybePromise<Buffer | undefined> = buffer;
+        if (proxy.hooks.filtersRequestBody && !downstream.isBodyEmpty()) {
+          kept = filterRequestBody(proxy, session, buffer, end, ctx);
+          if (kept instanceof Promise) kept = await kept;
+        }
+        sendBodyToPipe(kept, end, tx);
+      }
       const responseState = ResponseStateMachine.new();
 
       while (!downstreamState.isDone() || !responseState.isDone()) {
@@ -237,21 +258,28 @@ const proxyHandleDownstream = rust.fn(
             throw thrown instanceof Cancelled ? thrown : PingoraError.from(thrown).intoDown();
           }
           if (read !== null) {
-            const data = read as Buffer | undefined;
+            let data = read as Buffer | undefined;
+            const end = downstream.isBodyDone();
+            if (proxy.hooks.filtersRequestBody) {
+              const filtered = filterRequestBody(proxy, session, data, end, ctx);
+              data = filtered instanceof Promise ? await filtered : filtered;
+            }
+            if (end) stop.trailers = requestTrailers(downstream);
             // the client has ended an upgraded connection: that is its normal end
             if (data === undefined && downstream.wasUpgraded()) responseState.maybeSetUpstreamDone(true);
-            downstreamState.maybeFinished(sendBodyToPipe(data, downstream.isBodyDone(), tx));
+            downstreamState.maybeFinished(sendBodyToPipe(data, end, tx));
             continue;
           }
         }
         if (!responseState.upstreamDone()) {
           const first = rx.tryRecv();
           if (first !== undefined) {
-            const written = writeTasks(proxy, session, first, rx, ctx);
+            const written = writeTasks(proxy, session, first, rx, ctx, stop);
             const ended = written instanceof Promise ? await written : written;
             responseState.maybeSetUpstreamDone(ended);
             // an upgrade that was refused has no body left to read
             downstreamState.maybeFinished(downstream.isBodyDone());
+            if (ended && stop.refused) break;
             continue;
           }
           if (rx.ended) {
@@ -292,7 +320,12 @@ function writeTasks<CTX>(
   first: HttpTask,
   rx: Channel<HttpTask>,
   ctx: CTX,
+  stop: Stop,
 ): MaybePromise<boolean> {
+  if (first.type === 'Header' && !first.header.isInformational && refusesBody(session)) {
+    stop.refused = true;
+    session.setKeepalive(undefined);
+  }
   const tasks = [first];
   for (let next = rx.tryRecv(); next !== undefined; next = rx.tryRecv()) tasks.push(next);
   return filterFrom(proxy, session, tasks, 0, ctx);
@@ -309,6 +342,14 @@ function filterFrom<CTX>(
     const task = tasks[i]!;
     revalidateOrStale(proxy, session, task, ctx);
     const transformed = session.upstreamCompression.responseFilter(task) ?? task;
+    if (endsUnseen(proxy, session, transformed)) {
+      const rest = endResponseBody(proxy, session, ctx);
+      const goOn = (before: HttpTask[]) => {
+        tasks.splice(i, 0, ...before);
+        return filterFrom(proxy, session, tasks, i + before.length, ctx);
+      };
+      return rest instanceof Promise ? rest.then(goOn) : goOn(rest);
+    }
     const filtered = h1ResponseFilter(proxy, session, transformed, ctx);
     if (filtered instanceof Promise) {
       return filtered.then((result) => {
@@ -340,16 +381,22 @@ const h1ResponseFilter = rust.fn(
       ) {
         headers.insertUnchecked('Transfer-Encoding', 'chunked');
       }
+      if (status === 100) session.continued = true;
       const filtered = proxy.hooks.responseFilter(session, header, ctx);
-      return filtered instanceof Promise ? filtered.then(() => task) : task;
+      if (filtered instanceof Promise) return filtered.then(() => framed(proxy, task, noBody));
+      return framed(proxy, task, noBody);
     }
-    if (task.type === 'Body') {
-      const delay = proxy.hooks.responseBodyFilter(session, task.data, ctx);
-      return delay === undefined ? task : sleep(delay).then(() => task);
-    }
-    return task;
+    if (task.type === 'Body') return filterResponseBody(proxy, session, task, ctx);
+    return task.type === 'Trailer' ? filterTrailers(proxy, session, task, ctx) : task;
   },
 );
+
+/** The head, which a filter may have left without the length that its body had. */
+function framed<CTX>(proxy: HttpProxy<CTX>, task: HttpTask & { type: 'Header' }, noBody: boolean): HttpTask {
+  const { header, end } = task;
+  if (proxy.hooks.filtersResponse && !noBody && !end && !header.isInformational) ensureFramed(header.headers);
+  return task;
+}
 
 /** Hand a piece of the request's body to the origin's half. Returns whether it was the last. */
 export const sendBodyToPipe = rust.fn(

@@ -11,12 +11,13 @@ import type { Http2Session } from '../protocols/h2/client.ts';
 import { HttpTask } from '../protocols/http/mod.ts';
 import type { Session as ServerSession } from '../protocols/http/server.ts';
 import { Channel, Kept, Turn } from '../runtime/sync.ts';
-import { sleep } from '../timeout/lib.ts';
 import { Cancelled, ported } from '../trace/span.ts';
 import type { HttpPeer } from '../upstreams/peer.ts';
+import { endResponseBody, endsUnseen, filterRequestBody, filterResponseBody } from './body-filter.ts';
 import { type HttpProxy, type Session, TASK_BUFFER_SIZE } from './lib.ts';
 import { type Outcome, revalidateOrStale } from './proxy-cache.ts';
-import { DownstreamStateMachine, ResponseStateMachine } from './proxy-common.ts';
+import { DownstreamStateMachine, ResponseStateMachine, refusesBody } from './proxy-common.ts';
+import { filterTrailers, requestTrailers } from './trailers.ts';
 
 const rust = ported('pingora-proxy/src/proxy_h2.rs');
 const log = new Log('pingora_proxy::proxy_h2');
@@ -154,12 +155,19 @@ const bidirection1to2 = rust.fn(
     const body = new Kept<Buffer | undefined>(turn.wake);
     const sending = new Kept<boolean>(turn.wake);
     stop.wake = turn.wake;
+    let refused = false;
     try {
       const downstreamState = DownstreamStateMachine.new(downstream.isBodyDone());
       const buffer = downstream.getRetryBuffer();
       // another try sends what was kept of the body
       if (buffer !== undefined) {
-        const sent = sendBodyTo2(client, downstream, buffer, downstreamState.isDone());
+        const end = downstreamState.isDone();
+        let kept: MaybePromise<Buffer | undefined> = buffer;
+        if (proxy.hooks.filtersRequestBody) {
+          kept = filterRequestBody(proxy, session, buffer, end, ctx);
+          if (kept instanceof Promise) kept = await kept;
+        }
+        const sent = sendBodyTo2(client, downstream, kept, end);
         if (sent instanceof Promise) await sent;
       }
       const responseState = ResponseStateMachine.new();
@@ -187,7 +195,13 @@ const bidirection1to2 = rust.fn(
             throw thrown instanceof Cancelled ? thrown : PingoraError.from(thrown).intoDown();
           }
           if (read !== null) {
-            sending.start(startSending(client, downstream, read as Buffer | undefined));
+            let data = read as Buffer | undefined;
+            const end = data === undefined || downstream.isBodyDone();
+            if (proxy.hooks.filtersRequestBody) {
+              const filtered = filterRequestBody(proxy, session, data, end, ctx);
+              data = filtered instanceof Promise ? await filtered : filtered;
+            }
+            sending.start(startSending(client, downstream, data, end));
             continue;
           }
         }
@@ -196,8 +210,13 @@ const bidirection1to2 = rust.fn(
         if (!responseState.upstreamDone()) {
           const first = rx.tryRecv();
           if (first !== undefined) {
+            if (first.type === 'Header' && !first.header.isInformational && refusesBody(session)) {
+              refused = true;
+              downstream.setKeepalive(undefined);
+            }
             const written = writeTasks(proxy, session, first, rx, ctx);
             responseState.maybeSetUpstreamDone(written instanceof Promise ? await written : written);
+            if (responseState.isDone() && refused) break;
             continue;
           }
           if (rx.ended) {
@@ -233,9 +252,10 @@ function startSending(
   client: Http2Session,
   downstream: ServerSession,
   data: Buffer | undefined,
+  end: boolean,
 ): MaybePromise<boolean> {
   try {
-    return sendBodyTo2(client, downstream, data, downstream.isBodyDone());
+    return sendBodyTo2(client, downstream, data, end);
   } catch (error) {
     return Promise.reject(PingoraError.from(error));
   }
@@ -279,6 +299,14 @@ function filterFrom<CTX>(
     const task = tasks[i]!;
     revalidateOrStale(proxy, session, task, ctx);
     const transformed = session.upstreamCompression.responseFilter(task) ?? task;
+    if (endsUnseen(proxy, session, transformed)) {
+      const rest = endResponseBody(proxy, session, ctx);
+      const goOn = (before: HttpTask[]) => {
+        tasks.splice(i, 0, ...before);
+        return filterFrom(proxy, session, tasks, i + before.length, ctx);
+      };
+      return rest instanceof Promise ? rest.then(goOn) : goOn(rest);
+    }
     const filtered = h2ResponseFilter(proxy, session, transformed, ctx);
     if (filtered instanceof Promise) {
       return filtered.then((result) => {
@@ -307,10 +335,7 @@ const h2ResponseFilter = rust.fn(
       asH1(session, task);
       return task;
     }
-    if (task.type === 'Body') {
-      const delay = proxy.hooks.responseBodyFilter(session, task.data, ctx);
-      return delay === undefined ? task : sleep(delay).then(() => task);
-    }
+    if (task.type === 'Body') return filterResponseBody(proxy, session, task, ctx);
     return task.type === 'Trailer' ? filterTrailers(proxy, session, task, ctx) : task;
   },
 );
@@ -326,26 +351,6 @@ function asH1(session: Session, task: HttpTask & { type: 'Header' }): void {
   }
 }
 
-async function filterTrailers<CTX>(
-  proxy: HttpProxy<CTX>,
-  session: Session,
-  task: HttpTask & { type: 'Trailer' },
-  ctx: CTX,
-): Promise<HttpTask> {
-  const { trailers } = task;
-  if (trailers === undefined) return HttpTask.Done;
-  try {
-    const buffer = await proxy.hooks.responseTrailerFilter(session, trailers, ctx);
-    // an application may send them as the end of the body, as gRPC-Web does
-    if (buffer !== undefined) return HttpTask.Body(buffer, true);
-  } catch (error) {
-    log.error(`Encountered error while filtering upstream trailers ${error}`);
-    return HttpTask.Done;
-  }
-  // The original sends no trailers at all, which breaks gRPC.
-  return session.downstreamSession.isHttp2() ? task : HttpTask.Done;
-}
-
 /** Send a piece of the request's body to the origin. Returns whether it was the last. */
 export const sendBodyTo2 = rust.fn(
   'proxy_h2::send_body_to2',
@@ -356,9 +361,9 @@ export const sendBodyTo2 = rust.fn(
     endOfBody: boolean,
   ): MaybePromise<boolean> => {
     const end = data === undefined || endOfBody;
-    if (!end && data.length === 0) return false;
+    if (!end && data.length === 0) return false; // a filter holds it back, or nothing came
     if (end) {
-      const trailers = downstream.asHttp2()?.reqTrailers() ?? downstream.asHttp1()?.requestTrailers;
+      const trailers = requestTrailers(downstream);
       if (trailers !== undefined) client.setRequestTrailers(trailers);
     }
     try {

@@ -64,17 +64,53 @@ export abstract class ProxyHttp<CTX = undefined> {
   @rust.method('ProxyHttp::response_filter')
   responseFilter(_session: Session, _response: ResponseHeader, _ctx: CTX): MaybePromise<void> {}
 
-  /** Look at each piece of the origin's body. Default: nothing. */
-  @rust.method('ProxyHttp::upstream_response_body_filter')
-  upstreamResponseBodyFilter(_session: Session, _body: Buffer | undefined, _endOfStream: boolean, _ctx: CTX): void {}
-
-  /** Look at each piece of the body that goes to the client. Milliseconds: hold it back so long. Default: don't. */
-  @rust.method('ProxyHttp::response_body_filter')
-  responseBodyFilter(_session: Session, _body: Buffer | undefined, _ctx: CTX): number | undefined {
+  /**
+   * Look at each piece of the request's body on its way to the origin; a buffer that is returned goes instead of it,
+   * an empty one holds it back. The last call has `endOfStream`, and perhaps no body. A body whose length changes needs
+   * its Content-Length changed or removed in `upstreamRequestFilter`. After an upgrade the client's bytes come here too.
+   * The port's own: 0.1.0 has no such hook. Default: nothing.
+   */
+  requestBodyFilter(
+    _session: Session,
+    _body: Buffer | undefined,
+    _endOfStream: boolean,
+    _ctx: CTX,
+  ): MaybePromise<Buffer | undefined> {
     return undefined;
   }
 
-  /** Change the trailers of a response, or replace them by a last piece of body. Default: neither. HTTP/2 only. */
+  /**
+   * Look at each piece of the origin's body, before anything else sees it; a buffer that is returned goes instead of
+   * it, an empty one holds it back. The last call has `endOfStream`, and perhaps no body. A body whose length changes
+   * needs its Content-Length changed or removed in `upstreamResponseFilter`. Where 0.1.0 shows the body and no more,
+   * the port lets it be replaced. Default: nothing.
+   */
+  @rust.method('ProxyHttp::upstream_response_body_filter')
+  upstreamResponseBodyFilter(
+    _session: Session,
+    _body: Buffer | undefined,
+    _endOfStream: boolean,
+    _ctx: CTX,
+  ): Buffer | undefined {
+    return undefined;
+  }
+
+  /**
+   * Look at each piece of the body that goes to the client. A number: hold it back so many milliseconds. A buffer goes
+   * instead of the piece, as with {@link ProxyHttp.upstreamResponseBodyFilter}; `endOfStream` comes last, for 0.1.0
+   * hasn't got it. Default: neither.
+   */
+  @rust.method('ProxyHttp::response_body_filter')
+  responseBodyFilter(
+    _session: Session,
+    _body: Buffer | undefined,
+    _ctx: CTX,
+    _endOfStream: boolean,
+  ): number | Buffer | undefined {
+    return undefined;
+  }
+
+  /** Change the trailers of a response, or replace them by a last piece of body. Default: neither. */
   @rust.method('ProxyHttp::response_trailer_filter')
   responseTrailerFilter(_session: Session, _trailers: HMap, _ctx: CTX): MaybePromise<Buffer | undefined> {
     return undefined;

@@ -278,6 +278,8 @@ export class BodyWriter {
   mode: BodyMode = 'ToSelect';
   /** Bytes of the body that were written. */
   written = 0;
+  /** Sent after a chunked body; nothing can follow a body that is framed in another way. */
+  trailers: HMap | undefined = undefined;
   private total = 0;
 
   initChunked(): void {
@@ -398,7 +400,8 @@ export class BodyWriter {
     const { written } = this;
     this.mode = 'Complete';
     try {
-      const last = stream.write('0\r\n\r\n');
+      const { trailers } = this;
+      const last = stream.write(trailers === undefined ? '0\r\n\r\n' : `0\r\n${trailers.toWire()}\r\n`);
       return last instanceof Promise ? last.then(() => written, writeError) : written;
     } catch (error) {
       return writeError(error);

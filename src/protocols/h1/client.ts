@@ -135,6 +135,11 @@ export class HttpSession {
     });
   }
 
+  /** Set what is sent after the request's body. To be called before its end; dropped unless the body is chunked. */
+  setRequestTrailers(trailers: HMap): void {
+    this.bodyWriter.trailers = trailers;
+  }
+
   private maybeForceCloseBodyReader(): void {
     if (this.upgraded && !this.bodyReader.bodyDone()) this.bodyReader.initContentLength(0);
   }
@@ -398,7 +403,9 @@ export class HttpSession {
 
   private bodyTask(data: Buffer | undefined): HttpTask {
     const end = this.isBodyDone();
-    return data === undefined ? HttpTask.Done : HttpTask.Body(data, end);
+    if (data !== undefined) return HttpTask.Body(data, end);
+    const { trailers } = this.bodyReader;
+    return trailers === undefined ? HttpTask.Done : HttpTask.Trailer(trailers);
   }
 
   /** How many bytes of the request's body were sent, without framing. */

@@ -466,8 +466,24 @@ export class HttpSession {
     return written;
   }
 
+  /**
+   * Send `trailers` after the body, if it is chunked and somebody wants them: the client says so, or the response's
+   * head has told it of them (RFC 9110 6.5.1 and 6.6.2).
+   */
+  private setTrailers(trailers: HMap | undefined): void {
+    const wanted =
+      this._responseWritten?.headers.has('trailer') === true ||
+      this.requestHeader?.headers.getAll('te').some((te) => /(^|,)\s*trailers\s*($|[,;])/i.test(te)) === true;
+    if (wanted) this.bodyWriter.trailers = trailers;
+  }
+
   private maybeForceCloseBodyReader(): void {
     if (this.upgraded && !this.bodyReader.bodyDone()) this.bodyReader.initContentLength(0);
+  }
+
+  /** How many bytes of the request's body were read, without framing. */
+  bodyBytesRead(): number {
+    return this.bodyReader.read;
   }
 
   /** How many bytes of the response's body were sent, without framing. */
@@ -661,6 +677,7 @@ export class HttpSession {
         );
       }
       case 'Trailer':
+        this.setTrailers(task.trailers);
         return true;
       case 'Done':
         return then(
@@ -708,6 +725,7 @@ export class HttpSession {
           end = task.end;
           break;
         case 'Trailer':
+          this.setTrailers(task.trailers);
           end = true;
           break;
         case 'Done': {

@@ -241,6 +241,11 @@ export class Session {
     return this.h1?.wasUpgraded() ?? false;
   }
 
+  /** How many bytes of the request's body were read, without framing. */
+  bodyBytesRead(): number {
+    return this.any.bodyBytesRead();
+  }
+
   /** How many bytes of the response's body were sent, without framing. */
   bodyBytesSent(): number {
     return this.any.bodyBytesSent();
