@@ -215,3 +215,76 @@ test('many streams at once over one connection each', async () => {
   expect(all.every((got) => got.status === 200 && got.body.toString() === 'hello')).toBe(true);
   expect(origin.sessions.length).toBe(1);
 });
+
+test('a request on a connection that the origin gives up meanwhile is tried again, its body with it', async () => {
+  const bodies: string[] = [];
+  const origin = await h2Origin((stream) => {
+    if (stream.id === 3) {
+      // the limit of requests: stream 1 was the last
+      stream.session?.goaway(constants.NGHTTP2_NO_ERROR, 1);
+      return;
+    }
+    let body = '';
+    stream.on('data', (piece) => {
+      body += piece;
+    });
+    stream.on('end', () => {
+      bodies.push(body);
+      stream.respond({ ':status': 200 });
+      stream.end('ok');
+    });
+  });
+  const proxy = await startH2Proxy(new ToPeer(origin.peer()));
+  const client = proxy.client();
+  for (const body of ['first', 'second']) {
+    const got = await request(client, { ':method': 'POST' }, body);
+    expect([got.status, got.body.toString()]).toEqual([200, 'ok']);
+  }
+  expect(bodies).toEqual(['first', 'second']);
+  expect(origin.sessions.length).toBe(2);
+});
+
+test.each([
+  ['HEAD', 200],
+  ['GET', 204],
+  ['GET', 304],
+] as const)(
+  'the answer to %s with %i has no body, and the connection of an HTTP/1 client goes on',
+  async (method, status) => {
+    const origin = await h2Origin((stream) => stream.respond({ ':status': status, etag: '"1"' }, { endStream: true }));
+    const proxy = await startProxy(new ToPeer(origin.peer()));
+    const client = await proxy.client();
+    for (const _ of [1, 2]) {
+      client.received = '';
+      client.send(`${method} / HTTP/1.1\r\nHost: a.test\r\n\r\n`);
+      const got = await client.until((text) => text.endsWith('\r\n\r\n'));
+      expect(got.split(' ')[1]).toBe(String(status));
+      expect(got.toLowerCase()).not.toContain('transfer-encoding');
+    }
+  },
+);
+
+test('an application that answers itself leaves no stream open, whatever the client still sends', async () => {
+  class App extends ToPeer {
+    override async requestFilter(session: Session): Promise<boolean> {
+      await session.respondError(403);
+      return true;
+    }
+  }
+  const origin = await h2Origin();
+  const proxy = await startH2Proxy(new App(origin.peer()));
+  const client = proxy.client();
+  const stream = client.request({ ':method': 'POST' });
+  stream.write(Buffer.alloc(200 * 1024));
+  const got = await answer(stream);
+  expect([got.status, got.rstCode]).toEqual([403, constants.NGHTTP2_NO_ERROR]);
+  expect(origin.requests.length).toBe(0);
+});
+
+test('an origin that keeps silent is given up in time', async () => {
+  const origin = await h2Origin(() => {});
+  const peer = origin.peer();
+  peer.options.readTimeout = 30;
+  const proxy = await startH2Proxy(new ToPeer(peer));
+  expect((await request(proxy.client(), {})).status).toBe(502);
+});
