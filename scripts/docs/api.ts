@@ -1,0 +1,107 @@
+/** The API and the chapters, by typedoc. A warning of its is an error here. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join, relative, sep } from 'node:path';
+import {
+  Application,
+  Comment,
+  type Context,
+  Converter,
+  type DeclarationReflection,
+  type DocumentReflection,
+  LogLevel,
+  ReflectionKind,
+} from 'typedoc';
+import { pingoraLinks } from './pingora-links.ts';
+import { SOURCE_PAGES } from './sources.ts';
+
+/** The chapters in order, the answers, and the tables. */
+function documents(root: string): string[] {
+  const chapters = readdirSync(join(root, 'walkthrough'), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && existsSync(join(root, 'walkthrough', entry.name, 'README.md')))
+    .map((entry) => `walkthrough/${entry.name}/README.md`)
+    .sort();
+  const tables = existsSync(join(root, 'docs')) ? readdirSync(join(root, 'docs')).sort() : [];
+  return [
+    'walkthrough/README.md',
+    ...chapters,
+    ...['walkthrough/ANSWERS.md'].filter((path) => existsSync(join(root, path))),
+    ...tables.filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`),
+  ];
+}
+
+/** Make the pages. Throws when typedoc has anything to complain about. */
+export async function buildApi(root: string, out: string): Promise<void> {
+  const files = documents(root);
+  const app = await Application.bootstrap({
+    name: 'pingora-traced',
+    entryPoints: [join(root, 'src/index.ts')],
+    tsconfig: join(root, 'tsconfig.json'),
+    readme: join(root, 'README.md'),
+    projectDocuments: files.map((path) => join(root, path)),
+    out,
+    cleanOutputDir: true,
+    excludePrivate: true,
+    excludeInternal: true,
+    disableGit: true,
+    basePath: root,
+    displayBasePath: root,
+    sourceLinkTemplate: `${SOURCE_PAGES}{path}.html#L{line}`,
+    navigationLinks: { 'Trace explorer': 'explorer/explorer.html', Chapters: 'documents/Contents.html' },
+    navigation: { includeGroups: false },
+    sort: ['source-order'],
+    // the chapters are in their own order
+    sortEntryPoints: false,
+    headings: { readme: false, document: false },
+    includeVersion: true,
+    githubPages: false,
+    hideGenerator: true,
+    skipErrorChecking: true,
+    logLevel: LogLevel.Warn,
+    treatWarningsAsErrors: true,
+    validation: { invalidLink: true, notExported: false, notDocumented: false, rewrittenLink: true },
+  });
+
+  app.converter.on(Converter.EVENT_CREATE_DOCUMENT, (_context: Context, document: DocumentReflection) => {
+    const path = files.find((file) => document.sources?.[0]?.fileName.endsWith(file)) ?? nameToPath(document, files);
+    if (path !== undefined) document.name = titleOf(readFileSync(join(root, path), 'utf8'), path);
+  });
+  const counterparts = pingoraLinks();
+  app.converter.on(Converter.EVENT_RESOLVE_BEGIN, (context: Context) => {
+    for (const reflection of context.project.getReflectionsByKind(ReflectionKind.All)) {
+      addCounterpart(reflection as DeclarationReflection, root, counterparts);
+    }
+  });
+
+  const project = await app.convert();
+  if (project === undefined) throw new Error('typedoc could not read the sources');
+  app.validate(project);
+  await app.generateOutputs(project);
+  if (app.logger.hasErrors() || app.logger.hasWarnings()) throw new Error('typedoc has something to complain about');
+}
+
+function nameToPath(document: DocumentReflection, files: readonly string[]): string | undefined {
+  return files.find((file) => file.endsWith(`/${document.name}.md`));
+}
+
+function titleOf(text: string, path: string): string {
+  return /^# (.+)$/m.exec(text)?.[1] ?? path;
+}
+
+/** Link what ports a function of Pingora's to that function. */
+function addCounterpart(
+  reflection: DeclarationReflection,
+  root: string,
+  counterparts: ReadonlyMap<string, string>,
+): void {
+  const source = reflection.sources?.[0];
+  if (source === undefined) return;
+  const file = relative(root, source.fullFileName ?? source.fileName)
+    .split(sep)
+    .join('/');
+  for (const signature of reflection.signatures ?? []) {
+    const link = counterparts.get(`${file}:${signature.sources?.[0]?.line ?? source.line}`);
+    if (link === undefined) continue;
+    signature.comment ??= new Comment();
+    signature.comment.summary.push({ kind: 'text', text: `\n\nPingora: ${link}` });
+  }
+}

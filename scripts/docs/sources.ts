@@ -1,0 +1,115 @@
+/**
+ * The port's sources as pages with line numbers, so that a chapter's link to a line leads somewhere in the site.
+ *
+ * typedoc copies a file that a document links to into `media/` and downloads it on a click; those links are turned to
+ * these pages.
+ */
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join, relative, sep } from 'node:path';
+
+/** What stands for the folder of source pages until the depth of the page that links there is known. */
+export const SOURCE_PAGES = 'https://sources.invalid/';
+
+const FOLDERS = ['src', 'examples', 'explorer', 'scripts', 'bench', 'test'];
+
+const escape = (text: string) => text.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/>/g, '&gt;');
+
+const TOKEN =
+  /(?<comment>\/\*[\s\S]*?\*\/|\/\/[^\n]*)|(?<string>'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|`(?:[^`\\]|\\[\s\S])*`)|(?<word>\b(?:abstract|async|await|break|case|catch|class|const|continue|default|else|export|extends|finally|for|from|function|get|if|implements|import|in|instanceof|interface|let|new|null|of|override|private|readonly|return|set|static|switch|throw|true|false|try|type|typeof|undefined|void|while|yield|this|super)\b)|(?<decorator>@[\w.]+)/g;
+
+/** The text as HTML, one element a line, lightly coloured. */
+function highlighted(text: string): string {
+  let html = '';
+  let at = 0;
+  const span = (kind: string, part: string) =>
+    part
+      .split('\n')
+      .map((line) => (line === '' ? '' : `<span class="${kind}">${escape(line)}</span>`))
+      .join('\n');
+  for (const match of text.matchAll(TOKEN)) {
+    html += escape(text.slice(at, match.index));
+    const kind = Object.entries(match.groups ?? {}).find(([, part]) => part !== undefined)?.[0] ?? 'word';
+    html += span(kind, match[0]);
+    at = match.index + match[0].length;
+  }
+  html += escape(text.slice(at));
+  return html
+    .replace(/\n$/, '')
+    .split('\n')
+    .map((line, i) => `<span class="line" id="L${i + 1}"><a href="#L${i + 1}">${i + 1}</a>${line}\n</span>`)
+    .join('');
+}
+
+const STYLE = `
+:root { color-scheme: light dark; --dim: light-dark(#8a8f98, #7d828b); --mark: light-dark(#fff4cc, #3a3420); }
+body { margin: 0; font: 14px/1.5 system-ui, sans-serif; background: light-dark(#fff, #1b1c1f); color: light-dark(#1f2328, #e3e5e8); }
+header { padding: 10px 16px; border-bottom: 1px solid light-dark(#e3e5e8, #34363b); position: sticky; top: 0; background: inherit; }
+header a { color: inherit; } pre { margin: 0; padding: 8px 0 60vh; font: 13px/1.5 ui-monospace, monospace; overflow-x: auto; }
+.line { display: block; padding-right: 16px; scroll-margin: 30vh; } .line > a { display: inline-block; width: 4.5em; margin-right: 1.5em; text-align: right; color: var(--dim); text-decoration: none; user-select: none; }
+.line:target, .line.lit { background: var(--mark); }
+.comment { color: light-dark(#5d6b58, #8fa387); } .string { color: light-dark(#0a5c8a, #8ac4e8); } .word { color: light-dark(#9a2f6a, #e093bd); } .decorator { color: light-dark(#7a5200, #d9b36c); }
+`;
+
+// `#L10-L20` marks a range, which :target alone can't
+const SCRIPT = `
+const mark = () => {
+  const [, from, to] = /^#L(\\d+)(?:-L(\\d+))?$/.exec(location.hash) ?? [];
+  for (const line of document.querySelectorAll('.lit')) line.classList.remove('lit');
+  if (!from) return;
+  for (let n = +from; n <= +(to ?? from); n++) document.getElementById('L' + n)?.classList.add('lit');
+  document.getElementById('L' + from)?.scrollIntoView({ block: 'center' });
+};
+addEventListener('hashchange', mark); mark();
+`;
+
+function* filesIn(folder: string, ending: string): Generator<string> {
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) yield* filesIn(path, ending);
+    else if (entry.name.endsWith(ending)) yield path;
+  }
+}
+
+const slashes = (path: string) => path.split(sep).join('/');
+
+/** Write the pages below `out`/source, and turn the links of all other pages to them. */
+export function writeSourcePages(root: string, out: string): void {
+  const contents = new Map<string, string>();
+  for (const folder of FOLDERS) {
+    for (const path of filesIn(join(root, folder), '.ts')) {
+      const file = slashes(relative(root, path));
+      const text = readFileSync(path, 'utf8');
+      contents.set(file, text);
+      const to = join(out, 'source', `${file}.html`);
+      const up = '../'.repeat(file.split('/').length);
+      mkdirSync(dirname(to), { recursive: true });
+      writeFileSync(
+        to,
+        `<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width">\n<title>${file}</title>\n<style>${STYLE}</style>\n<header><a href="${up}index.html">pingora-traced</a> / ${file}</header>\n<pre>${highlighted(text)}</pre>\n<script>${SCRIPT}</script>\n</html>\n`,
+      );
+    }
+  }
+
+  // typedoc tells copies of the same name apart by a number: which file a copy is, its text says
+  const copied = new Map<string, string>();
+  for (const path of filesIn(join(out, 'media'), '.ts')) {
+    const text = readFileSync(path, 'utf8');
+    const stem = basename(path).replace(/(-\d+)?\.ts$/, '.ts');
+    const file = [...contents].find(([name, content]) => basename(name) === stem && content === text)?.[0];
+    if (file === undefined) continue;
+    copied.set(basename(path), file);
+    rmSync(path);
+  }
+  for (const path of filesIn(out, '.html')) {
+    if (slashes(relative(out, path)).startsWith('source/')) continue;
+    const up = '../'.repeat(slashes(relative(out, path)).split('/').length - 1);
+    const before = readFileSync(path, 'utf8');
+    const after = before
+      .replaceAll(SOURCE_PAGES, `${up}source/`)
+      .replace(/href="(?:\.\.\/)*media\/([^"#]+\.ts)(#[^"]*)?"/g, (whole, copy: string, hash = '') => {
+        const file = copied.get(copy);
+        return file === undefined ? whole : `href="${up}source/${file}.html${hash}"`;
+      });
+    if (after !== before) writeFileSync(path, after);
+  }
+}
