@@ -119,12 +119,82 @@ export class Lanes {
   }
 }
 
-/** Real time: the length of a box is how long it took. */
-export function timeScale(steps: Steps): Scale {
+/** A stretch of time in which nothing happens and which is shown shorter than it was. */
+export interface Pause {
+  /** Where it is, from 0 to 1. */
+  from: number;
+  to: number;
+  startTime: number;
+  endTime: number;
+}
+
+export interface TimeScale extends Scale {
+  readonly pauses: readonly Pause[];
+  /** The time that is shown at a place. */
+  timeAt(place: number): number;
+}
+
+/** A pause that takes this share of a trace, or less, is never shortened. */
+const LONG_PAUSE = 0.1;
+/** All shortened pauses together take this much room, measured by the rest. */
+const PAUSES_TO_REST = 0.4;
+
+/**
+ * Real time: the length of a box is how long it took. Only where long pauses would leave no room for what happens (a
+ * second between two health checks, a grace period) they are shortened, and told as `pauses`.
+ */
+export function timeScale(steps: Steps): TimeScale {
   const start = steps.time(0);
-  const whole = Math.max(steps.lastTime - start, 0.001);
-  const at = (time: number) => Math.min(1, Math.max(0, (time - start) / whole));
-  return { at, ofStep: (step) => (step >= steps.count ? 1 : at(steps.time(step))) };
+  const whole = steps.lastTime - start;
+  const long: number[] = [];
+  let waited = 0;
+  for (let step = 1; step < steps.count; step++) {
+    const gap = steps.time(step) - steps.time(step - 1);
+    if (gap <= whole * LONG_PAUSE) continue;
+    long.push(step);
+    waited += gap;
+  }
+  const rest = whole - waited;
+  const shortened = rest > 0 && waited > whole / 2 ? (rest * PAUSES_TO_REST) / long.length : Number.POSITIVE_INFINITY;
+  // The corners of the line that leads from time to place.
+  const times = [start];
+  const places = [0];
+  let cut = 0;
+  const cuts: number[] = [];
+  for (const step of long) {
+    const [from, to] = [steps.time(step - 1), steps.time(step)];
+    if (to - from <= shortened) continue;
+    times.push(from, to);
+    places.push(from - start - cut);
+    cut += to - from - shortened;
+    places.push(to - start - cut);
+    cuts.push(times.length - 2);
+  }
+  times.push(start + Math.max(whole, 0.001));
+  places.push(Math.max(whole - cut, 0.001));
+  const shown = places.at(-1)!;
+  for (let i = 0; i < places.length; i++) places[i]! /= shown;
+  const at = (time: number) => interpolate(times, places, time);
+  return {
+    at,
+    timeAt: (place) => interpolate(places, times, place),
+    ofStep: (step) => (step >= steps.count ? 1 : at(steps.time(step))),
+    pauses: cuts.map((i) => ({ from: places[i]!, to: places[i + 1]!, startTime: times[i]!, endTime: times[i + 1]! })),
+  };
+}
+
+/** The value at `x` of the line through the corners (`xs` rise); beyond the ends it is the end's. */
+function interpolate(xs: readonly number[], ys: readonly number[], x: number): number {
+  let low = 0;
+  let high = xs.length - 1;
+  if (x <= xs[low]!) return ys[low]!;
+  if (x >= xs[high]!) return ys[high]!;
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (xs[middle]! <= x) low = middle;
+    else high = middle;
+  }
+  return ys[low]! + ((x - xs[low]!) / (xs[high]! - xs[low]!)) * (ys[high]! - ys[low]!);
 }
 
 /** Every step takes as much room as every other: nothing is too short to be seen, and no wait is long. */
@@ -180,12 +250,32 @@ export function follow(view: View, place: number): View {
   return pan({ from: place - width / 2, to: place + width / 2 }, 0);
 }
 
-/** Round distances for the marks of a time axis: 1, 2 or 5 times a power of ten, at most `most` of them. */
+/** Round times for the marks of a time axis over what shows of it, at most about `most`, none inside a pause. */
+export function timeMarks(scale: TimeScale, view: View, most: number): { times: number[]; distance: number } {
+  const [from, to] = [scale.timeAt(view.from), scale.timeAt(view.to)];
+  const pauses = scale.pauses.filter((pause) => pause.to > view.from && pause.from < view.to);
+  const paused = pauses.reduce((sum, { startTime, endTime }) => sum + (endTime - startTime), 0);
+  const moving = Math.max((to - from - paused) / Math.max(0.2, 1 - (pauses.length === 0 ? 0 : 0.3)), 1e-6);
+  const distance = roundDistance(moving / Math.max(1, most));
+  const times: number[] = [];
+  let next = from;
+  for (const { startTime, endTime } of [...pauses, { startTime: to, endTime: to }]) {
+    for (let i = Math.ceil(next / distance); i * distance <= startTime; i++) times.push(i * distance);
+    next = endTime;
+  }
+  return { times, distance };
+}
+
+function roundDistance(rough: number): number {
+  const power = 10 ** Math.floor(Math.log10(rough));
+  return [1, 2, 5, 10].map((times) => times * power).find((step) => step >= rough * 0.999)!;
+}
+
+/** Round numbers between two, at most `most`. */
 export function marks(from: number, to: number, most: number): number[] {
   const rough = (to - from) / Math.max(1, most);
   if (!(rough > 0)) return [];
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const distance = [1, 2, 5, 10].map((times) => times * power).find((step) => step >= rough)!;
+  const distance = roundDistance(rough);
   const found: number[] = [];
   for (let i = Math.ceil(from / distance); i * distance <= to; i++) found.push(i * distance);
   return found;

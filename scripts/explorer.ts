@@ -12,11 +12,13 @@ import { build } from 'esbuild';
 import type { Embedded } from '../explorer/embedded.ts';
 import { parseTrace } from '../explorer/trace.ts';
 import { findScenario } from '../src/trace/scenarios/index.ts';
-import { projectRoot } from '../src/trace/sites.ts';
+import { declaredSites, projectRoot } from '../src/trace/sites.ts';
 
 export interface ExplorerOptions {
   /** A folder whose JSON files are the traces; else every `trace.json` below `walkthrough/`. */
   traces?: string | undefined;
+  /** Told what is wrong with a trace that can be used all the same. */
+  warn?: ((text: string) => void) | undefined;
   /** Where the page goes; what was there before is removed. Default: `site/explorer` */
   out?: string | undefined;
 }
@@ -43,7 +45,7 @@ function nameOf(scenario: string, path: string, taken: ReadonlyMap<string, unkno
   for (let n = 2; ; n++) if (!taken.has(`${scenario}-${place}-${n}`)) return `${scenario}-${place}-${n}`;
 }
 
-function writeTraces(folder: string | undefined, out: string): Embedded[] {
+function writeTraces(folder: string | undefined, out: string, warn: (text: string) => void): Embedded[] {
   const index = new Map<string, Embedded>();
   const wanted = (path: string) => (folder === undefined ? basename(path) === 'trace.json' : path.endsWith('.json'));
   if (folder !== undefined && !existsSync(folder)) throw new Error(`no folder ${folder}`);
@@ -58,6 +60,7 @@ function writeTraces(folder: string | undefined, out: string): Embedded[] {
     }
     const { scenario, spans, tasks } = trace;
     const name = nameOf(scenario, path, index);
+    for (const text of stale(name, trace)) warn(text);
     const script = `assets/traces/${name.replace(/[^\w.-]/g, '_')}.js`;
     const last = spans.reduce((time, { start, end }) => Math.max(time, end ?? start), 0);
     const about = findScenario(scenario)?.about ?? null;
@@ -66,6 +69,17 @@ function writeTraces(folder: string | undefined, out: string): Embedded[] {
     writeFileSync(join(out, script), assign);
   }
   return [...index.values()];
+}
+
+/** What to say of traces whose functions have moved in the sources since: their lines would lead to other code. */
+function stale(name: string, { spans }: ReturnType<typeof parseTrace>): string[] {
+  const lines = new Map(declaredSites().map(({ fn, rust, file, line }) => [`${rust}#${fn}#${file}`, line]));
+  const moved = spans.filter(({ fn, rust, ts }) => {
+    const line = ts && lines.get(`${rust?.file ?? null}#${fn}#${ts.file}`);
+    return line !== undefined && line !== null && line !== ts?.line;
+  });
+  if (moved.length === 0) return [];
+  return [`${name}: ${moved.length} of ${spans.length} calls lead to lines that have moved since; record it again`];
 }
 
 function writeSources(out: string): void {
@@ -106,11 +120,15 @@ async function style(): Promise<string> {
 }
 
 /** Builds the page and returns what traces are in it. */
-export async function buildExplorer({ traces, out: given }: ExplorerOptions = {}): Promise<Embedded[]> {
+export async function buildExplorer({
+  traces,
+  out: given,
+  warn = () => {},
+}: ExplorerOptions = {}): Promise<Embedded[]> {
   const out = given ?? join(projectRoot, 'site/explorer');
   for (const part of ['assets', 'explorer.html', 'index.html'])
     rmSync(join(out, part), { recursive: true, force: true });
-  const index = writeTraces(traces, out);
+  const index = writeTraces(traces, out, warn);
   writeSources(out);
   const parts: Record<string, string> = {
     '/*STYLE*/': await style(),
@@ -137,7 +155,8 @@ if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
     .action(async ({ traces, out }: ExplorerOptions) => {
       const resolved = (path: string | undefined) => (path === undefined ? undefined : resolve(path));
       try {
-        const index = await buildExplorer({ traces: resolved(traces), out: resolved(out) });
+        const warn = (text: string) => process.stderr.write(`${text}\n`);
+        const index = await buildExplorer({ traces: resolved(traces), out: resolved(out), warn });
         const where = relative(
           process.cwd(),
           join(resolved(out) ?? join(projectRoot, 'site/explorer'), 'explorer.html'),

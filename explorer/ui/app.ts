@@ -365,7 +365,7 @@ class App implements Host {
         does: { 1: tab('calls'), 2: tab('code'), 3: tab('lanes'), 4: tab('phases') },
       },
       {
-        says: 'lanes: closer, further away, everything',
+        says: 'lanes: everything, closer, further away',
         does: {
           '+': lanes(() => this.#lanes.zoom(1.6)),
           '-': lanes(() => this.#lanes.zoom(1 / 1.6)),

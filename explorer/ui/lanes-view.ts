@@ -9,6 +9,8 @@ import {
   pan,
   type Scale,
   stepScale,
+  type TimeScale,
+  timeMarks,
   timeScale,
   type View as Window,
   zoom,
@@ -41,7 +43,7 @@ export class LanesView implements View {
   readonly #pointers = new Map<number, { x: number; y: number }>();
   #opened: Opened | null = null;
   #lanes: Lanes | null = null;
-  #scales: Record<'time' | 'steps', Scale> | null = null;
+  #scales: { time: TimeScale; steps: Scale } | null = null;
   #kind: 'time' | 'steps' = 'time';
   #window: Window = { from: 0, to: 1 };
   #top = 0;
@@ -307,6 +309,9 @@ export class LanesView implements View {
       if (x2 < 0 || x1 > this.#width) continue;
       const y1 = this.#y(fromLane, from.row) + ROW - 2;
       const y2 = this.#y(toLane, to.row) + 1;
+      // A line between two calls that are both out of sight would only be in the way.
+      const inSight = (y: number) => y > AXIS - ROW && y < this.#height + ROW;
+      if (!inSight(y1) && !inSight(y2)) continue;
       const bend = Math.max(8, Math.min(24, Math.abs(y2 - y1) / 3));
       const down = y2 >= y1 ? 1 : -1;
       context.strokeStyle = colours.strong(toLane.task);
@@ -354,19 +359,23 @@ export class LanesView implements View {
     context.lineTo(this.#width, AXIS - 0.5);
     context.stroke();
     const most = Math.max(2, Math.floor(this.#width / 110));
-    const start = steps.time(0);
-    const whole = this.#kind === 'steps' ? steps.count : steps.lastTime - start;
-    const offset = this.#kind === 'steps' ? 0 : start;
-    const values = marks(offset + this.#window.from * whole, offset + this.#window.to * whole, most);
-    const distance = values.length > 1 ? values[1]! - values[0]! : 1;
-    for (const value of values) {
-      const x = Math.round(this.#x((value - offset) / whole)) + 0.5;
+    const mark = (x: number, text: string) => {
       context.beginPath();
-      context.moveTo(x, AXIS - 5);
-      context.lineTo(x, AXIS);
+      context.moveTo(Math.round(x) + 0.5, AXIS - 5);
+      context.lineTo(Math.round(x) + 0.5, AXIS);
       context.stroke();
-      const text = this.#kind === 'steps' ? `${Math.round(value) + 1}` : axisTime(value, distance);
       context.fillText(text, x + 3, AXIS / 2 - 1);
+    };
+    if (this.#kind === 'steps') {
+      const { from, to } = this.#window;
+      for (const value of marks(from * steps.count, to * steps.count, most)) {
+        if (Number.isInteger(value)) mark(this.#x(value / steps.count), `${value + 1}`);
+      }
+    } else {
+      const { time: scale } = this.#scales!;
+      const { times, distance } = timeMarks(scale, this.#window, most);
+      for (const time of times) mark(this.#x(scale.at(time)), axisTime(time, distance));
+      this.#paintPauses(scale, colours);
     }
     const x = this.#x(this.#scale.ofStep(this.#step));
     context.fillStyle = colours.accent;
@@ -375,6 +384,32 @@ export class LanesView implements View {
     context.lineTo(x + 5, AXIS - 7);
     context.lineTo(x, AXIS);
     context.fill();
+  }
+
+  /** Pauses are cut out of the axis, with their length in the gap. */
+  #paintPauses({ pauses }: TimeScale, colours: Colours): void {
+    const context = this.#context;
+    for (const { from, to, startTime, endTime } of pauses) {
+      const [x1, x2] = [this.#x(from), this.#x(to)];
+      if (x2 < 0 || x1 > this.#width) continue;
+      context.fillStyle = colours.panel;
+      context.fillRect(x1, 0, x2 - x1, AXIS);
+      context.strokeStyle = colours.muted;
+      context.setLineDash([2, 3]);
+      context.beginPath();
+      for (const x of [x1, x2]) {
+        context.moveTo(Math.round(x) + 0.5, 2);
+        context.lineTo(Math.round(x) + 0.5, this.#height);
+      }
+      context.moveTo(x1, AXIS - 0.5);
+      context.lineTo(x2, AXIS - 0.5);
+      context.stroke();
+      context.setLineDash([]);
+      const text = `… ${duration(endTime - startTime)} …`;
+      const width = context.measureText(text).width;
+      context.fillStyle = colours.muted;
+      if (width < x2 - x1) context.fillText(text, (x1 + x2 - width) / 2, AXIS / 2);
+    }
   }
 
   #hit(x: number, y: number): number | null {

@@ -34,9 +34,9 @@ export class TreeView implements View {
     this.laidOut();
   }
 
-  /** Deep trees get a smaller step, so that the deepest call still has half of the panel for its name. */
+  /** Deep trees get a smaller step, so that the deepest call still has most of the panel for its name. */
   #indent(): void {
-    const room = (this.#root.clientWidth * 0.42) / Math.max(1, this.#deepest);
+    const room = (this.#root.clientWidth * 0.33) / Math.max(1, this.#deepest);
     this.#root.style.setProperty('--indent', `${Math.max(1, Math.min(14, room)).toFixed(2)}px`);
   }
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { follow, Lanes, marks, pan, stepScale, timeScale, zoom } from '../../explorer/lanes.ts';
+import { follow, Lanes, marks, pan, stepScale, timeMarks, timeScale, zoom } from '../../explorer/lanes.ts';
 import { Steps } from '../../explorer/steps.ts';
 import { makeTrace } from '../trace/made.ts';
 
@@ -107,6 +107,48 @@ describe('a scale', () => {
     for (const scale of [timeScale(steps), stepScale(steps)]) {
       expect(Number.isFinite(scale.at(10)) && Number.isFinite(scale.ofStep(1))).toBe(true);
     }
+  });
+});
+
+describe('a pause', () => {
+  const paused = () => {
+    const long = makeTrace([{ fn: 'a', calls: Array.from({ length: 10 }, (_, i) => ({ fn: `c${i}` })) }]);
+    for (const span of long.spans.slice(6)) {
+      span.start += 1_000_000;
+      span.end! += 1_000_000;
+    }
+    long.spans[0]!.end! += 1_000_000;
+    return new Steps(long);
+  };
+
+  test('that would leave no room for the rest is shortened', () => {
+    const steps = paused();
+    const scale = timeScale(steps);
+    expect(scale.pauses).toHaveLength(1);
+    const [{ from, to, startTime, endTime }] = scale.pauses as [(typeof scale.pauses)[0]];
+    expect(to - from).toBeLessThan(0.3);
+    expect(endTime - startTime).toBeGreaterThan(900_000);
+    expect([scale.at(startTime), scale.at(endTime)]).toEqual([from, to]);
+    for (const time of [15, 62, 500_000, 1_000_090]) expect(scale.timeAt(scale.at(time))).toBeCloseTo(time, 3);
+    let last = -1;
+    for (let step = 0; step <= steps.count; step++) {
+      expect(scale.ofStep(step)).toBeGreaterThanOrEqual(last);
+      last = scale.ofStep(step);
+    }
+    expect(last).toBe(1);
+  });
+
+  test('has no marks inside', () => {
+    const scale = timeScale(paused());
+    const [{ startTime, endTime }] = scale.pauses as [(typeof scale.pauses)[0]];
+    const { times } = timeMarks(scale, { from: 0, to: 1 }, 8);
+    expect(times.filter((time) => time > startTime && time < endTime)).toEqual([]);
+    expect(times.some((time) => time <= startTime) && times.some((time) => time >= endTime)).toBe(true);
+    expect(times.length).toBeLessThanOrEqual(16);
+  });
+
+  test('among others as long is not', () => {
+    expect(timeScale(new Steps(trace())).pauses).toEqual([]);
   });
 });
 
