@@ -1,6 +1,9 @@
 /** What a trace can be printed as. */
 import { compare, loadRecord } from './compare.ts';
+import { printMermaid } from './mermaid.ts';
 import type { TraceDocument } from './model.ts';
+import { printOtlp } from './otlp.ts';
+import { printPerfetto } from './perfetto.ts';
 import { printStack, printTree } from './tree.ts';
 
 /** How the output is to look; formats take from it what they know. */
@@ -28,6 +31,18 @@ export const formats: Readonly<Record<string, Format>> = {
   stack: {
     about: 'the call stack from run_forever down to process_new_http',
     print: printStack,
+  },
+  mermaid: {
+    about: 'a Mermaid sequence diagram: tasks and modules, calls between them, spawns',
+    print: printMermaid,
+  },
+  perfetto: {
+    about: "Chrome's trace events, for https://ui.perfetto.dev",
+    print: printPerfetto,
+  },
+  otlp: {
+    about: 'OTLP/JSON, for a collector of OpenTelemetry',
+    print: (trace) => printOtlp(trace),
   },
   json: {
     about: 'the trace itself (format version 1)',

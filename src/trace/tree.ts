@@ -87,7 +87,8 @@ function clipPath(path: string, width: number): string {
   return '';
 }
 
-function moduleOf(span: TraceSpan): string {
+/** The module folder that a call is in; `app` for an application's hook. */
+export function moduleOf(span: TraceSpan): string {
   if (span.rust?.file === 'app') return 'app';
   const parts = (span.ts?.file ?? '').split('/');
   return (parts[0] === 'src' ? parts[1] : parts[0])?.replace(/\.ts$/, '') ?? '';
