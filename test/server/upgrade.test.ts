@@ -1,0 +1,100 @@
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Load, startOrigin } from '../support/load.ts';
+import { Program } from '../support/program.ts';
+
+const entry = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+
+let dir: string;
+let origin: Awaited<ReturnType<typeof startOrigin>>;
+beforeAll(async () => {
+  dir = mkdtempSync(join(tmpdir(), 'upgrade-test-'));
+  origin = await startOrigin();
+});
+afterAll(() => {
+  origin.close();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+/** A configuration whose waits are short enough for a test. */
+function conf(name: string): string {
+  const path = join(dir, `${name}.yaml`);
+  writeFileSync(
+    path,
+    `version: 1
+upgrade_sock: ${join(dir, `${name}.upgrade`)}
+grace_period_seconds: 2
+graceful_shutdown_timeout_seconds: 0.2
+close_timeout_seconds: 0.5
+upgrade_sock_connect_accept_max_retries: 300
+upgrade_sock_retry_interval_seconds: 0.1
+`,
+  );
+  return path;
+}
+
+interface Proxy {
+  readonly program: Program;
+  readonly tcp: { host: string; port: number };
+  readonly tls: string;
+}
+
+function start(name: string, ...flags: string[]): Program {
+  return new Program(entry, [
+    ...['--conf', conf(name), '--upstream', `127.0.0.1:${origin.port}`, '--log-level', 'info'],
+    ...['--listen', '127.0.0.1:0', '--tls-listen', '127.0.0.2:0', '--h2', '--uds', join(dir, `${name}.sock`)],
+    ...flags,
+  ]);
+}
+
+async function ready(program: Program): Promise<Proxy> {
+  await program.until(/^ready, /m);
+  const tcp = /http:\/\/127\.0\.0\.1:(\d+)/.exec(program.stdout)!;
+  const tls = /https:\/\/127\.0\.0\.2:\d+/.exec(program.stdout)!;
+  return { program, tcp: { host: '127.0.0.1', port: Number(tcp[1]) }, tls: tls[0] };
+}
+
+test('three upgrades in a row under load lose no request', { timeout: 120_000 }, async () => {
+  let serving = await ready(start('row'));
+  const { tcp, tls } = serving;
+  const load = new Load();
+  load.keepalive(tcp, 8);
+  load.fresh(tcp, 2);
+  load.keepalive({ path: join(dir, 'row.sock') }, 2);
+  load.fresh({ path: join(dir, 'row.sock') }, 1);
+  load.http2(tls, 2, 4);
+  for (let i = 0; i < 3; i++) {
+    const next = start('row', '--upgrade');
+    serving.program.child.kill('SIGQUIT');
+    const taken = await ready(next);
+    expect([taken.tcp, taken.tls]).toEqual([tcp, tls]);
+    expect([await serving.program.ended, load.failures]).toEqual([{ code: 0, signal: null }, []]);
+    serving = taken;
+  }
+  await load.until(20_000);
+  await load.stop();
+  expect(load.failures).toEqual([]);
+  // each connection of each of the three was told to close
+  expect(load.told).toBeGreaterThanOrEqual(3 * 10);
+  expect(existsSync(join(dir, 'row.upgrade'))).toBe(false);
+  serving.program.child.kill('SIGINT');
+  expect(await serving.program.ended).toEqual({ code: 0, signal: null });
+  expect(existsSync(join(dir, 'row.sock'))).toBe(false);
+});
+
+test('a graceful stop under load answers whatever was sent', { timeout: 60_000 }, async () => {
+  const { program, tcp, tls } = await ready(start('stop'));
+  const load = new Load();
+  load.keepalive(tcp, 8);
+  load.fresh(tcp, 3);
+  load.http2(tls, 2, 4);
+  await load.until(2000);
+  program.child.kill('SIGTERM');
+  expect(await program.ended).toEqual({ code: 0, signal: null });
+  await load.stop();
+  expect(load.failures).toEqual([]);
+  expect(load.unreachable).toBeGreaterThan(0);
+});
