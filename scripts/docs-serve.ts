@@ -24,7 +24,9 @@ new Command('docs:serve')
     }
     const serve = sirv(root, { dev: true, single: false });
     const server = createServer((request, response) => {
-      serve(request, response, () => response.writeHead(404, { 'content-type': 'text/plain' }).end('no such page\n'));
+      serve(request, response, () => {
+        response.writeHead(404, { 'content-type': 'text/plain' }).end('no such page\n');
+      });
     });
     server.on('error', (error: NodeJS.ErrnoException) => {
       const reason = error.code === 'EADDRINUSE' ? 'is in use; choose another one with --port' : error.message;

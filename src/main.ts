@@ -6,6 +6,7 @@ import { connect, createServer } from 'node:net';
 import { Command, CommanderError, Option } from 'commander';
 import { type DestinationStream, type Logger, pino } from 'pino';
 import { PinoPretty } from 'pino-pretty';
+import type { HttpServerApp } from './apps/mod.ts';
 import { PingoraError } from './error/lib.ts';
 import { splitAddress } from './listeners/l4.ts';
 import { TlsSettings } from './listeners/tls.ts';
@@ -16,6 +17,7 @@ import { httpProxyService, ProxyHttp, type Session } from './proxy/lib.ts';
 import { Opt } from './server/configuration/mod.ts';
 import { Server } from './server/mod.ts';
 import type { Service } from './services/listening.ts';
+import type { Sample } from './trace/sampler.ts';
 import { HttpPeer } from './upstreams/peer.ts';
 import { selfSigned } from './utils/self-signed.ts';
 
@@ -41,6 +43,10 @@ interface Options {
   sni: string;
   insecure: boolean;
   accessLog: boolean;
+  /** One request in so many is traced. */
+  trace?: number;
+  traceDir: string;
+  traceUi?: string;
   conf?: string;
   test: boolean;
   daemon: boolean;
@@ -56,6 +62,11 @@ function program(): Command {
     if (!isLevel(value)) throw new Complaint(`--log-level ${value}: use trace, debug, info, warn, error or silent`, 2);
     return value;
   };
+  const oneIn = (value: string): number => {
+    const every = Number(/^1\/(\d+)$/.exec(value)?.[1] ?? 0);
+    if (every === 0) throw new Complaint(`--trace ${value}: write 1/N, as 1/100 for one request in a hundred`, 2);
+    return every;
+  };
   return new Command('npm start --')
     .description('Proxy HTTP/1.1 and HTTP/2 to one or more origins, round robin.')
     .option('--listen <address>', 'listen for HTTP on host:port; may be repeated', collect, [])
@@ -69,6 +80,9 @@ function program(): Command {
     .option('--sni <name>', 'the name that the origins are asked for and checked against, with --upstream-tls', '')
     .option('--insecure', "don't check the origins' certificates", false)
     .option('--access-log', 'log a line a request', false)
+    .addOption(new Option('--trace <1/N>', 'trace one request in N, for the trace explorer').argParser(oneIn))
+    .option('--trace-dir <folder>', 'where --trace writes its traces, a file each', 'traces')
+    .option('--trace-ui <address>', 'serve the trace explorer there, each new trace as it ends')
     .option('-c, --conf <file>', "Pingora's configuration file (YAML)")
     .option('-t, --test', 'check the configuration and end', false)
     .option('-d, --daemon', 'run in the background', false)
@@ -233,6 +247,34 @@ function announce(service: Service, options: Options, listeners: number): void {
   };
 }
 
+/** Trace live requests, if that is asked for: to files, and to the explorer. */
+async function sampling(options: Options): Promise<((app: HttpServerApp) => HttpServerApp) | undefined> {
+  const { trace, traceDir, traceUi } = options;
+  if (trace === undefined && traceUi === undefined) return undefined;
+  const { Sampler, intoFolder } = await import('./trace/sampler.ts');
+  const takers: ((sample: Sample) => void)[] = [];
+  if (trace !== undefined) {
+    try {
+      takers.push(intoFolder(traceDir));
+    } catch (error) {
+      throw new Complaint(`--trace-dir ${traceDir}: can't write there: ${(error as Error).message}`);
+    }
+    say(`tracing one request in ${trace} to ${traceDir}/`);
+  }
+  if (traceUi !== undefined) {
+    const { host, port } = checkAddress('--trace-ui', traceUi);
+    await tryBind('--trace-ui', traceUi);
+    const { TraceUi } = await import('./trace/ui.ts');
+    const ui = await TraceUi.start(host, port);
+    takers.push((sample) => ui.add(sample));
+    say(`trace explorer on ${ui.url}`);
+  }
+  const sampler = new Sampler(trace ?? 1, (sample) => {
+    for (const take of takers) take(sample);
+  });
+  return (app) => sampler.wrap(app);
+}
+
 function complain(message: string): void {
   process.stderr.write(`${message}\n`);
 }
@@ -281,17 +323,23 @@ async function main(argv: string[]): Promise<void> {
   } catch (error) {
     throw new Complaint(`--upstream ${options.upstream.join(',')}: ${error instanceof Error ? error.message : error}`);
   }
+  const wrap = options.test ? undefined : await sampling(options);
   await server.bootstrap();
   const proxy = httpProxyService(
     server.configuration,
     new Gateway(upstreams, options, options.accessLog ? log : undefined),
+    wrap,
   );
   for (const address of options.listen) proxy.addTcp(address);
   for (const { address, settings: endpoint } of tls) proxy.addTlsWithSettings(address, undefined, endpoint);
   for (const path of options.uds) proxy.addUds(path);
   announce(proxy, options, listeners);
   server.addService(proxy);
-  await server.runForever();
+  try {
+    await server.runForever();
+  } catch (error) {
+    throw error instanceof PingoraError ? new Complaint(error.context ?? error.toString()) : error;
+  }
 }
 
 try {

@@ -61,8 +61,9 @@ export async function buildApi(root: string, out: string): Promise<void> {
     validation: { invalidLink: true, notExported: false, notDocumented: false, rewrittenLink: true },
   });
 
-  app.converter.on(Converter.EVENT_CREATE_DOCUMENT, (_context: Context, document: DocumentReflection) => {
-    const path = files.find((file) => document.sources?.[0]?.fileName.endsWith(file)) ?? nameToPath(document, files);
+  app.converter.on(Converter.EVENT_CREATE_DOCUMENT, (_context: unknown, document: DocumentReflection) => {
+    const at = document.project.files.getReflectionPath(document);
+    const path = files.find((file) => at?.endsWith(file));
     if (path !== undefined) document.name = titleOf(readFileSync(join(root, path), 'utf8'), path);
   });
   const counterparts = pingoraLinks();
@@ -77,10 +78,6 @@ export async function buildApi(root: string, out: string): Promise<void> {
   app.validate(project);
   await app.generateOutputs(project);
   if (app.logger.hasErrors() || app.logger.hasWarnings()) throw new Error('typedoc has something to complain about');
-}
-
-function nameToPath(document: DocumentReflection, files: readonly string[]): string | undefined {
-  return files.find((file) => file.endsWith(`/${document.name}.md`));
 }
 
 function titleOf(text: string, path: string): string {

@@ -12,7 +12,7 @@ export const SOURCE_PAGES = 'https://sources.invalid/';
 
 const FOLDERS = ['src', 'examples', 'explorer', 'scripts', 'bench', 'test'];
 
-const escape = (text: string) => text.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/>/g, '&gt;');
+const escaped = (text: string) => text.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/>/g, '&gt;');
 
 const TOKEN =
   /(?<comment>\/\*[\s\S]*?\*\/|\/\/[^\n]*)|(?<string>'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|`(?:[^`\\]|\\[\s\S])*`)|(?<word>\b(?:abstract|async|await|break|case|catch|class|const|continue|default|else|export|extends|finally|for|from|function|get|if|implements|import|in|instanceof|interface|let|new|null|of|override|private|readonly|return|set|static|switch|throw|true|false|try|type|typeof|undefined|void|while|yield|this|super)\b)|(?<decorator>@[\w.]+)/g;
@@ -24,15 +24,15 @@ function highlighted(text: string): string {
   const span = (kind: string, part: string) =>
     part
       .split('\n')
-      .map((line) => (line === '' ? '' : `<span class="${kind}">${escape(line)}</span>`))
+      .map((line) => (line === '' ? '' : `<span class="${kind}">${escaped(line)}</span>`))
       .join('\n');
   for (const match of text.matchAll(TOKEN)) {
-    html += escape(text.slice(at, match.index));
+    html += escaped(text.slice(at, match.index));
     const kind = Object.entries(match.groups ?? {}).find(([, part]) => part !== undefined)?.[0] ?? 'word';
     html += span(kind, match[0]);
     at = match.index + match[0].length;
   }
-  html += escape(text.slice(at));
+  html += escaped(text.slice(at));
   return html
     .replace(/\n$/, '')
     .split('\n')

@@ -375,9 +375,14 @@ function notLogged(thrown: unknown): undefined {
   log.error(`logging() failed: ${thrown}`);
 }
 
-/** A service of the application, to be added to a server. */
+/**
+ * A service of the application, to be added to a server. `wrap` may put something around the HTTP application, as
+ * sampled tracing does; the port's own.
+ */
 export const httpProxyService = rust.fn(
   'pingora_proxy::http_proxy_service',
-  <CTX>(conf: ServerConf, inner: ProxyHttp<CTX>): Service =>
-    Service.new('Pingora HTTP Proxy Service', HttpProxy.new(inner, conf)),
+  <CTX>(conf: ServerConf, inner: ProxyHttp<CTX>, wrap?: (app: HttpServerApp) => HttpServerApp): Service => {
+    const proxy = HttpProxy.new(inner, conf);
+    return Service.new('Pingora HTTP Proxy Service', wrap === undefined ? proxy : wrap(proxy));
+  },
 );

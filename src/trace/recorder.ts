@@ -192,7 +192,9 @@ export class Recorder {
   /** Call `fn` inside a span of `site`. Used by the wrappers of `span.ts` only. */
   call(site: Site, fn: (...args: any[]) => unknown, self: unknown, args: unknown[]): unknown {
     const context = storage!.getStore();
-    if (context === undefined || context.recorder !== this) return fn.apply(self, args);
+    if (context === undefined) return fn.apply(self, args);
+    // Several may record at a time, each what runs below its own root; the attached one is asked for all of them.
+    if (context.recorder !== this) return context.recorder.call(site, fn, self, args);
     const span = this.#begin(site, context);
     let result: unknown;
     try {
@@ -224,7 +226,8 @@ export class Recorder {
   /** Run `body` as a new task, spawned by the current span. Used by `spawn` only. */
   spawn<T>(name: string, body: () => Promise<T>): Promise<T> {
     const context = storage!.getStore();
-    if (context === undefined || context.recorder !== this) return body();
+    if (context === undefined) return body();
+    if (context.recorder !== this) return context.recorder.spawn(name, body);
     const task = this.#task(name, context.span);
     const ended = () => {
       for (const span of task.open) this.#end(span, 'cancelled');
