@@ -136,6 +136,8 @@ export interface TimeScale extends Scale {
 
 /** A pause that takes this share of a trace, or less, is never shortened. */
 const LONG_PAUSE = 0.1;
+/** Pauses are shortened only where they take more than this share of the trace. */
+const TOO_MUCH = 0.75;
 /** All shortened pauses together take this much room, measured by the rest. */
 const PAUSES_TO_REST = 0.4;
 
@@ -155,7 +157,8 @@ export function timeScale(steps: Steps): TimeScale {
     waited += gap;
   }
   const rest = whole - waited;
-  const shortened = rest > 0 && waited > whole / 2 ? (rest * PAUSES_TO_REST) / long.length : Number.POSITIVE_INFINITY;
+  const shortened =
+    rest > 0 && waited > whole * TOO_MUCH ? (rest * PAUSES_TO_REST) / long.length : Number.POSITIVE_INFINITY;
   // The corners of the line that leads from time to place.
   const times = [start];
   const places = [0];

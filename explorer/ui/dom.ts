@@ -50,5 +50,3 @@ export function isDark(): boolean {
   const { theme } = document.documentElement.dataset;
   return theme === undefined ? matchMedia('(prefers-color-scheme: dark)').matches : theme === 'dark';
 }
-
-export const calmMotion = (): boolean => matchMedia('(prefers-reduced-motion: reduce)').matches;

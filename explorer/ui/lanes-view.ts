@@ -32,6 +32,7 @@ interface Colours {
   panel: string;
   fill: (task: number) => string;
   strong: (task: number) => string;
+  name: (task: number) => string;
 }
 
 export class LanesView implements View {
@@ -203,6 +204,7 @@ export class LanesView implements View {
       error: read('error'),
       panel: read('panel'),
       fill: (task) => (dark ? `hsl(${hueOf(task)} 30% 25%)` : `hsl(${hueOf(task)} 62% 90%)`),
+      name: (task) => (dark ? `hsl(${hueOf(task)} 62% 70%)` : `hsl(${hueOf(task)} 58% 32%)`),
       strong: (task) => (dark ? `hsl(${hueOf(task)} 62% 66%)` : `hsl(${hueOf(task)} 58% 44%)`),
     };
     probe.remove();
@@ -248,7 +250,7 @@ export class LanesView implements View {
     context.font = '600 11px system-ui, sans-serif';
     context.fillStyle = colours.panel;
     context.fillRect(0, nameTop, context.measureText(lane.name).width + 2 * PAD, ROW - 1);
-    context.fillStyle = colours.strong(lane.task);
+    context.fillStyle = colours.name(lane.task);
     context.fillText(lane.name, PAD, nameTop + ROW / 2);
   }
 

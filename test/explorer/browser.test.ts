@@ -1,5 +1,5 @@
 /** The page in a real Chromium, opened as a file as a reader would open it. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
@@ -81,7 +81,7 @@ function large(count: number): TraceDocument {
 }
 
 describe.skipIf(executablePath === undefined)('the trace explorer', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'explorer-'));
+  const folder = join(tmpdir(), `explorer-page-${process.pid}`);
   const site = join(folder, 'site');
   const address = pathToFileURL(join(site, 'explorer.html')).href;
   const problems: string[] = [];
@@ -90,7 +90,7 @@ describe.skipIf(executablePath === undefined)('the trace explorer', () => {
   let page: Page;
 
   beforeAll(async () => {
-    mkdirSync(join(folder, 'traces'));
+    mkdirSync(join(folder, 'traces'), { recursive: true });
     for (const trace of [sample(), sample('other'), large(10_000)]) {
       writeFileSync(join(folder, 'traces', `${trace.scenario}.json`), JSON.stringify(trace));
     }
@@ -127,7 +127,7 @@ describe.skipIf(executablePath === undefined)('the trace explorer', () => {
   };
   const now = () => page.locator('#now').textContent();
   const text = (selector: string) => page.locator(selector).innerText();
-  const current = () => page.locator('.call[aria-selected=true] .fn').innerText();
+  const current = () => page.locator('.call[aria-selected=true] .fn').textContent();
   const evaluate = <T>(script: string) => page.evaluate(script) as Promise<T>;
 
   async function drop(name: string, content: string): Promise<void> {
@@ -565,7 +565,6 @@ describe.skipIf(executablePath === undefined)('the trace explorer', () => {
     let traces: unknown[];
 
     beforeAll(async () => {
-      const { readFileSync } = await import('node:fs');
       server = createServer((request, response) => {
         const path = new URL(request.url!, 'http://x').pathname;
         const json = (value: unknown) =>
