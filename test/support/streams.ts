@@ -13,9 +13,13 @@ export class Peer {
   ended = false;
   closed = false;
   #changed: (() => void)[] = [];
+  /** What a reset is sent on: under TLS, the socket that carries it. */
+  readonly #below: Socket;
 
-  constructor(socket: Socket) {
+  constructor(socket: Socket, below = socket) {
     this.socket = socket;
+    this.#below = below;
+    below.on('error', () => {});
     socket.setNoDelay(true);
     socket.on('error', () => {});
     socket.on('data', (chunk: Buffer) => {
@@ -65,7 +69,7 @@ export class Peer {
 
   /** Send a reset. */
   reset(): void {
-    this.socket.resetAndDestroy();
+    this.#below.resetAndDestroy();
   }
 }
 
