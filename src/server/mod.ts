@@ -3,13 +3,13 @@
  *
  * Port of `pingora-core/src/server/mod.rs`.
  */
-import { ErrorType, PingoraError } from '../error/lib.ts';
 import { Log } from '../log.ts';
 import { Runtime, shutdownRuntimes } from '../runtime/lib.ts';
 import { Notify, type ShutdownWatch, Watch } from '../runtime/sync.ts';
 import type { Service } from '../services/mod.ts';
 import { ported } from '../trace/span.ts';
 import { type Opt, ServerConf } from './configuration/mod.ts';
+import { daemonize, inheritFds, isDaemon } from './daemon.ts';
 import { Fds, type ListenFds } from './transfer-fd/mod.ts';
 
 export type { ShutdownWatch } from '../runtime/sync.ts';
@@ -148,7 +148,8 @@ export class Server {
   @rust.method('Server::load_fds')
   private async loadFds(upgrade: boolean): Promise<void> {
     const fds = Fds.new();
-    if (upgrade) {
+    if (isDaemon()) inheritFds(fds);
+    else if (upgrade) {
       log.debug('Trying to receive socks');
       await fds.getFromSock(this.configuration.upgradeSock, this.configuration.transferOptions());
     }
@@ -188,13 +189,21 @@ export class Server {
     }
   }
 
-  /** Run the services until a signal ends the server. Never returns: it ends the process. */
+  /**
+   * Run the services until a signal ends the server. Never returns: it ends the process. Throws `InternalError` if it
+   * is to run in the background and can't.
+   */
   @rust.method('Server::run_forever')
   async runForever(): Promise<never> {
     log.info('Server starting');
     const conf = this.configuration;
     if (conf.daemon) {
-      throw PingoraError.explain(ErrorType.InternalError, 'running as a daemon is not supported yet');
+      log.info('Daemonizing the server');
+      const pid = await daemonize(conf, this.listenFds);
+      if (pid !== undefined) {
+        log.info(`running in the background as process ${pid}`);
+        process.exit(0);
+      }
     }
 
     const runtimes: Runtime[] = [];
