@@ -140,8 +140,9 @@ export class Server {
     threads: number,
     workStealing: boolean,
   ): Runtime {
-    const runtime = Server.createRuntime(service.name(), threads, workStealing);
-    runtime.getHandle().spawnDetached(service.name(), () => serviceTask(service, fds, shutdown));
+    const name = service.name();
+    const runtime = Server.createRuntime(name, threads, workStealing);
+    runtime.getHandle().spawnDetached(name, () => serviceTask(service, fds, shutdown));
     return runtime;
   }
 

@@ -67,7 +67,12 @@ const getH2 =
   };
 
 /** In seconds: what a server that shuts down waits for. The defaults add up to five minutes. */
-const SHORT = { gracePeriodSeconds: 0.1, gracefulShutdownTimeoutSeconds: 0.1, closeTimeoutSeconds: 0.1 };
+const SHORT = {
+  gracePeriodSeconds: 0.1,
+  gracefulShutdownTimeoutSeconds: 0.1,
+  closeTimeoutSeconds: 0.1,
+  upgradeSockRetryIntervalSeconds: 0.1,
+};
 
 export const scenarios: readonly Scenario[] = [
   {
@@ -230,7 +235,6 @@ export const scenarios: readonly Scenario[] = [
     does: ['GET /', 'SIGQUIT'],
     client: get('/'),
     ends: { signal: 'SIGQUIT', conf: SHORT },
-    unavailable: 'handing listeners over (transfer-fd) is not ported yet',
   },
 ];
 
