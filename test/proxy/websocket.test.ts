@@ -86,7 +86,7 @@ test.each(['client', 'server'])('the %s may close first; both see why, and the r
   const { client, served, app } = await setUp();
   const closed = Promise.all([once(client, 'close'), once(served, 'close')]);
   (who === 'client' ? client : served).close(4001, 'enough');
-  for (const [code, reason] of (await closed) as [number, Buffer][]) {
+  for (const [code, reason] of (await closed) as unknown as [number, Buffer][]) {
     expect([code, reason.toString()]).toEqual([4001, 'enough']);
   }
   await app.logged();
