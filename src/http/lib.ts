@@ -25,7 +25,6 @@ export function lowerName(name: string): string {
 // RFC 9110 5.6.2: token
 const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 // RFC 9110 5.5: no control characters but tab
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 function check(name: string, value: string): void {

@@ -22,10 +22,7 @@ const TLS = ['tls', 'h2'] as const;
 const HTTP1 = ['plain', 'tls'] as const;
 
 /** The beginning of a ClientHello, as OpenSSL sends it. */
-const CLIENT_HELLO = Buffer.from(
-  '16030100a5010000a10303' + '00'.repeat(32) + '20' + '00'.repeat(32) + '0004130113020100',
-  'hex',
-);
+const CLIENT_HELLO = Buffer.from(`16030100a5010000a10303${'00'.repeat(32)}20${'00'.repeat(32)}0004130113020100`, 'hex');
 const PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
 
 function frame(type: number, flags: number, stream: number, payload: Buffer): Buffer {
