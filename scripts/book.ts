@@ -17,7 +17,7 @@ import { type Chapter, type Deviation, fill, type Material } from './book/direct
 import type { Shows } from './book/shows.ts';
 
 const WALKTHROUGH = 'walkthrough';
-const DEVIATIONS = 'walkthrough/deviations.jsonl';
+const DEVIATIONS = 'docs/deviations.json';
 /** So many scenarios run at once. */
 const AT_ONCE = 2;
 
@@ -52,10 +52,7 @@ function readChapter(name: string): Chapter {
 }
 
 function readDeviations(): Map<string, Deviation> {
-  const file = join(projectRoot, DEVIATIONS);
-  if (!existsSync(file)) return new Map();
-  const lines = readFileSync(file, 'utf8').split('\n');
-  const rows = lines.filter((line) => line !== '').map((line) => JSON.parse(line) as Deviation);
+  const rows = JSON.parse(readFileSync(join(projectRoot, DEVIATIONS), 'utf8')) as Deviation[];
   return new Map(rows.map((row) => [row.id, row]));
 }
 

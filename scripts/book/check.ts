@@ -22,6 +22,7 @@ export function anchors(markdown: string): Set<string> {
     for (let n = 1; found.has(anchor); n++) anchor = `${slug}-${n}`;
     found.add(anchor);
   }
+  for (const [, id] of text.matchAll(/<a id="([^"]+)">/g)) found.add(id!);
   return found;
 }
 

@@ -124,12 +124,14 @@ async function calls({ words, pairs }: Arguments, material: Material): Promise<s
   return `\`\`\`text\n${text}\n\`\`\``;
 }
 
-function deviations({ words }: Arguments, material: Material): string {
+function deviations(page: string, { words }: Arguments, material: Material): string {
   return words
     .map((id) => {
       const row = material.deviations.get(id);
       if (row === undefined) throw new Error(`no deviation ${id}`);
-      return `- \`${id}\`: ${row.pingora}. Here: ${row.port}. Why: ${row.reason}.`;
+      const pingora = row.pingora.replace(/ \([^()]*\.rs[^()]*\)$/, '');
+      const link = `[\`${id}\`](${relativeTo(page, 'docs/DEVIATIONS.md')}#${id})`;
+      return `- ${link}. Pingora 0.1.0: ${pingora}. The port: ${row.port}. Why: ${row.reason}.`;
     })
     .join('\n');
 }
@@ -189,7 +191,7 @@ export async function fill(text: string, page: string, material: Material): Prom
       let made: string;
       if (kind === 'code') made = code(page, args);
       else if (kind === 'calls') made = await calls(args, material);
-      else if (kind === 'deviations') made = deviations(args, material);
+      else if (kind === 'deviations') made = deviations(page, args, material);
       else made = kind === 'nav' ? nav(page, material) : contents(page, material);
       out += `${text.slice(at, match.index)}<!-- ${kind}:${given}-->\n${made}\n<!-- end -->`;
     } catch (error) {
