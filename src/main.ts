@@ -14,9 +14,10 @@ import { LoadBalancer } from './load-balancing/lib.ts';
 import { RoundRobin } from './load-balancing/selection/mod.ts';
 import { isLevel, type Level, setLog } from './log.ts';
 import { httpProxyService, ProxyHttp, type Session } from './proxy/lib.ts';
+import type { ProxyMetrics } from './proxy/metrics.ts';
 import { Opt } from './server/configuration/mod.ts';
 import { Server } from './server/mod.ts';
-import type { Service } from './services/listening.ts';
+import { Service } from './services/listening.ts';
 import type { Sample } from './trace/sampler.ts';
 import { HttpPeer } from './upstreams/peer.ts';
 import { selfSigned } from './utils/self-signed.ts';
@@ -43,6 +44,7 @@ interface Options {
   sni: string;
   insecure: boolean;
   accessLog: boolean;
+  prometheus?: string;
   /** One request in so many is traced. */
   trace?: number;
   traceDir: string;
@@ -83,6 +85,7 @@ function program(): Command {
     .addOption(new Option('--trace <1/N>', 'trace one request in N, for the trace explorer').argParser(oneIn))
     .option('--trace-dir <folder>', 'where --trace writes its traces, a file each', 'traces')
     .option('--trace-ui <address>', 'serve the trace explorer there, each new trace as it ends')
+    .option('--prometheus <address>', 'serve metrics on host:port, for Prometheus to read')
     .option('-c, --conf <file>', "Pingora's configuration file (YAML)")
     .option('-t, --test', 'check the configuration and end', false)
     .option('-d, --daemon', 'run in the background', false)
@@ -240,10 +243,7 @@ function announce(service: Service, options: Options, listeners: number): void {
       );
       if (++bound === listeners) say(`ready, forwarding to ${options.upstream.join(', ')}; Ctrl-C ends it`);
     },
-    onListenFailed: (address, error) => {
-      complain(`${address}: can't listen there: ${error.rootCause().message}`);
-      process.exit(1);
-    },
+    onListenFailed,
   };
 }
 
@@ -279,6 +279,30 @@ function complain(message: string): void {
   process.stderr.write(`${message}\n`);
 }
 
+/** Loaded only where it is asked for. */
+async function metricsFor(options: Options): Promise<ProxyMetrics | undefined> {
+  if (options.prometheus === undefined) return undefined;
+  const [{ proxyMetrics }, { collectDefaultMetrics }] = await Promise.all([
+    import('./proxy/metrics.ts'),
+    import('prom-client'),
+  ]);
+  collectDefaultMetrics();
+  return proxyMetrics();
+}
+
+/** The service that shows what {@link metricsFor} counts. */
+function prometheus(address: string): Service {
+  const service = Service.prometheusHttpService();
+  service.addTcp(address);
+  service.events = { onListening: ({ bound }) => say(`metrics on http://${bound}/metrics`), onListenFailed };
+  return service;
+}
+
+function onListenFailed(address: string, error: PingoraError): void {
+  complain(`${address}: can't listen there: ${error.rootCause().message}`);
+  process.exit(1);
+}
+
 async function main(argv: string[]): Promise<void> {
   const command = program();
   command.parse(argv, { from: 'user' });
@@ -301,6 +325,7 @@ async function main(argv: string[]): Promise<void> {
   for (const address of options.listen) checkAddress('--listen', address);
   for (const address of options.tlsListen) checkAddress('--tls-listen', address);
   for (const address of options.upstream) checkAddress('--upstream', address);
+  if (options.prometheus !== undefined) checkAddress('--prometheus', options.prometheus);
   if (!options.test || listeners > 0 || options.upstream.length > 0) {
     if (options.upstream.length === 0)
       throw new Complaint('--upstream is missing: where to forward to, as --upstream 127.0.0.1:8080', 2);
@@ -316,6 +341,7 @@ async function main(argv: string[]): Promise<void> {
     for (const address of options.listen) await tryBind('--listen', address);
     for (const address of options.tlsListen) await tryBind('--tls-listen', address);
     for (const path of options.uds) await tryUds(path);
+    if (options.prometheus !== undefined) await tryBind('--prometheus', options.prometheus);
   }
   let upstreams: LoadBalancer<RoundRobin>;
   try {
@@ -328,13 +354,14 @@ async function main(argv: string[]): Promise<void> {
   const proxy = httpProxyService(
     server.configuration,
     new Gateway(upstreams, options, options.accessLog ? log : undefined),
-    wrap,
+    { wrap, metrics: await metricsFor(options) },
   );
   for (const address of options.listen) proxy.addTcp(address);
   for (const { address, settings: endpoint } of tls) proxy.addTlsWithSettings(address, undefined, endpoint);
   for (const path of options.uds) proxy.addUds(path);
   announce(proxy, options, listeners);
   server.addService(proxy);
+  if (options.prometheus !== undefined) server.addService(prometheus(options.prometheus));
   try {
     await server.runForever();
   } catch (error) {

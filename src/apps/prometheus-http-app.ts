@@ -17,10 +17,10 @@ export interface Registry {
   metrics(): Promise<string>;
 }
 
-let registry: Registry = { contentType: 'text/plain; version=0.0.4; charset=utf-8', metrics: async () => '' };
+let registry: Registry | undefined;
 
-/** Serve the metrics of this registry. */
-export function setRegistry(given: Registry): void {
+/** Serve the metrics of this registry. Default: prom-client's of the process, loaded when it is first asked for. */
+export function setRegistry(given: Registry | undefined): void {
   registry = given;
 }
 
@@ -28,9 +28,11 @@ export function setRegistry(given: Registry): void {
 export class PrometheusHttpApp extends ServeHttp {
   @rust.method('<PrometheusHttpApp as ServeHttp>::response')
   async response(_session: ServerSession): Promise<Response> {
+    registry ??= (await import('prom-client')).register;
+    const { contentType } = registry;
     const body = Buffer.from(await registry.metrics());
     const head = ResponseHeader.build(200);
-    head.insertHeader('Content-Type', registry.contentType);
+    head.insertHeader('Content-Type', contentType);
     head.insertHeader('Content-Length', body.length);
     return { head, body };
   }

@@ -21,6 +21,7 @@ import { Service } from '../services/listening.ts';
 import { note, ported } from '../trace/span.ts';
 import type { HttpPeer } from '../upstreams/peer.ts';
 import { Hooks } from './hooks.ts';
+import type { ProxyMetrics } from './metrics.ts';
 import { type Outcome, proxyCache } from './proxy-cache.ts';
 import { proxyToH1Upstream } from './proxy-h1.ts';
 import { proxyToH2Upstream } from './proxy-h2.ts';
@@ -136,15 +137,18 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
   /** Sessions whose request hasn't come yet. */
   private readonly waiting = new Set<HttpSession>();
 
-  private constructor(inner: ProxyHttp<CTX>, conf: ServerConf) {
+  private readonly metrics: ProxyMetrics | undefined;
+
+  private constructor(inner: ProxyHttp<CTX>, conf: ServerConf, metrics: ProxyMetrics | undefined) {
     this.inner = inner;
-    this.hooks = new Hooks(inner);
+    this.metrics = metrics;
+    this.hooks = metrics === undefined ? new Hooks(inner) : metrics.hooks(inner);
     this.clientUpstream = Connector.new(ConnectorOptions.fromServerConf(conf));
   }
 
   @rust.method('HttpProxy::new')
-  static new<CTX>(inner: ProxyHttp<CTX>, conf: ServerConf): HttpProxy<CTX> {
-    return new HttpProxy(inner, conf);
+  static new<CTX>(inner: ProxyHttp<CTX>, conf: ServerConf, metrics?: ProxyMetrics): HttpProxy<CTX> {
+    return new HttpProxy(inner, conf, metrics);
   }
 
   /** Read the request. Undefined: there is none, or it was refused. */
@@ -161,6 +165,7 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
       const { name, code } = error.etype();
       if (name === 'InvalidHTTPHeader') await downstream.respondError(400);
       else if (name === 'HTTPStatus') await downstream.respondError(code!);
+      this.metrics?.refused(downstream, error);
       downstream.shutdown();
       return undefined;
     } finally {
@@ -344,6 +349,7 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
   @rust.method('<HttpProxy as HttpServerApp>::process_new_http')
   async processNewHttp(downstream: HttpSession, shutdown: ShutdownWatch): Promise<Stream | undefined> {
     let reusable: Stream | undefined;
+    this.metrics?.downstream(downstream);
     try {
       if ((await this.handleNewRequest(downstream)) === undefined) return undefined;
       const session = Session.new(downstream);
@@ -367,6 +373,14 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
   }
 }
 
+/** What a proxy service may have beside its application. */
+export interface ProxyExtras {
+  /** Who counts what the proxy does. Default: nobody. */
+  metrics?: ProxyMetrics | undefined;
+  /** Puts something around the HTTP application, as sampled tracing does. Default: nothing. */
+  wrap?: ((app: HttpServerApp) => HttpServerApp) | undefined;
+}
+
 function notFinished(error: unknown): undefined {
   log.debug(() => `Error finishing the downstream session: ${error}`);
 }
@@ -376,13 +390,12 @@ function notLogged(thrown: unknown): undefined {
 }
 
 /**
- * A service of the application, to be added to a server. `wrap` may put something around the HTTP application, as
- * sampled tracing does; the port's own.
+ * A service of the application, to be added to a server. What it may have beside the application is the port's own.
  */
 export const httpProxyService = rust.fn(
   'pingora_proxy::http_proxy_service',
-  <CTX>(conf: ServerConf, inner: ProxyHttp<CTX>, wrap?: (app: HttpServerApp) => HttpServerApp): Service => {
-    const proxy = HttpProxy.new(inner, conf);
+  <CTX>(conf: ServerConf, inner: ProxyHttp<CTX>, { wrap, metrics }: ProxyExtras = {}): Service => {
+    const proxy = HttpProxy.new(inner, conf, metrics);
     return Service.new('Pingora HTTP Proxy Service', wrap === undefined ? proxy : wrap(proxy));
   },
 );
