@@ -1,14 +1,15 @@
 /** The page: one trace, one current step, and panels that follow it. */
 import type { Embedded } from '../embedded.ts';
-import { count, duration } from '../format.ts';
+import { count } from '../format.ts';
 import { formatPlace, type Place, parsePlace, placeByName, stepOf } from '../location.ts';
 import { Steps } from '../steps.ts';
 import type { TraceDocument } from '../trace.ts';
 import { Tree } from '../tree.ts';
 import { CodeView } from './code-view.ts';
-import { byId, h } from './dom.ts';
-import { type Key, listen, listKeys } from './keys.ts';
+import { byId, onceAFrame } from './dom.ts';
+import { type Key, keyTable, listen, listKeys, type Moves } from './keys.ts';
 import { LanesView } from './lanes-view.ts';
+import { showLists } from './lists.ts';
 import { watchLive } from './live-server.ts';
 import { onFiles, showProblem, showTab, showToast, type Tab, toggleTheme } from './page.ts';
 import { PhasesView } from './phases-view.ts';
@@ -34,6 +35,7 @@ class App implements Host {
   readonly #search: SearchBox;
   readonly #views: View[];
   readonly #live = new URLSearchParams(location.search).has('live');
+  readonly #listChanged = onceAFrame(() => this.#showList());
   #opening = 0;
   #playing: ReturnType<typeof setInterval> | undefined;
   #addressing: ReturnType<typeof setTimeout> | undefined;
@@ -225,36 +227,8 @@ class App implements Host {
     }
   }
 
-  /** The list on the start page and the one in the bar. */
   #showList(): void {
-    const entries = [...this.#store.entries.values()];
-    const facts = ({ spans, micros }: Entry) =>
-      [spans !== null && count(spans, 'call'), micros !== null && duration(micros)].filter(Boolean).join(' · ');
-    byId('list').hidden = entries.length === 0;
-    byId('list').replaceChildren(
-      ...entries.map((entry) => {
-        const button = h(
-          'button',
-          { type: 'button' },
-          h('b', {}, entry.name),
-          h('span', {}, entry.about ?? ''),
-          h('small', {}, facts(entry)),
-        );
-        button.addEventListener('click', () => this.#openFrom(entry));
-        return h('li', {}, button);
-      }),
-    );
-    const select = byId<HTMLSelectElement>('traces');
-    const option = ({ key, name }: Entry) => h('option', { value: key, selected: key === this.#key }, name);
-    const groups = (['embedded', 'live', 'file'] as const).flatMap((kind) => {
-      const some = entries.filter((entry) => entry.kind === kind);
-      if (some.length === 0) return [];
-      const label = { embedded: 'Scenarios', live: 'Running server', file: 'Files' }[kind];
-      return [h('optgroup', { label }, ...some.map(option))];
-    });
-    const none = h('option', { value: '', selected: this.#key === null }, 'All traces');
-    select.replaceChildren(none, ...groups);
-    select.value = this.#key ?? '';
+    showLists(this.#store, this.#key, this.#live, (entry) => this.#openFrom(entry));
   }
 
   #watch(): void {
@@ -270,7 +244,7 @@ class App implements Host {
         const entry = this.#store.addLive(live);
         arrived++;
         show(true);
-        this.#showList();
+        this.#listChanged();
         const place = parsePlace(location.hash);
         if (this.opened === null && place.trace === entry.key) this.#follow();
       },
@@ -318,7 +292,7 @@ class App implements Host {
   }
 
   /** What a button of the bar at the bottom does, and a key. */
-  readonly #moves: Record<string, () => void> = {
+  readonly #moves: Moves = {
     first: () => this.#walk(() => 0),
     back: () => this.#walk((steps) => steps.back(this.step)),
     play: () => this.#play(),
@@ -329,64 +303,30 @@ class App implements Host {
   };
 
   #keys(): Key[] {
-    const lanes = (act: () => void) => () => {
+    const ifOpen = (act: () => void) => () => {
       if (this.opened) act();
     };
-    const tab = (name: Tab) => () => {
-      if (this.opened) showTab(name, () => this.#refresh(), true);
-    };
-    const move = this.#moves as Record<'first' | 'back' | 'play' | 'into' | 'over' | 'out' | 'last', () => void>;
-    return [
-      { says: 'step in: the next call', does: { ArrowRight: move.into } },
-      { says: 'step over this call', does: { ArrowDown: move.over } },
-      { says: 'back: the call before', does: { ArrowLeft: move.back } },
-      { says: 'out: to the caller', does: { ArrowUp: move.out } },
-      { says: 'first and last step', does: { Home: move.first, End: move.last } },
-      { says: 'play, stop', does: { ' ': move.play } },
-      {
-        says: 'next and previous event, returns among them',
-        does: { '.': () => this.#walk(() => this.step + 1), ',': () => this.#walk(() => this.step - 1) },
-      },
-      { says: 'between the begin and the end of this call', does: { e: () => this.#walk((s) => this.#otherEnd(s)) } },
-      { says: 'search a function', does: { '/': () => this.#search.show() } },
-      {
-        says: 'next and previous call that was found',
-        does: { n: () => this.#search.next(1), N: () => this.#search.next(-1) },
-      },
-      { says: 'next and previous row of the tree', does: { j: () => this.#row(1), k: () => this.#row(-1) } },
-      {
-        says: 'a page of the tree',
-        does: { PageDown: () => this.#row(this.#tree.page), PageUp: () => this.#row(-this.#tree.page) },
-      },
-      { says: 'fold or unfold this call', does: { f: () => this.#fold(), Enter: () => this.#fold() } },
-      { says: 'unfold everything', does: { u: () => this.#unfoldAll() } },
-      {
-        says: 'to the calls, the code, the lanes, the phases',
-        does: { 1: tab('calls'), 2: tab('code'), 3: tab('lanes'), 4: tab('phases') },
-      },
-      {
-        says: 'lanes: everything, closer, further away',
-        does: {
-          '+': lanes(() => this.#lanes.zoom(1.6)),
-          '-': lanes(() => this.#lanes.zoom(1 / 1.6)),
-          0: lanes(() => this.#lanes.fit()),
-        },
-      },
-      { says: 'lanes: by time or by steps', does: { s: lanes(() => this.#lanes.toggleScale()) } },
-      {
-        says: 'scroll the lanes, or the code if it has the focus',
-        does: {
-          'Shift+ArrowLeft': () => this.#scroll(-1, 0),
-          'Shift+ArrowRight': () => this.#scroll(1, 0),
-          'Shift+ArrowUp': () => this.#scroll(0, -1),
-          'Shift+ArrowDown': () => this.#scroll(0, 1),
-        },
-      },
-      { says: 'copy a link to this call', does: { c: () => this.#try(this.#copyLink()) } },
-      { says: 'open a file', does: { o: () => byId('file').click() } },
-      { says: 'light or dark', does: { t: () => toggleTheme(() => this.#refresh()) } },
-      { says: 'these keys', does: { '?': () => byId<HTMLDialogElement>('keys').showModal() } },
-    ];
+    return keyTable({
+      ...this.#moves,
+      next: () => this.#walk(() => this.step + 1),
+      previous: () => this.#walk(() => this.step - 1),
+      otherEnd: () => this.#walk((steps) => this.#otherEnd(steps)),
+      search: () => this.#search.show(),
+      found: (direction) => this.#search.next(direction),
+      row: (by) => this.#row(by),
+      page: (by) => this.#row(by * this.#tree.page),
+      fold: () => this.#fold(),
+      unfold: () => this.#unfoldAll(),
+      tab: (tab) => ifOpen(() => showTab(tab, () => this.#refresh(), true))(),
+      zoom: (factor) => ifOpen(() => this.#lanes.zoom(factor))(),
+      fit: ifOpen(() => this.#lanes.fit()),
+      scale: ifOpen(() => this.#lanes.toggleScale()),
+      scroll: (across, down) => this.#scroll(across, down),
+      copy: () => this.#try(this.#copyLink()),
+      choose: () => byId('file').click(),
+      theme: () => toggleTheme(() => this.#refresh()),
+      help: () => byId<HTMLDialogElement>('keys').showModal(),
+    });
   }
 
   #wire(): void {
@@ -401,7 +341,7 @@ class App implements Host {
     click('choose', () => byId('file').click());
     click('choose-big', () => byId('file').click());
     for (const button of document.querySelectorAll<HTMLElement>('[data-do]')) {
-      button.addEventListener('click', () => this.#moves[button.dataset.do!]!());
+      button.addEventListener('click', () => this.#moves[button.dataset.do as keyof Moves]());
     }
     for (const button of document.querySelectorAll<HTMLElement>('[role=tab]')) {
       button.addEventListener('click', () => showTab(button.dataset.for as Tab, () => this.#refresh()));
@@ -420,6 +360,7 @@ class App implements Host {
       if (entry) this.#openFrom(entry);
       else byId('home').click();
     });
+    select.addEventListener('blur', () => this.#showList());
     onFiles((file) => this.#try(this.#openFile(file)));
     window.addEventListener('popstate', () => {
       // A walk that was not yet in the address is over: the address leads elsewhere.

@@ -1,10 +1,85 @@
 /** The keys, what they do, and the list of them that `?` shows. */
 import { h } from './dom.ts';
+import type { Tab } from './page.ts';
 
 export interface Key {
   says: string;
   /** By `KeyboardEvent.key`; `Shift+ArrowLeft` and the like for those with Shift that make no other letter. */
   does: Record<string, () => void>;
+}
+
+/** What the buttons at the bottom do too. */
+export type Moves = Record<'first' | 'back' | 'play' | 'into' | 'over' | 'out' | 'last', () => void>;
+
+/** What keys can do. Directions are 1 and -1. */
+export interface Actions extends Moves {
+  /** Any event, the end of a call among them. */
+  next(): void;
+  previous(): void;
+  otherEnd(): void;
+  search(): void;
+  found(direction: 1 | -1): void;
+  row(by: 1 | -1): void;
+  page(by: 1 | -1): void;
+  fold(): void;
+  unfold(): void;
+  tab(tab: Tab): void;
+  zoom(factor: number): void;
+  fit(): void;
+  scale(): void;
+  scroll(across: number, down: number): void;
+  copy(): void;
+  choose(): void;
+  theme(): void;
+  help(): void;
+}
+
+const CLOSER = 1.6;
+
+export function keyTable(act: Actions): Key[] {
+  return [
+    { says: 'step in: the next call', does: { ArrowRight: act.into } },
+    { says: 'step over this call', does: { ArrowDown: act.over } },
+    { says: 'back: the call before', does: { ArrowLeft: act.back } },
+    { says: 'out: to the caller', does: { ArrowUp: act.out } },
+    { says: 'first and last step', does: { Home: act.first, End: act.last } },
+    { says: 'play, stop', does: { ' ': act.play } },
+    { says: 'next and previous event, returns among them', does: { '.': act.next, ',': act.previous } },
+    { says: 'between the begin and the end of this call', does: { e: act.otherEnd } },
+    { says: 'search a function', does: { '/': act.search } },
+    { says: 'next and previous call that was found', does: { n: () => act.found(1), N: () => act.found(-1) } },
+    { says: 'next and previous row of the tree', does: { j: () => act.row(1), k: () => act.row(-1) } },
+    { says: 'a page of the tree', does: { PageDown: () => act.page(1), PageUp: () => act.page(-1) } },
+    { says: 'fold or unfold this call', does: { f: act.fold, Enter: act.fold } },
+    { says: 'unfold everything', does: { u: act.unfold } },
+    {
+      says: 'to the calls, the code, the lanes, the phases',
+      does: {
+        1: () => act.tab('calls'),
+        2: () => act.tab('code'),
+        3: () => act.tab('lanes'),
+        4: () => act.tab('phases'),
+      },
+    },
+    {
+      says: 'lanes: everything, closer, further away',
+      does: { 0: act.fit, '+': () => act.zoom(CLOSER), '-': () => act.zoom(1 / CLOSER) },
+    },
+    { says: 'lanes: by time or by steps', does: { s: act.scale } },
+    {
+      says: 'scroll the lanes, or the code if it has the focus',
+      does: {
+        'Shift+ArrowLeft': () => act.scroll(-1, 0),
+        'Shift+ArrowRight': () => act.scroll(1, 0),
+        'Shift+ArrowUp': () => act.scroll(0, -1),
+        'Shift+ArrowDown': () => act.scroll(0, 1),
+      },
+    },
+    { says: 'copy a link to this call', does: { c: act.copy } },
+    { says: 'open a file', does: { o: act.choose } },
+    { says: 'light or dark', does: { t: act.theme } },
+    { says: 'these keys', does: { '?': act.help } },
+  ];
 }
 
 const SHOWN: Record<string, string> = {

@@ -32,6 +32,9 @@ function loadScript(path: string): Promise<void> {
   });
 }
 
+/** So many traces of a running server are listed; the oldest goes first. */
+const LIVE_KEPT = 200;
+
 export class Store {
   readonly entries = new Map<string, Entry>();
 
@@ -86,6 +89,8 @@ export class Store {
       },
     };
     this.entries.set(entry.key, entry);
+    const listed = [...this.entries.values()].filter(({ kind }) => kind === 'live');
+    for (const { key } of listed.slice(0, -LIVE_KEPT)) this.entries.delete(key);
     return entry;
   }
 }

@@ -1,0 +1,46 @@
+/** The list of traces on the start page, and the one in the bar. */
+import { count, duration } from '../format.ts';
+import { byId, h } from './dom.ts';
+import type { Entry, Store } from './store.ts';
+
+/** Bring both up to date. `key`: what is open; `live`: traces come by themselves. */
+export function showLists(store: Store, key: string | null, live: boolean, open: (entry: Entry) => void): void {
+  const all = [...store.entries.values()];
+  // The newest request of a running server comes first.
+  const entries = [
+    ...all.filter(({ kind }) => kind === 'live').reverse(),
+    ...all.filter(({ kind }) => kind !== 'live'),
+  ];
+  const facts = ({ spans, micros }: Entry) =>
+    [spans !== null && count(spans, 'call'), micros !== null && duration(micros)].filter(Boolean).join(' · ');
+  byId('list').hidden = entries.length === 0;
+  byId('list').replaceChildren(
+    ...entries.map((entry) => {
+      const button = h(
+        'button',
+        { type: 'button' },
+        h('b', {}, entry.name),
+        h('span', {}, entry.about ?? ''),
+        h('small', {}, facts(entry)),
+      );
+      button.addEventListener('click', () => open(entry));
+      return h('li', {}, button);
+    }),
+  );
+  const select = byId<HTMLSelectElement>('traces');
+  // A list that is open would close under the reader's hand: it is brought up to date when it is left.
+  if (document.activeElement === select && live) {
+    select.value = key ?? '';
+    return;
+  }
+  const option = (entry: Entry) => h('option', { value: entry.key, selected: entry.key === key }, entry.name);
+  const groups = (['embedded', 'live', 'file'] as const).flatMap((kind) => {
+    const some = entries.filter((entry) => entry.kind === kind);
+    if (some.length === 0) return [];
+    const label = { embedded: 'Scenarios', live: 'Running server', file: 'Files' }[kind];
+    return [h('optgroup', { label }, ...some.map(option))];
+  });
+  const none = h('option', { value: '', selected: key === null }, 'All traces');
+  select.replaceChildren(none, ...groups);
+  select.value = key ?? '';
+}
