@@ -75,6 +75,28 @@ export class HMap {
     return found;
   }
 
+  /** How many fields of `name` there are. */
+  count(name: string): number {
+    const { keys } = this;
+    const key = lowerName(name);
+    const first = keys.indexOf(key);
+    if (first < 0) return 0;
+    let end = first + 1;
+    while (end < keys.length && keys[end] === key) end++;
+    return end - first;
+  }
+
+  /** The values under `name` as one list (RFC 9110 5.3); undefined if there is none. */
+  joined(name: string): string | undefined {
+    const { keys, values } = this;
+    const key = lowerName(name);
+    const first = keys.indexOf(key);
+    if (first < 0) return undefined;
+    let all = values[first]!;
+    for (let i = first + 1; i < keys.length && keys[i] === key; i++) all += `,${values[i]}`;
+    return all;
+  }
+
   /** Add a field without looking at its characters: for what a parser has checked. */
   appendUnchecked(name: string, value: string): void {
     const key = lowerName(name);

@@ -46,11 +46,15 @@ function refuse(response: ResponseHeader): string | undefined {
     headers.remove('content-length');
     return undefined;
   }
+  const length = headers.get('content-length');
+  if (length === undefined) return undefined;
+  if (headers.count('content-length') === 1) {
+    return bufToContentLength(length) === undefined ? 'invalid Content-Length' : undefined;
+  }
   const lengths = headers.getAll('content-length');
-  if (lengths.length === 0) return undefined;
   if (bufToContentLength(lengths[0]) === undefined) return 'invalid Content-Length';
-  for (const length of lengths) if (length !== lengths[0]) return 'different Content-Length';
-  if (lengths.length > 1) headers.insertUnchecked('Content-Length', lengths[0]!);
+  for (const other of lengths) if (other !== length) return 'different Content-Length';
+  headers.insertUnchecked('Content-Length', length);
   return undefined;
 }
 
@@ -152,19 +156,16 @@ export class HttpSession {
   }
 
   private flushBody(written: number | undefined): MaybePromise<number | undefined> {
-    const failed = (error: unknown): never => {
-      throw PingoraError.because(ErrorType.WriteError, 'flushing body', error);
-    };
     try {
       const flushed = this._stream.flush();
       if (flushed instanceof Promise) {
         return flushed.then(() => {
           this.maybeForceCloseBodyReader();
           return written;
-        }, failed);
+        }, flushError);
       }
     } catch (error) {
-      failed(error);
+      flushError(error);
     }
     this.maybeForceCloseBodyReader();
     return written;
@@ -301,8 +302,7 @@ export class HttpSession {
       return;
     }
     const { headers } = response;
-    const value = headers.get('connection');
-    const asked = value === undefined ? undefined : isBufKeepalive(headers.getAll('connection').join(','));
+    const asked = isBufKeepalive(headers.joined('connection'));
     if (asked === undefined) this.setKeepalive(response.version === 'HTTP/1.1' ? 0 : undefined);
     else this.setKeepalive(asked ? 0 : undefined);
   }
@@ -422,6 +422,10 @@ export class HttpSession {
     };
     return this._digest;
   }
+}
+
+function flushError(error: unknown): never {
+  throw PingoraError.because(ErrorType.WriteError, 'flushing body', error);
 }
 
 function headerWriteError(error: unknown): never {

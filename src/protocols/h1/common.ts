@@ -45,6 +45,9 @@ export function parseConnectionHeader(value: string): ConnectionValue {
 /** What `Connection` says of keeping the connection: undefined if nothing. `close` wins over `keep-alive`. */
 export function isBufKeepalive(value: string | undefined): boolean | undefined {
   if (value === undefined) return undefined;
+  // nearly all there are: no list is made of them
+  if (value === 'keep-alive') return true;
+  if (value === 'close') return false;
   const connection = parseConnectionHeader(value);
   if (connection.close) return false;
   return connection.keepAlive ? true : undefined;
@@ -87,8 +90,11 @@ export function initBodyWriterComm(writer: BodyWriter, headers: HMap): void {
  * `Upgrade` in it; in a response it stays in its place, where the session writes its own.
  */
 export function removeHopByHop(headers: HMap, kind: 'request' | 'response', upgrade: boolean): void {
-  if (headers.has('connection')) {
-    const all = headers.getAll('connection').join(',');
+  const all = headers.joined('connection');
+  if (all === 'keep-alive' || all === 'close') {
+    // nearly all there are: they name no field
+    if (kind === 'request') headers.remove('connection');
+  } else if (all !== undefined) {
     for (const token of all.split(',')) {
       const name = token.trim().toLowerCase();
       if (name === '' || name === 'close' || name === 'keep-alive' || KEPT.has(name)) continue;

@@ -50,17 +50,22 @@ const BAD_HOST = /[\s/?#@\\,]/;
  */
 function refuse(request: RequestHeader): string | undefined {
   const { headers, version } = request;
-  const hosts = headers.getAll('host');
-  if (hosts.length > 1) return 'more than one Host'; // RFC 9112 3.2
-  if (hosts.length === 0 && version === 'HTTP/1.1') return 'no Host'; // RFC 9112 3.2
-  if (hosts.length === 1 && BAD_HOST.test(hosts[0]!)) return 'invalid Host'; // RFC 9110 7.2
-  const lengths = headers.getAll('content-length');
-  const codings = headers.getAll('transfer-encoding');
-  if (codings.length > 0) {
-    if (lengths.length > 0) return 'both Content-Length and Transfer-Encoding'; // RFC 9112 6.1
+  const host = headers.get('host');
+  if (host === undefined) {
+    if (version === 'HTTP/1.1') return 'no Host'; // RFC 9112 3.2
+  } else {
+    if (headers.count('host') > 1) return 'more than one Host'; // RFC 9112 3.2
+    if (BAD_HOST.test(host)) return 'invalid Host'; // RFC 9110 7.2
+  }
+  const coding = headers.get('transfer-encoding');
+  if (coding !== undefined) {
+    if (headers.has('content-length')) return 'both Content-Length and Transfer-Encoding'; // RFC 9112 6.1
     if (version === 'HTTP/1.0') return 'Transfer-Encoding in HTTP/1.0'; // RFC 9112 6.1
-    if (codings.length > 1 || !isHeaderValueChunkedEncoding(codings[0])) return 'unknown Transfer-Encoding';
-  } else if (lengths.length > 0) {
+    if (headers.count('transfer-encoding') > 1 || !isHeaderValueChunkedEncoding(coding)) {
+      return 'unknown Transfer-Encoding';
+    }
+  } else if (headers.has('content-length')) {
+    const lengths = headers.getAll('content-length');
     if (bufToContentLength(lengths[0]) === undefined) return 'invalid Content-Length'; // RFC 9112 6.3
     for (const length of lengths) if (length !== lengths[0]) return 'different Content-Length'; // RFC 9112 6.3
     // the same length twice is one length
@@ -367,8 +372,7 @@ export class HttpSession {
     if (request === undefined) return undefined;
     // RFC 9112 9.3: a proxy keeps no connection with an HTTP/1.0 client
     if (request.version === 'HTTP/1.0') return false;
-    const value = request.headers.get('connection');
-    return value === undefined ? undefined : isBufKeepalive(request.headers.getAll('connection').join(','));
+    return isBufKeepalive(request.headers.joined('connection'));
   }
 
   /** Keep the connection or not, as the client asks for (RFC 9112 9.3). */

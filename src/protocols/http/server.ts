@@ -17,6 +17,10 @@ const log = new Log('pingora_core::protocols::http::server');
 
 type MaybePromise<T> = T | Promise<T>;
 
+function isThere(size: number | undefined): boolean {
+  return size !== undefined;
+}
+
 /** An HTTP server session of either version. */
 export class Session {
   private readonly h1: SessionV1 | undefined = undefined;
@@ -60,9 +64,8 @@ export class Session {
    * on a connection that was kept.
    */
   @rust.method('Session::read_request')
-  async readRequest(): Promise<boolean> {
-    if (this.h1 === undefined) return true; // read when the stream was opened
-    return (await this.h1.readRequest()) !== undefined;
+  readRequest(): MaybePromise<boolean> {
+    return this.h1 === undefined ? true : this.h1.readRequest().then(isThere); // HTTP/2: read when the stream was opened
   }
 
   /** The request's head. */

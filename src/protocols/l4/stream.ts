@@ -82,6 +82,23 @@ class PendingRead implements Reader {
   }
 }
 
+/** Wants to know of bytes, and takes none. */
+class Onlooker implements Reader {
+  private readonly tell: () => void;
+
+  constructor(tell: () => void) {
+    this.tell = tell;
+  }
+
+  wake(): void {
+    this.tell();
+  }
+
+  end(): boolean {
+    return false;
+  }
+}
+
 /** An established connection. Pingora's `Stream` (`Box<dyn IO>`), whatever it runs over. */
 export class Stream {
   readonly socket: Socket;
@@ -312,7 +329,7 @@ export class Stream {
       return () => {};
     }
     this.flow();
-    const reader: Reader = { wake, end: () => false };
+    const reader = new Onlooker(wake);
     this.readers.push(reader);
     return () => {
       const at = this.readers.indexOf(reader);
