@@ -1,6 +1,6 @@
 /**
  * `npm run readme`: puts what the programs really print into README.md, between the markers that name the command, as
- * `<!-- output: h1 --stack -->` or `<!-- output: h1 | tail -2 -->`. `--check` fails if something else stands there.
+ * `<!-- output: h1 --stack -->` or `<!-- output: h1 | tail -1 -->`. `--check` fails if something else stands there.
  *
  * Times and the port's line numbers change from run to run and from change to change: times are taken out, and the
  * check takes any line number.
