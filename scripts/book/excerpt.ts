@@ -49,6 +49,18 @@ function find(nodes: readonly ts.Node[], name: string): ts.Node | undefined {
   return undefined;
 }
 
+/** As {@link find}, inside other declarations too: a test's class. */
+function findDeep(node: ts.Node, name: string): ts.Node | undefined {
+  let found: ts.Node | undefined;
+  const look = (one: ts.Node): void => {
+    if (found !== undefined) return;
+    if (ts.isClassDeclaration(one) && one.name?.text === name) found = one;
+    else ts.forEachChild(one, look);
+  };
+  look(node);
+  return found;
+}
+
 function membersOf(node: ts.Node): readonly ts.Node[] {
   return ts.isClassDeclaration(node) || ts.isInterfaceDeclaration(node) ? node.members : [];
 }
@@ -141,7 +153,7 @@ export function cut(file: string, name: string, ranges: readonly Range[] = [], d
   let node: ts.Node | undefined;
   let nodes: readonly ts.Node[] = source.statements;
   for (const part of name.split('.')) {
-    node = find(nodes, part);
+    node = find(nodes, part) ?? (nodes === source.statements ? findDeep(source, part) : undefined);
     if (node === undefined) throw new Error(`${file} has no ${name}`);
     nodes = membersOf(node);
   }
