@@ -11,7 +11,7 @@ vi.setConfig({ maxConcurrency: 2 });
 
 const entry = fileURLToPath(new URL('./program.ts', import.meta.url));
 const TARGET = 'pingora_core::server';
-const short = { gracePeriodSeconds: 0.05, gracefulShutdownTimeoutSeconds: 0.05, closeTimeoutSeconds: 0.05 };
+const short = { gracePeriodSeconds: 0.5, gracefulShutdownTimeoutSeconds: 0.05, closeTimeoutSeconds: 0.05 };
 const long = { gracePeriodSeconds: 600, gracefulShutdownTimeoutSeconds: 600, closeTimeoutSeconds: 600 };
 
 async function run(plan: object): Promise<{ server: Program; port: number }> {
@@ -82,7 +82,7 @@ describe.concurrent('the end of a server', () => {
       'Broadcasting graceful shutdown',
       'Graceful shutdown started!',
       'Broadcast graceful shutdown complete',
-      'Graceful shutdown: grace period 0.05s starts',
+      'Graceful shutdown: grace period 0.5s starts',
       'Graceful shutdown: grace period ends',
       'Waiting for runtimes to exit!',
       'Waiting for runtimes to exit!',
@@ -105,7 +105,7 @@ describe.concurrent('the end of a server', () => {
       'Broadcasting graceful shutdown',
       'Graceful shutdown started!',
       'Broadcast graceful shutdown complete',
-      'Graceful shutdown: grace period 0.05s starts',
+      'Graceful shutdown: grace period 0.5s starts',
       'Graceful shutdown: grace period ends',
       'Waiting for runtimes to exit!',
       'All runtimes exited, exiting now',
@@ -120,7 +120,7 @@ describe.concurrent('the end of a server', () => {
       'Server starting',
       'SIGQUIT received, sending socks and gracefully exiting',
       'No socks to send, shutting down.',
-      'Graceful shutdown: grace period 0.05s starts',
+      'Graceful shutdown: grace period 0.5s starts',
       'Graceful shutdown: grace period ends',
       'Waiting for runtimes to exit!',
       'All runtimes exited, exiting now',

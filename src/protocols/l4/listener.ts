@@ -7,11 +7,17 @@
  */
 import { lstatSync, unlinkSync } from 'node:fs';
 import type { AddressInfo, Server, Socket } from 'node:net';
+import { Log } from '../../log.ts';
+import { beginNoHandshakes } from '../../server/transfer-fd/libc.ts';
+import { sleep } from '../../timeout/lib.ts';
 import { ported } from '../../trace/span.ts';
 import { Stream } from './stream.ts';
 
 const rust = ported('pingora-core/src/protocols/l4/listener.rs');
+const log = new Log('pingora_core::protocols::l4::listener');
 
+/** A handshake that has begun has so many milliseconds to end. */
+const HANDSHAKE_MS = 50;
 /** Under a storm of connections the last of them are not waited for. */
 const LONGEST_DRAIN_MS = 1000;
 
@@ -34,7 +40,7 @@ export class SocketFile {
   }
 
   remove(): void {
-    files.delete(this);
+    if (!files.delete(this)) return;
     if (files.size === 0) process.off('exit', removeFiles);
     if (this.keep()) return;
     try {
@@ -100,18 +106,37 @@ export class Listener {
   }
 
   /**
-   * The connections that wait to be accepted: those that Node brought, and those that the system holds still, unless
-   * another process has the socket too and takes them. To be closed with those in the queue would be a reset.
+   * Stop listening, and return the connections that wait to be accepted: those that Node brought, and those that the
+   * system holds still, unless another process has the socket too (`shared`) and takes them. To be closed with those
+   * in the queue would be a reset for clients that are connected already.
    */
   async drain(shared: boolean): Promise<Stream[]> {
-    const until = performance.now() + LONGEST_DRAIN_MS;
-    for (let before = -1; !shared && before < this.accepted.length && performance.now() < until; ) {
-      before = this.accepted.length;
-      // Node may accept but one a turn; two of these have a whole turn between them
-      await new Promise((resolve) => setImmediate(resolve));
-      await new Promise((resolve) => setImmediate(resolve));
+    if (!shared) {
+      // from here on nobody new finds the way in
+      if (this.file !== undefined) this.file.remove();
+      else await this.finishHandshakes();
+      const until = performance.now() + LONGEST_DRAIN_MS;
+      for (let before = -1; before < this.accepted.length && performance.now() < until; ) {
+        before = this.accepted.length;
+        // Node accepts one a turn, and two of these have a whole turn between them
+        await new Promise((resolve) => setImmediate(resolve));
+        await new Promise((resolve) => setImmediate(resolve));
+      }
     }
-    return this.accepted.splice(0);
+    const waiting = this.accepted.splice(0);
+    this.close();
+    return waiting;
+  }
+
+  /** Without koffi a client that connects in the very moment before the socket is closed may still be reset. */
+  private async finishHandshakes(): Promise<void> {
+    try {
+      beginNoHandshakes(this.asRawFd());
+    } catch (error) {
+      log.debug(() => `handshakes can't be held off: ${error}`);
+      return;
+    }
+    await sleep(HANDSHAKE_MS);
   }
 
   /** Where it listens: `127.0.0.1:6188`, `[::1]:6188` or a path, with the port that the system gave. */

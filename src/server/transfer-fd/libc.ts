@@ -15,6 +15,8 @@ const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
 const SCM_RIGHTS = 1;
+const SO_ATTACH_FILTER = 26;
+const SIZEOF_SOCK_FPROG = 16;
 const MSG_NOSIGNAL = 0x4000;
 const MSG_CTRUNC = 0x8;
 const MSG_CMSG_CLOEXEC = 0x40000000;
@@ -36,6 +38,12 @@ interface MsgHdr {
   flags: number;
 }
 
+/** `struct sock_fprog`. */
+interface SockFprog {
+  len: number;
+  filter: Buffer;
+}
+
 interface Functions {
   readonly errno: () => number;
   readonly socket: (domain: number, type: number, protocol: number) => number;
@@ -45,6 +53,7 @@ interface Functions {
   readonly connect: (fd: number, address: Buffer, length: number) => number;
   readonly sendmsg: (fd: number, message: MsgHdr, flags: number) => number;
   readonly recvmsg: (fd: number, message: MsgHdr, flags: number) => number;
+  readonly attachFilter: (fd: number, level: number, name: number, program: SockFprog, length: number) => number;
 }
 
 let functions: Functions | undefined;
@@ -75,6 +84,7 @@ export function loadLibc(): Functions {
     controllen: 'size_t',
     flags: 'int',
   });
+  const fprog = koffi.struct({ len: 'uint16_t', filter: 'void *' });
   functions = {
     errno: () => koffi.errno(),
     socket: lib.func('socket', 'int', ['int', 'int', 'int']),
@@ -84,6 +94,7 @@ export function loadLibc(): Functions {
     connect: lib.func('connect', 'int', ['int', 'void *', 'uint32_t']),
     sendmsg: lib.func('sendmsg', 'intptr_t', ['int', koffi.pointer(msghdr), 'int']),
     recvmsg: lib.func('recvmsg', 'intptr_t', ['int', koffi.inout(koffi.pointer(msghdr)), 'int']),
+    attachFilter: lib.func('setsockopt', 'int', ['int', 'int', 'int', koffi.pointer(fprog), 'uint32_t']),
   };
   return functions;
 }
@@ -173,4 +184,29 @@ export function receiveFds(fd: number, data: Buffer, most: number): { bytes: num
     at += align(length);
   }
   return { bytes, fds, cut: (header.flags & MSG_CTRUNC) !== 0 };
+}
+
+/** Drop what has SYN and not ACK, let everything else pass: classic BPF, five `struct sock_filter`. */
+const NO_SYN: readonly [code: number, jt: number, jf: number, k: number][] = [
+  [0x30, 0, 0, 13], // ldb [13]: the flags of the TCP header
+  [0x54, 0, 0, 0x12], // and SYN | ACK
+  [0x15, 0, 1, 0x02], // SYN alone?
+  [0x06, 0, 0, 0], // drop
+  [0x06, 0, 0, 0xffffffff], // pass
+];
+
+/**
+ * Have a listening TCP socket take part in no new handshake. Those that have begun go on; a client that comes later
+ * hears nothing, tries again after a second, and is refused once the socket is closed.
+ */
+export function beginNoHandshakes(fd: number): void {
+  const filter = Buffer.alloc(NO_SYN.length * 8);
+  for (const [i, [code, jt, jf, k]] of NO_SYN.entries()) {
+    filter.writeUInt16LE(code, i * 8);
+    filter.writeUInt8(jt, i * 8 + 2);
+    filter.writeUInt8(jf, i * 8 + 3);
+    filter.writeUInt32LE(k, i * 8 + 4);
+  }
+  const program = { len: NO_SYN.length, filter };
+  checked('setsockopt', loadLibc().attachFilter(fd, SOL_SOCKET, SO_ATTACH_FILTER, program, SIZEOF_SOCK_FPROG));
 }

@@ -68,7 +68,7 @@ const getH2 =
 
 /** In seconds: what a server that shuts down waits for. The defaults add up to five minutes. */
 const SHORT = {
-  gracePeriodSeconds: 0.1,
+  gracePeriodSeconds: 0.5,
   gracefulShutdownTimeoutSeconds: 0.1,
   closeTimeoutSeconds: 0.1,
   upgradeSockRetryIntervalSeconds: 0.1,
