@@ -87,7 +87,9 @@ function h2Connection(port: number, streams: number): ClientHttp2Session {
     stream.on('data', (data: string) => {
       body += data;
     });
-    stream.on('error', (error) => fail(`stream: ${error.message}`));
+    stream.on('error', (error) => {
+      if (!session.destroyed) fail(`stream: ${error.message}`);
+    });
     stream.on('end', () => {
       if (status !== 200 || body !== ORIGIN_BODY) fail(`not the origin's answer: ${status} ${JSON.stringify(body)}`);
       count++;
@@ -114,7 +116,12 @@ function main(): void {
     } else if ('count' in command) process.send!({ count } satisfies LoadReport);
     else {
       running = false;
-      for (const socket of sockets) socket.destroy();
+      for (const socket of sockets) {
+        // its end is no failure, even if it comes when the next measurement has begun
+        socket.removeAllListeners();
+        socket.on('error', () => {});
+        socket.destroy();
+      }
       process.send!({ count } satisfies LoadReport);
     }
   });

@@ -102,8 +102,8 @@ function port(name: string, file: string, tls: readonly string[]): Contestant {
     name,
     args: (listen, origin) => {
       const address = `127.0.0.1:${listen}`;
-      const listener =
-        tls.length > 0 ? ['--listen-tls', address, '--cert', tls[0]!, '--key', tls[1]!] : ['--listen', address];
+      const listener = tls.length === 0 ? ['--listen', address] : ['--tls-listen', address, '--h2'];
+      if (tls.length > 0) listener.push('--cert', tls[0]!, '--key', tls[1]!);
       return [file, ...listener, '--upstream', `127.0.0.1:${origin}`, '--log-level', 'error'];
     },
   };
@@ -152,6 +152,16 @@ function cost(before: NodeJS.CpuUsage, after: NodeJS.CpuUsage, requests: number)
   const user = (after.user - before.user) / requests;
   const system = (after.system - before.system) / requests;
   return { user, system, total: user + system };
+}
+
+/** Requests until V8 has compiled what it will compile; a proxy that isn't there yet costs several times as much. */
+const WARM_UP = 40_000;
+
+async function warmUp(proxy: Running, load: Load, options: Options): Promise<void> {
+  const patience = performance.now() + (options.quick ? 3_000 : 15_000);
+  await load.start(proxy.port, options.connections, options.h2 ? 16 : 0);
+  while ((await load.count()) < WARM_UP && performance.now() < patience) await sleep(0.05);
+  await load.stop();
 }
 
 /** One round of one proxy. */
@@ -216,7 +226,7 @@ async function run(options: Options, directory: string): Promise<number> {
       ? 'the proxy on core 0, load and origin on core 1'
       : pc.yellow(`processes are not pinned to cores: ${notPinned}`),
   );
-  for (const proxy of proxies) await measure(proxy, load, options, options.quick ? 1.3 : 3); // warm-up
+  for (const proxy of proxies) await warmUp(proxy, load, options);
   const results = proxies.map(({ name }): Result => ({ name, costs: [], ratios: [] }));
   for (let round = 0; round < options.rounds; round++) {
     for (const [i, proxy] of proxies.entries()) {
