@@ -1,0 +1,218 @@
+import { describe, expect, test } from 'vitest';
+import { anchors, check, commandError } from '../../scripts/book/check.ts';
+import { fill, type Material } from '../../scripts/book/directives.ts';
+import { cut } from '../../scripts/book/excerpt.ts';
+import { missing, type Show } from '../../scripts/book/shows.ts';
+import { type Made, makeTrace } from '../trace/made.ts';
+
+const PAGE = 'walkthrough/01-four-lines/README.md';
+const calls: Made[] = [
+  {
+    fn: 'Server::run_forever',
+    calls: [
+      {
+        fn: 'Server::run_service',
+        calls: [
+          {
+            fn: 'Service::run_endpoint',
+            task: 'endpoint 127.0.0.1:4711',
+            span: { attributes: { at: '127.0.0.1:4711' } },
+          },
+        ],
+      },
+      { fn: 'Server::main_loop', span: { status: 'error' } },
+    ],
+  },
+];
+const trace = makeTrace(calls, 'h1');
+const material: Material = {
+  trace: async (name) => {
+    if (name !== 'h1') throw new Error(`no scenario ${name}`);
+    return trace;
+  },
+  deviations: new Map([
+    ['pipelining', { id: 'pipelining', pingora: 'drops it (a.rs)', port: 'keeps it', reason: 'RFC' }],
+  ]),
+  chapters: [
+    { page: PAGE, title: '01 One', question: 'Why?' },
+    { page: 'walkthrough/02-making-a-service/README.md', title: '02 Two', question: 'How?' },
+  ],
+};
+const filled = (text: string) => fill(text, PAGE, material);
+const block = (directive: string) => `before\n\n<!-- ${directive} -->\n<!-- end -->\n\nafter\n`;
+
+describe('an excerpt', () => {
+  test('is a method with its decorator and without its doc comment', () => {
+    const { code, fn, rust, from, to } = cut('src/server/mod.ts', 'Server.addService');
+    expect(code).toMatch(/^@rust\.method\('Server::add_service'\)\naddService\(service: Service\): void \{\n {2}this/);
+    expect([fn, rust]).toEqual(['Server::add_service', 'pingora-core/src/server/mod.rs']);
+    expect(to - from).toBe(code.split('\n').length - 1);
+  });
+
+  test('has its doc comment if that is asked for', () => {
+    expect(cut('src/server/mod.ts', 'Server.addService', [], true).code).toMatch(/^\/\*\* /);
+  });
+
+  test('can be a function, a constant, an interface, a whole class or a test’s class', () => {
+    expect(cut('src/services/listening.ts', 'serve').code).toMatch(/^function serve\(/);
+    expect(cut('src/proxy/lib.ts', 'httpProxyService').fn).toBe('pingora_proxy::http_proxy_service');
+    expect(cut('src/apps/mod.ts', 'ServerApp').code).toMatch(/^export interface ServerApp \{/);
+    expect(cut('src/runtime/lib.ts', 'Handle').code).toMatch(/^export class Handle \{/);
+    expect(cut('test/walkthrough/answers.test.ts', 'Careful.errorWhileProxy').code).toContain('setRetry(false)');
+  });
+
+  test('shows head, end and what is asked for, and says where something is left out', () => {
+    const { code } = cut('src/server/mod.ts', 'Server.runForever', [{ from: 'const runtimes', to: 'const runtimes' }]);
+    expect(code.split('\n')).toEqual([
+      "@rust.method('Server::run_forever')",
+      'async runForever(): Promise<never> {',
+      '  // …',
+      '  const runtimes: Runtime[] = [];',
+      '  // …',
+      '}',
+    ]);
+  });
+
+  test.each([
+    ['a file', () => cut('src/nothing.ts', 'x'), 'no file src/nothing.ts'],
+    ['a name', () => cut('src/server/mod.ts', 'Server.walk'), 'has no Server.walk'],
+    ['a line', () => cut('src/server/mod.ts', 'Server.addService', [{ from: 'xyzzy' }]), 'no line with “xyzzy”'],
+  ])('of %s that isn’t there is an error', (_, wrong, message) => {
+    expect(wrong).toThrow(message);
+  });
+});
+
+describe('a directive', () => {
+  test('is filled, links to both, and filled again gives the same', async () => {
+    const once = await filled(block('code: src/server/mod.ts Server.addService'));
+    expect(once).toContain('```ts\n@rust.method(');
+    expect(once).toMatch(/\]\(\.\.\/\.\.\/src\/server\/mod\.ts#L\d+-L\d+\)/);
+    expect(once).toMatch(/blob\/0\.1\.0\/pingora-core\/src\/server\/mod\.rs#L\d+\)/);
+    expect(once.startsWith('before\n') && once.endsWith('after\n')).toBe(true);
+    expect(await filled(once)).toBe(once);
+  });
+
+  test('prints calls without times, lines and ports', async () => {
+    const text = await filled(block('calls: h1 from="Server::run_service"'));
+    expect(text).toContain('⇢ task 2 endpoint 127.0.0.1:PORT');
+    expect(text).toContain('Service::run_endpoint  src/server/mod.ts  at=127.0.0.1:PORT');
+    expect(text).not.toMatch(/main_loop|4711|µs|mod\.ts:/);
+  });
+
+  test('prints as much of them as it is told', async () => {
+    expect(await filled(block('calls: h1 depth=1 tasks=main'))).toMatch(/run_forever .*\n {2}└ … 2 calls below\n```/);
+    expect(await filled(block('calls: h1 without="Server::run_service"'))).not.toContain('endpoint');
+    expect(await filled(block('calls: h1 to="Server::run_forever"'))).not.toContain('run_service');
+  });
+
+  test('lists deviations, neighbours and contents', async () => {
+    expect(await filled(block('deviations: pipelining'))).toContain(
+      '- [`pipelining`](../../docs/DEVIATIONS.md#pipelining). Pingora 0.1.0: drops it. The port: keeps it. Why: RFC.',
+    );
+    expect(await filled(block('nav:'))).toContain(
+      '[Contents](../README.md) · [02 Two →](../02-making-a-service/README.md)',
+    );
+    expect(await filled(block('contents:'))).toContain('| [01 One](README.md) | Why? |');
+  });
+
+  test('in a line links a function', async () => {
+    const text = await filled('see <!--fn <T as ServerApp>::process_new--><!--/fn-->.');
+    expect(text).toMatch(/-->\[`<T as ServerApp>::process_new`\]\(\.\.\/\.\.\/src\/apps\/mod\.ts#L\d+\)<sup>\[rs\]/);
+    expect(await filled(text)).toBe(text);
+  });
+
+  test.each([
+    ['code: src/server/mod.ts Server.walk', 'has no Server.walk'],
+    ['calls: h4', 'no scenario h4'],
+    ['calls: h1 from="Server::walk"', 'no call of Server::walk'],
+    ['calls: h1 only=nothing', 'no module nothing'],
+    ['calls: h1 deep=3', "unknown 'deep='"],
+    ['deviations: none', 'no deviation none'],
+  ])('%s is an error that names the page', async (directive, message) => {
+    await expect(filled(block(directive))).rejects.toThrow(`${PAGE}: ${directive.split(':')[0]}: `);
+    await expect(filled(block(directive))).rejects.toThrow(message);
+  });
+
+  test('without an end is an error', async () => {
+    await expect(filled('<!-- calls: h1 -->\n')).rejects.toThrow('1 directives begin and 0 end');
+  });
+
+  test('of a function that isn’t there, or is in several files, is an error', async () => {
+    await expect(filled('<!--fn Server::walk--><!--/fn-->')).rejects.toThrow('no function Server::walk');
+    await expect(filled('<!--fn Connector::new--><!--/fn-->')).rejects.toThrow('say which');
+  });
+});
+
+describe('a page', () => {
+  test.each([
+    ['[x](../nowhere/README.md)', 'no file ../nowhere/README.md'],
+    ['[x](../../src/server/mod.ts#nothing)', 'no heading #nothing'],
+    ['[x](#nowhere)', 'no heading #nowhere'],
+    ['[x](../../src/server/mod.ts#L3)', 'a line typed by hand'],
+    ['```sh\nnpm run nothing\n```', 'no script: npm run nothing'],
+    ['`npm run trace -- h5`', 'no scenario h5'],
+    ['`npm run trace -- h1 --only h1`', 'no module h1'],
+    ['`npm run trace -- h1 --format pdf`', 'no format pdf'],
+  ])('with %s is wrong', (text, message) => {
+    expect(check(text, PAGE).join()).toContain(message);
+  });
+
+  test('whose links and commands work isn’t', () => {
+    const text =
+      '# A heading: “x”\n\n[up](#a-heading-x) [src](../../src/server/mod.ts)\n\n```sh\nnpm run trace -- h1 --depth 3\n```\n';
+    expect(check(text, PAGE)).toEqual([]);
+    expect(commandError('npm run trace -- tls-h2 --format perfetto --out x.json')).toBeNull();
+  });
+
+  test('has the anchors that GitHub makes', () => {
+    expect([...anchors('# Is a `POST` retried?\n## Two\n## Two\n```\n# no\n```\n<a id="own">')]).toEqual([
+      'is-a-post-retried',
+      'two',
+      'two-1',
+      'own',
+    ]);
+  });
+});
+
+describe('what a chapter says that a trace shows', () => {
+  const yes: Show[] = [
+    { call: 'Server::run_service', under: 'Server::run_forever', times: 1 },
+    { call: 'Service::run_endpoint', under: 'Server::run_forever' },
+    { call: 'Server::run_service', before: 'Server::main_loop' },
+    { call: 'Server::main_loop', status: 'error' },
+    { task: 'endpoint', spawnedBy: 'Server::run_service', times: 1 },
+    { absent: 'Server::main_loop', under: 'Server::run_service' },
+  ];
+  const no: Show[] = [
+    { call: 'Server::run_service', times: 2 },
+    { call: 'Server::main_loop', under: 'Server::run_service' },
+    { call: 'Server::main_loop', before: 'Server::run_service' },
+    { call: 'Server::walk', before: 'Server::run_service' },
+    { call: 'Server::run_service', status: 'error' },
+    { task: 'endpoint', spawnedBy: 'Server::main_loop' },
+    { absent: 'Server::main_loop' },
+    { overlap: ['Server::run_service', 'Server::main_loop'] },
+    // one inside the other is no overlap
+    { overlap: ['Server::run_service', 'Server::run_forever'] },
+  ];
+  test.each(yes)('is so: %j', (show) => expect(missing(trace, show)).toBeNull());
+  test.each(no)('isn’t so: %j', (show) => expect(missing(trace, show)).toEqual(expect.any(String)));
+
+  test('can overlap', () => {
+    const both = makeTrace([
+      { fn: 'a', span: { end: 100 } },
+      { fn: 'a', span: { end: 200 } },
+    ]);
+    expect(missing(both, { overlap: ['a', 'a'] })).toBeNull();
+  });
+
+  test('must be something that is known', () => {
+    expect(() => missing(trace, { call: 'x', after: 'y' } as unknown as Show)).toThrow("no assertion 'after'");
+  });
+});
+
+test('the printed calls don’t depend on the temporary folder', async () => {
+  const { stable } = await import('../../scripts/book/calls.ts');
+  const named = makeTrace([{ fn: 'a', calls: [{ fn: 'b', task: 'endpoint /tmp/x/pingora-traced-Ab1/proxy.sock' }] }]);
+  expect(stable(named).tasks[1]!.name).toBe('endpoint DIR/proxy.sock');
+});
