@@ -153,7 +153,7 @@ function nav(page: string, { chapters }: Material): string {
 
 function contents(page: string, { chapters }: Material): string {
   const line = (chapter: Chapter) => `| [${chapter.title}](${relativeTo(page, chapter.page)}) | ${chapter.question} |`;
-  return ['| | |', '| --- | --- |', ...chapters.map(line)].join('\n');
+  return ['| Chapter | What it answers |', '| --- | --- |', ...chapters.map(line)].join('\n');
 }
 
 let sites: Map<string, DeclaredSite[]> | null = null;
