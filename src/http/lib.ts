@@ -22,6 +22,24 @@ export function lowerName(name: string): string {
   return lower;
 }
 
+/**
+ * Whether two names are the same, whatever their case (RFC 9110 5.1).
+ *
+ * Most differ in length or in the first letter, which makes this cheaper than to look each name up in lower case: that
+ * has to hash what was just cut out of a head (1 µs less a request of twelve fields).
+ */
+function sameName(a: string, b: string): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) {
+    const x = a.charCodeAt(i);
+    const y = b.charCodeAt(i);
+    if (x === y) continue;
+    const lower = x | 32;
+    if (lower !== (y | 32) || lower < 97 || lower > 122) return false;
+  }
+  return true;
+}
+
 // RFC 9110 5.6.2: token
 const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 // RFC 9110 5.5: no control characters but tab
@@ -36,124 +54,118 @@ function check(name: string, value: string): void {
  * The fields of a head. Looking up is by name in any case; writing out keeps the case in which each name came.
  *
  * Fields of one name stand together, where the first of them stood: the order of the original's header map, and what
- * goes out on the wire. Three parallel arrays rather than an object a field: a head is read once and written once.
+ * goes out on the wire. Two parallel arrays rather than an object a field: a head is read once and written once.
  */
 export class HMap {
   /** Names as they came. */
   readonly names: string[];
-  /** Names in lower case. */
-  readonly keys: string[];
   readonly values: string[];
 
-  constructor(names: string[] = [], keys: string[] = [], values: string[] = []) {
+  constructor(names: string[] = [], values: string[] = []) {
     this.names = names;
-    this.keys = keys;
     this.values = values;
   }
 
   get length(): number {
-    return this.keys.length;
+    return this.names.length;
+  }
+
+  /** Where the first field of `name` stands; -1 if there is none. */
+  private find(name: string): number {
+    const { names } = this;
+    for (let i = 0; i < names.length; i++) if (sameName(names[i]!, name)) return i;
+    return -1;
+  }
+
+  /** Where the fields of the name of the one at `first` end. */
+  private endOf(first: number): number {
+    const { names } = this;
+    let end = first + 1;
+    while (end < names.length && sameName(names[end]!, names[first]!)) end++;
+    return end;
   }
 
   /** The first value under `name`. */
   get(name: string): string | undefined {
-    const at = this.keys.indexOf(lowerName(name));
+    const at = this.find(name);
     return at < 0 ? undefined : this.values[at];
   }
 
   has(name: string): boolean {
-    return this.keys.includes(lowerName(name));
+    return this.find(name) >= 0;
   }
 
   /** All values under `name`, in order. */
   getAll(name: string): string[] {
-    const key = lowerName(name);
-    const found: string[] = [];
-    for (let i = this.keys.indexOf(key); i >= 0 && i < this.keys.length && this.keys[i] === key; i++) {
-      found.push(this.values[i]!);
-    }
-    return found;
+    const at = this.find(name);
+    return at < 0 ? [] : this.values.slice(at, this.endOf(at));
   }
 
   /** How many fields of `name` there are. */
   count(name: string): number {
-    const { keys } = this;
-    const key = lowerName(name);
-    const first = keys.indexOf(key);
-    if (first < 0) return 0;
-    let end = first + 1;
-    while (end < keys.length && keys[end] === key) end++;
-    return end - first;
+    const at = this.find(name);
+    return at < 0 ? 0 : this.endOf(at) - at;
   }
 
   /** The values under `name` as one list (RFC 9110 5.3); undefined if there is none. */
   joined(name: string): string | undefined {
-    const { keys, values } = this;
-    const key = lowerName(name);
-    const first = keys.indexOf(key);
-    if (first < 0) return undefined;
-    let all = values[first]!;
-    for (let i = first + 1; i < keys.length && keys[i] === key; i++) all += `,${values[i]}`;
+    const at = this.find(name);
+    if (at < 0) return undefined;
+    const end = this.endOf(at);
+    let all = this.values[at]!;
+    for (let i = at + 1; i < end; i++) all += `,${this.values[i]}`;
     return all;
   }
 
   /** Add a field without looking at its characters: for what a parser has checked. */
   appendUnchecked(name: string, value: string): void {
-    const key = lowerName(name);
-    const at = this.keys.lastIndexOf(key);
-    if (at < 0 || at === this.keys.length - 1) {
-      this.names.push(name);
-      this.keys.push(key);
-      this.values.push(value);
+    const { names, values } = this;
+    let last = names.length - 1;
+    while (last >= 0 && !sameName(names[last]!, name)) last--;
+    if (last < 0 || last === names.length - 1) {
+      names.push(name);
+      values.push(value);
     } else {
-      this.names.splice(at + 1, 0, name);
-      this.keys.splice(at + 1, 0, key);
-      this.values.splice(at + 1, 0, value);
+      names.splice(last + 1, 0, name);
+      values.splice(last + 1, 0, value);
     }
   }
 
   /** Set `name` to `value`: where its first field stood, all others of the name gone; at the end if there was none. */
   insertUnchecked(name: string, value: string): void {
-    const key = lowerName(name);
-    const at = this.keys.indexOf(key);
+    const at = this.find(name);
     if (at < 0) {
       this.names.push(name);
-      this.keys.push(key);
       this.values.push(value);
       return;
     }
+    const end = this.endOf(at);
     this.names[at] = name;
     this.values[at] = value;
-    let end = at + 1;
-    while (this.keys[end] === key) end++;
-    if (end > at + 1) this.#cut(at + 1, end);
+    if (end > at + 1) this.cut(at + 1, end);
   }
 
   /** Remove all fields under `name`; returns the first value. */
   remove(name: string): string | undefined {
-    const key = lowerName(name);
-    const at = this.keys.indexOf(key);
+    const at = this.find(name);
     if (at < 0) return undefined;
     const value = this.values[at];
-    let end = at + 1;
-    while (this.keys[end] === key) end++;
-    this.#cut(at, end);
+    this.cut(at, this.endOf(at));
     return value;
   }
 
-  #cut(from: number, to: number): void {
+  private cut(from: number, to: number): void {
     this.names.splice(from, to - from);
-    this.keys.splice(from, to - from);
     this.values.splice(from, to - from);
   }
 
   clone(): HMap {
-    return new HMap(this.names.slice(), this.keys.slice(), this.values.slice());
+    return new HMap(this.names.slice(), this.values.slice());
   }
 
   /** Name and value of each field, names as they came. */
   *[Symbol.iterator](): Generator<[name: string, value: string]> {
-    for (let i = 0; i < this.keys.length; i++) yield [this.names[i]!, this.values[i]!];
+    for (let i = 0; i < this.names.length; i++) yield [this.names[i]!, this.values[i]!];
   }
 
   /** `Name: value CRLF` of each field. */

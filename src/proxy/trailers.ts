@@ -3,7 +3,7 @@
  *
  * The port's own: 0.1.0 drops those of HTTP/1 and sends none that come over HTTP/2.
  */
-import type { HMap } from '../http/lib.ts';
+import { type HMap, lowerName } from '../http/lib.ts';
 import { Log } from '../log.ts';
 import { HttpTask } from '../protocols/http/mod.ts';
 import type { Session as ServerSession } from '../protocols/http/server.ts';
@@ -44,8 +44,8 @@ const FORBIDDEN = new Set([
 export function forwardable(trailers: HMap | undefined): HMap | undefined {
   if (trailers === undefined) return undefined;
   for (let i = trailers.length - 1; i >= 0; i--) {
-    const key = trailers.keys[i];
-    if (key !== undefined && FORBIDDEN.has(key)) trailers.remove(key);
+    const name = trailers.names[i];
+    if (name !== undefined && FORBIDDEN.has(lowerName(name))) trailers.remove(name);
   }
   return trailers.length > 0 ? trailers : undefined;
 }

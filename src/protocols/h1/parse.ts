@@ -36,13 +36,21 @@ const TARGET = new Uint8Array(256).fill(1, 33);
 TARGET[127] = 0;
 for (const char of ' "<>') TARGET[char.charCodeAt(0)] = ESCAPED;
 
-/** Where the empty line that ends the head ends, or -1. A line may end with LF alone (RFC 9112 2.2). */
+/**
+ * Where the empty line that ends the head ends, or -1. A line may end with LF alone (RFC 9112 2.2), so there may be an
+ * earlier one: {@link parseFields} stops at the first. Most requests end with their head, which needs no search.
+ */
 function headEnd(buf: Buffer, from: number): number {
+  const { length } = buf;
+  if (buf[length - 1] === LF && buf[length - 2] === CR && buf[length - 3] === LF && length - 3 >= from) return length;
   const crlf = buf.indexOf('\n\r\n', from, 'latin1');
+  if (crlf >= 0) return crlf + 3;
   const lf = buf.indexOf('\n\n', from, 'latin1');
-  if (lf >= 0 && (crlf < 0 || lf < crlf)) return lf + 2;
-  return crlf < 0 ? -1 : crlf + 3;
+  return lf < 0 ? -1 : lf + 2;
 }
+
+/** Where in its text the head that was parsed last ended, the empty line included. */
+let fieldsEnd = 0;
 
 /** How many of the first bytes are empty lines, which are skipped (RFC 9112 2.2). */
 function emptyLines(buf: Buffer): number {
@@ -64,7 +72,10 @@ function parseFields(text: string, at: number, headers: HMap, lenient: boolean):
     if (end < 0) end = length;
     const next = end + 1;
     if (text.charCodeAt(end - 1) === CR) end--;
-    if (end <= at) return undefined; // the empty line
+    if (end <= at) {
+      fieldsEnd = next; // the empty line
+      return undefined;
+    }
     let colon = at;
     while (colon < end && TOKEN[text.charCodeAt(colon)] === 1) colon++;
     if (colon === at) {
@@ -131,7 +142,7 @@ export function parseRequest(buf: Buffer, scanned: number): HeaderParseState<Req
   const head = new RequestHeader(text.slice(0, methodEnd), target);
   if (minor === 48) head.version = 'HTTP/1.0';
   const reason = parseFields(text, fieldsAt, head.headers, false);
-  return reason === undefined ? { state: 'Complete', head, size: end } : invalid(reason);
+  return reason === undefined ? { state: 'Complete', head, size: start + fieldsEnd } : invalid(reason);
 }
 
 /**
@@ -174,7 +185,7 @@ export function parseResponse(buf: Buffer, scanned: number): HeaderParseState<Re
   const head = new ResponseHeader(status, new HMap());
   if (minor === 48) head.version = 'HTTP/1.0';
   const reason = parseFields(text, fieldsAt, head.headers, true);
-  return reason === undefined ? { state: 'Complete', head, size: end } : invalid(reason);
+  return reason === undefined ? { state: 'Complete', head, size: start + fieldsEnd } : invalid(reason);
 }
 
 /** Parse the trailer fields of a chunked body: what follows the last chunk. As {@link parseRequest}. */

@@ -1,6 +1,6 @@
 /** Fields between HTTP/2's form and the port's: what the `http` crate's header map is to both in the original. */
 import type { OutgoingHttpHeaders } from 'node:http2';
-import { HMap } from '../../http/lib.ts';
+import { HMap, lowerName } from '../../http/lib.ts';
 
 /** A head without its pseudo-header fields. */
 export function fieldsOf(raw: readonly string[]): HMap {
@@ -45,9 +45,9 @@ const SINGLE = new Set(
 
 /** The fields as `node:http2` wants them, names in lower case (RFC 9113 8.2). */
 export function appendFields(out: OutgoingHttpHeaders, headers: HMap): OutgoingHttpHeaders {
-  const { keys, values } = headers;
-  for (let i = 0; i < keys.length; i++) {
-    const key = keys[i]!;
+  const { names, values } = headers;
+  for (let i = 0; i < names.length; i++) {
+    const key = lowerName(names[i]!);
     const value = values[i]!;
     const before = out[key];
     if (before === undefined) out[key] = value;

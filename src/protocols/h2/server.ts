@@ -17,7 +17,7 @@ import {
   type Settings,
 } from 'node:http2';
 import { ErrorType, PingoraError } from '../../error/lib.ts';
-import { type HMap, RequestHeader, type ResponseHeader } from '../../http/lib.ts';
+import { type HMap, lowerName, RequestHeader, type ResponseHeader } from '../../http/lib.ts';
 import { Log } from '../../log.ts';
 import { Cancelled, ported } from '../../trace/span.ts';
 import { FixedBuffer } from '../http/body-buffer.ts';
@@ -447,8 +447,8 @@ export class HttpSession {
     if (!header.isInformational) header.headers.insertUnchecked('Date', getCachedDate());
     const { headers } = header;
     for (let i = headers.length - 1; i >= 0; i--) {
-      const key = headers.keys[i];
-      if (key !== undefined && isConnectionSpecific(key)) headers.remove(key);
+      const name = headers.names[i];
+      if (name !== undefined && isConnectionSpecific(lowerName(name))) headers.remove(name);
     }
 
     const { stream } = this;
