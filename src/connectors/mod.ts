@@ -135,7 +135,8 @@ export class TransportConnector {
     log.debug('Try to keepalive client session');
     const pool = this.connectionPool;
     const [notifyClose, watchUse] = pool.put(meta, stream);
-    spawn('idle_poll', () => pool.idlePoll(stream, meta, idleTimeout, notifyClose, watchUse));
+    if (tracing.recorder === null) pool.watchIdle(stream, meta, idleTimeout, notifyClose, watchUse, nothing);
+    else spawn('idle_poll', () => pool.idlePoll(stream, meta, idleTimeout, notifyClose, watchUse));
   }
 
   /** A connection to `peer`: one that was released, or a new one. The boolean says whether it was used before. */
@@ -156,6 +157,8 @@ export class TransportConnector {
     this.connectionPool.drain();
   }
 }
+
+function nothing(): void {}
 
 function destroy(stream: Stream): void {
   stream.destroy();

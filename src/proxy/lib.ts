@@ -18,6 +18,7 @@ import { onRuntimeShutdown } from '../runtime/lib.ts';
 import type { ShutdownWatch } from '../runtime/sync.ts';
 import type { ServerConf } from '../server/configuration/mod.ts';
 import { Service } from '../services/listening.ts';
+import { tracing } from '../trace/recorder.ts';
 import { note, ported } from '../trace/span.ts';
 import type { HttpPeer } from '../upstreams/peer.ts';
 import { Hooks } from './hooks.ts';
@@ -184,7 +185,7 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
     } catch (error) {
       return { reuse: false, error: PingoraError.from(error) };
     }
-    note({ peer: peer.address().toString() });
+    if (tracing.recorder !== null) note({ peer: peer.address().toString() });
 
     let clientSession: ClientSession;
     let clientReused: boolean;

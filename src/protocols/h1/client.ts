@@ -7,6 +7,7 @@ import { ErrorType, PingoraError } from '../../error/lib.ts';
 import type { HMap, RequestHeader, ResponseHeader } from '../../http/lib.ts';
 import { Log } from '../../log.ts';
 import { Elapsed, timeout } from '../../timeout/lib.ts';
+import { tracing } from '../../trace/recorder.ts';
 import { Cancelled, note, ported } from '../../trace/span.ts';
 import type { Digest } from '../digest.ts';
 import { HttpTask } from '../http/mod.ts';
@@ -218,7 +219,7 @@ export class HttpSession {
         this._stream.consume(parsed.size);
         this.upgraded = this.isUpgradeReq() && isUpgradeResp(response);
         this.responseHeader = response;
-        note({ status: response.status });
+        if (tracing.recorder !== null) note({ status: response.status });
         return parsed.size;
       }
       if (parsed.state === 'Invalid') return invalid(parsed.reason, buf);

@@ -8,6 +8,7 @@ import { ErrorType, PingoraError } from '../../error/lib.ts';
 import { type HMap, type RequestHeader, ResponseHeader } from '../../http/lib.ts';
 import { Log } from '../../log.ts';
 import { Elapsed, timeout } from '../../timeout/lib.ts';
+import { tracing } from '../../trace/recorder.ts';
 import { Cancelled, note, ported } from '../../trace/span.ts';
 import { FixedBuffer } from '../http/body-buffer.ts';
 import { getCachedDate } from '../http/date.ts';
@@ -197,7 +198,7 @@ export class HttpSession {
       this.bodyReader.reinit();
       this._responseWritten = undefined;
       this.respectKeepalive();
-      note({ request: `${request.method} ${request.rawPath()}` });
+      if (tracing.recorder !== null) note({ request: `${request.method} ${request.rawPath()}` });
       return parsed.size;
     }
   }
