@@ -13,6 +13,7 @@ import { ALPN } from '../protocols/mod.ts';
 import { type Cancellation, withDeadline } from '../runtime/cancel.ts';
 import { spawn } from '../runtime/lib.ts';
 import { Elapsed } from '../timeout/lib.ts';
+import { tracing } from '../trace/recorder.ts';
 import { ported } from '../trace/span.ts';
 import { duration, matchesStream, type Peer } from '../upstreams/peer.ts';
 import { bindToRandom, connect as l4Connect } from './l4.ts';
