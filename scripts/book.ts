@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import type { TraceDocument } from '../src/trace/model.ts';
 import { findScenario, scenarios } from '../src/trace/scenarios/index.ts';
-import { runScenario } from '../src/trace/scenarios/run.ts';
+import { runScenario, ScenarioError } from '../src/trace/scenarios/run.ts';
 import { projectRoot } from '../src/trace/sites.ts';
 import { check, localLinks } from './book/check.ts';
 import { type Chapter, type Deviation, fill, type Material } from './book/directives.ts';
@@ -79,6 +79,10 @@ export class Traces {
     this.#running++;
     try {
       return await runScenario(scenario);
+    } catch (error) {
+      if (!(error instanceof ScenarioError)) throw error;
+      const last = error.log.trim().split('\n').at(-1) ?? '';
+      throw new Error(`${name} failed at: ${error.message}${last === '' ? '' : ` (${last.slice(0, 300)})`}`);
     } finally {
       this.#running--;
       this.#waiting.shift()?.();

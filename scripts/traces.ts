@@ -12,11 +12,14 @@ await new Command('traces')
     mkdirSync(folder, { recursive: true });
     const traces = new Traces();
     const available = scenarios.filter(({ unavailable }) => unavailable === undefined);
-    await Promise.all(
-      available.map(async ({ name }) => {
-        const trace = await traces.get(name);
-        writeFileSync(join(folder, `${name}.json`), `${JSON.stringify(trace)}\n`);
-      }),
-    );
+    const write = async (name: string) => {
+      const trace = await traces.get(name);
+      writeFileSync(join(folder, `${name}.json`), `${JSON.stringify(trace)}\n`);
+    };
+    for (const done of await Promise.allSettled(available.map(({ name }) => write(name)))) {
+      if (done.status === 'fulfilled') continue;
+      process.stderr.write(`${(done.reason as Error).message}\n`);
+      process.exitCode = 1;
+    }
   })
   .parseAsync();
