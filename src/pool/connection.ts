@@ -270,11 +270,13 @@ export class ConnectionPool<S> {
   ): void {
     if (watchUse.happened) {
       log.debug('idle connection is being picked up');
-      return done();
+      done();
+      return;
     }
     if (notifyEvicted.happened) {
       log.debug('idle connection is being evicted');
-      return done();
+      done();
+      return;
     }
     const read = new IdleRead();
     watchUse.onNotified(() => {
