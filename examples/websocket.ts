@@ -1,0 +1,53 @@
+/**
+ * WebSocket through the proxy: pages of other sites are refused, connections are counted. A proxy needs nothing special
+ * for upgrades: once the origin agrees to one, bytes go both ways until either side ends.
+ *
+ *   npx tsx examples/websocket.ts
+ *   npx wscat -c ws://127.0.0.1:6192/chat
+ */
+import { HttpPeer, httpProxyService, Opt, type PingoraError, ProxyHttp, Server, type Session } from '../src/index.ts';
+
+const LISTEN = process.env.LISTEN ?? '127.0.0.1:6192';
+const ORIGIN = process.env.ORIGIN ?? '127.0.0.1:8080';
+/** The pages that may connect; programs that aren't browsers send no Origin. */
+const SITE = process.env.SITE ?? 'https://example.com';
+
+class Chat extends ProxyHttp {
+  private connected = 0;
+
+  newCtx(): undefined {}
+
+  override async requestFilter(session: Session): Promise<boolean> {
+    const site = session.getHeader('Origin');
+    if (!session.downstreamSession.isUpgradeReq() || site === undefined || site === SITE) return false;
+    // browsers send cookies along from any page: the server has to look where it comes from
+    await session.respondError(403);
+    return true;
+  }
+
+  upstreamPeer(): HttpPeer {
+    return HttpPeer.new(ORIGIN, false, '');
+  }
+
+  override responseFilter(session: Session): void {
+    // 101 comes here as any other response does
+    if (session.downstreamSession.isUpgradeReq()) console.log(`connected, ${++this.connected} so far`);
+  }
+
+  override logging(session: Session, error: PingoraError | undefined): void {
+    const { downstreamSession } = session;
+    if (!downstreamSession.wasUpgraded()) return;
+    const [up, down] = [downstreamSession.bodyBytesRead(), downstreamSession.bodyBytesSent()];
+    console.log(`disconnected${error ? ` (${error})` : ''}, ${up} bytes up, ${down} bytes down`);
+  }
+}
+
+const server = Server.new(Opt.fromArgs());
+await server.bootstrap();
+
+const chat = httpProxyService(server.configuration, new Chat());
+chat.addTcp(LISTEN);
+chat.events = { onListening: ({ bound }) => console.log(`listening on ${bound}`) };
+
+server.addService(chat);
+await server.runForever();
