@@ -5,10 +5,12 @@
  * these pages.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { basename, dirname, join, relative, sep } from 'node:path';
+import { basename, dirname, join, posix, relative, sep } from 'node:path';
 
 /** What stands for the folder of source pages until the depth of the page that links there is known. */
 export const SOURCE_PAGES = 'https://sources.invalid/';
+/** What stands for the site's root until then. */
+export const SITE = 'https://site.invalid/';
 
 const FOLDERS = ['src', 'examples', 'explorer', 'scripts', 'bench', 'test'];
 
@@ -72,6 +74,27 @@ function* filesIn(folder: string, ending: string): Generator<string> {
 
 const slashes = (path: string) => path.split(sep).join('/');
 
+function foldersOf(files: Iterable<string>): Set<string> {
+  const folders = new Set<string>();
+  for (const file of files) {
+    for (let folder = posix.dirname(file); folder !== '.'; folder = posix.dirname(folder)) folders.add(folder);
+  }
+  return folders;
+}
+
+/** A list of what is in a folder. */
+function writeFolderPage(folder: string, files: Iterable<string>, out: string): void {
+  const up = '../'.repeat(folder.split('/').length + 1);
+  const inside = [...files]
+    .filter((file) => file.startsWith(`${folder}/`))
+    .map((file) => file.slice(folder.length + 1));
+  const items = inside.map((file) => `<li><a href="${file}.html">${file}</a></li>`).join('\n');
+  writeFileSync(
+    join(out, 'source', folder, 'index.html'),
+    `<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width">\n<title>${folder}</title>\n<style>${STYLE}</style>\n<header><a href="${up}index.html">pingora-traced</a> / ${folder}</header>\n<ul>\n${items}\n</ul>\n</html>\n`,
+  );
+}
+
 /** Write the pages below `out`/source, and turn the links of all other pages to them. */
 export function writeSourcePages(root: string, out: string): void {
   const contents = new Map<string, string>();
@@ -90,6 +113,9 @@ export function writeSourcePages(root: string, out: string): void {
     }
   }
 
+  const folders = [...foldersOf(contents.keys())];
+  for (const folder of folders) writeFolderPage(folder, contents.keys(), out);
+
   // typedoc tells copies of the same name apart by a number: which file a copy is, its text says
   const copied = new Map<string, string>();
   for (const path of filesIn(join(out, 'media'), '.ts')) {
@@ -106,9 +132,16 @@ export function writeSourcePages(root: string, out: string): void {
     const before = readFileSync(path, 'utf8');
     const after = before
       .replaceAll(SOURCE_PAGES, `${up}source/`)
+      .replaceAll(SITE, up)
       .replace(/href="(?:\.\.\/)*media\/([^"#]+\.ts)(#[^"]*)?"/g, (whole, copy: string, hash = '') => {
         const file = copied.get(copy);
         return file === undefined ? whole : `href="${up}source/${file}.html${hash}"`;
+      })
+      .replace(/href="(?:\.\.?\/)*([\w./-]+?)\/?(#[^"]*)?"/g, (whole, target: string, hash = '') => {
+        if (contents.has(target)) return `href="${up}source/${target}.html${hash}"`;
+        // typedoc takes a folder for a file that it could copy
+        const folder = folders.find((name) => name === target || `media/${basename(name)}` === target);
+        return folder === undefined ? whole : `href="${up}source/${folder}/index.html"`;
       });
     if (after !== before) writeFileSync(path, after);
   }

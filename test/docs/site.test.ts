@@ -1,0 +1,142 @@
+/** The whole site, made as its readers make it, then read: every link, and every page in a real browser. */
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { createRequire } from 'node:module';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join, normalize, relative } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
+import { type Browser, chromium } from 'playwright-core';
+import sirv from 'sirv';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const require = createRequire(import.meta.url);
+const { executablePath } = require('../../.puppeteerrc.cjs') as { executablePath: string | undefined };
+const tsx = pathToFileURL(require.resolve('tsx')).href;
+
+let site: string;
+let printed: string;
+
+beforeAll(async () => {
+  site = mkdtempSync(join(tmpdir(), 'pingora-traced-site-'));
+  const args = ['--import', tsx, 'scripts/docs.ts', '--out', site];
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, args, { cwd: root });
+  printed = stdout + stderr;
+}, 180_000);
+
+afterAll(() => rmSync(site, { recursive: true, force: true }));
+
+function* pages(folder: string): Generator<string> {
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) yield* pages(path);
+    else if (entry.name.endsWith('.html')) yield path;
+  }
+}
+
+test('the site is made without a warning', () => {
+  expect(printed).not.toMatch(/warning|error/i);
+  expect(printed.trim().split('\n')).toHaveLength(1);
+});
+
+test('every link inside the site leads to a page, and to the place in it that it names', () => {
+  const anchors = new Map<string, Set<string>>();
+  const anchorsOf = (path: string): Set<string> => {
+    let known = anchors.get(path);
+    if (known === undefined) {
+      known = new Set([...readFileSync(path, 'utf8').matchAll(/\b(?:id|name)="([^"]+)"/g)].map(([, id]) => id!));
+      anchors.set(path, known);
+    }
+    return known;
+  };
+  const broken: string[] = [];
+  let links = 0;
+  for (const page of pages(site)) {
+    const from = relative(site, page);
+    // the explorer makes its links as it runs
+    if (from.startsWith('explorer')) continue;
+    for (const [, link] of readFileSync(page, 'utf8').matchAll(/<[^>]*\b(?:href|src)="([^"]+)"/g)) {
+      if (/^[a-z]+:/i.test(link!)) continue;
+      links++;
+      const [path = '', anchor = ''] = link!.split('#').map((part) => decodeURIComponent(part));
+      let to = path === '' ? page : normalize(join(dirname(page), path.split('?')[0]!));
+      if (existsSync(to) && statSync(to).isDirectory()) to = join(to, 'index.html');
+      const id = anchor.replace(/^(L\d+)-L\d+$/, '$1');
+      const found =
+        existsSync(to) && (id === '' || !to.endsWith('.html') || to.includes('/explorer/') || anchorsOf(to).has(id));
+      if (!found) broken.push(`${from}: ${link}`);
+    }
+  }
+  expect(broken).toEqual([]);
+  expect(links).toBeGreaterThan(1000);
+});
+
+describe.skipIf(executablePath === undefined)('in a browser (needs Chromium)', () => {
+  let browser: Browser;
+  let address: string;
+  const server = createServer((request, response) => {
+    sirv(site, { dev: true })(request, response, () => void response.writeHead(404).end());
+  });
+
+  beforeAll(async () => {
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const args = [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+    ];
+    browser = await chromium.launch({ executablePath: executablePath!, args });
+  });
+
+  afterAll(async () => {
+    await browser?.close();
+    server.closeAllConnections();
+    server.close();
+  });
+
+  test('every chapter opens without an error, with its code, its calls and its picture', async () => {
+    const page = await browser.newPage();
+    const errors: string[] = [];
+    page.on('console', (message) => message.type() === 'error' && errors.push(`${page.url()}: ${message.text()}`));
+    page.on('pageerror', (error) => errors.push(`${page.url()}: ${error}`));
+    const chapters = readdirSync(join(site, 'documents')).filter((name) => /^\d\d/.test(name));
+    expect(chapters.length).toBeGreaterThan(15);
+    for (const chapter of chapters) {
+      await page.goto(`${address}/documents/${encodeURI(chapter)}`);
+      expect(await page.locator('pre code').count(), chapter).toBeGreaterThan(0);
+      const unseen = await page
+        .locator('img')
+        .evaluateAll(
+          (all) => all.filter((image) => (image as unknown as { naturalWidth: number }).naturalWidth === 0).length,
+        );
+      expect(unseen, chapter).toBe(0);
+    }
+    await page.goto(`${address}/index.html`);
+    expect(errors).toEqual([]);
+    await page.close();
+  });
+
+  test('the explorer steps through tls-h2 by keyboard, from a shared address, beside the source', async () => {
+    const page = await browser.newPage();
+    const errors: string[] = [];
+    page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
+    page.on('pageerror', (error) => errors.push(String(error)));
+    await page.goto(
+      `${address}/explorer/explorer.html#trace=tls-h2&fn=${encodeURIComponent('HttpProxy::process_request')}&n=1`,
+    );
+    await page.getByText('src/proxy/lib.ts:').first().waitFor();
+    const before = page.url();
+    await page.keyboard.press('ArrowRight');
+    await page.waitForFunction((url) => (globalThis as any).location.href !== url, before);
+    expect(errors).toEqual([]);
+    await page.close();
+  });
+});
