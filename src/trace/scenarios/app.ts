@@ -35,6 +35,8 @@ export class LB extends ProxyHttp<Ctx> {
       await session.respondError(403);
       return true;
     }
+    // compression is a matter of the request: it is off until an application turns it on
+    if (this.#options.compress) session.downstreamCompression.adjustLevel(6);
     return false;
   }
 
@@ -49,7 +51,8 @@ export class LB extends ProxyHttp<Ctx> {
     const peer = HttpPeer.new(backend, this.#options.tlsUpstream ?? false, 'localhost');
     peer.options.verifyCert = false;
     peer.options.verifyHostname = false;
-    if (this.#options.h2Upstream) peer.options.setHttpVersion(2, 2);
+    if (this.#options.h2Upstream) peer.options.setHttpVersion(2, this.#options.h1Too ? 1 : 2);
+    peer.options.readTimeout = this.#options.readTimeout;
     return peer;
   }
 

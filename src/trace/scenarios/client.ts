@@ -1,8 +1,10 @@
 /** The clients of the scenarios: real ones, which end a scenario if the answer isn't what it must be. */
-import { Agent, type RequestOptions, request } from 'node:http';
+import { Agent, type IncomingHttpHeaders, type RequestOptions, request } from 'node:http';
 import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2';
 import { request as requestTls, Agent as TlsAgent } from 'node:https';
 import { connect } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { callGrpc, talkWebSocket } from './protocols.ts';
 
 /** Where the scenario's server listens. */
 export interface Addresses {
@@ -15,7 +17,10 @@ export interface Addresses {
 
 export interface Answer {
   status: number;
+  /** One character a byte. */
   body: string;
+  headers?: IncomingHttpHeaders;
+  trailers?: NodeJS.Dict<string>;
 }
 
 interface Ask {
@@ -67,12 +72,52 @@ export class Client {
 
   /** HTTP/2 over TLS, on one connection: all requests are sent before any is answered. */
   async http2(...paths: string[]): Promise<Answer[]> {
+    return this.#overHttp2((session) => Promise.all(paths.map((path) => stream(session, path))));
+  }
+
+  /** A call of gRPC over HTTP/2: its messages one after the other, each once the one before was answered. */
+  grpc(path: string, messages: readonly string[]): Promise<{ answers: string[]; status: unknown }> {
+    return this.#overHttp2((session) => callGrpc(session, path, messages));
+  }
+
+  async #overHttp2<T>(ask: (session: ClientHttp2Session) => Promise<T>): Promise<T> {
     const session = connectHttp2(`https://127.0.0.1:${this.#at.tls}`, { ca: this.#ca, servername: 'localhost' });
     this.#closing.push(() => new Promise((resolve) => (session.closed ? resolve() : session.close(resolve))));
     const failed = new Promise<never>((_, reject) => session.once('error', reject));
     const connected = new Promise<void>((resolve) => session.once('connect', () => resolve()));
     await Promise.race([connected, failed]);
-    return Promise.race([Promise.all(paths.map((path) => stream(session, path))), failed]);
+    return Promise.race([ask(session), failed]);
+  }
+
+  /** Open a WebSocket, have `text` sent back, and close it. Resolves with what came back. */
+  websocket(path: string, text: string): Promise<string> {
+    const headers = {
+      connection: 'Upgrade',
+      upgrade: 'websocket',
+      'sec-websocket-version': '13',
+      'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
+    };
+    return new Promise((resolve, reject) => {
+      const req = request({ host: '127.0.0.1', port: this.#at.tcp, agent: false, path, headers });
+      req.on('error', reject);
+      req.on('response', ({ statusCode }) => reject(new Error(`the answer has status ${statusCode}, not 101`)));
+      req.on('upgrade', (_response, socket: Duplex, head: Buffer) => {
+        talkWebSocket(socket, head, text).then(resolve, reject);
+      });
+      req.end();
+    });
+  }
+
+  /** Ask, and close the connection as soon as the answer begins. */
+  abort(path: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const socket = connect(this.#at.tcp!, '127.0.0.1', () => {
+        socket.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
+      });
+      socket.once('data', () => socket.destroy());
+      socket.on('close', () => resolve());
+      socket.on('error', reject);
+    });
   }
 
   /** Bytes as they are; resolves with all that came until the server closed the connection. */
@@ -110,7 +155,9 @@ function send(
       response.on('data', (chunk) => {
         got += chunk;
       });
-      response.on('end', () => resolve({ status: response.statusCode!, body: got }));
+      response.on('end', () => {
+        resolve({ status: response.statusCode!, body: got, headers: response.headers, trailers: response.trailers });
+      });
       response.on('error', reject);
     });
     req.on('error', reject);

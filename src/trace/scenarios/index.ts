@@ -2,6 +2,7 @@
  * The scenarios: what each runs, and what its client does. All run the application of `app.ts`; the recorded ones have
  * the names of their records.
  */
+import { gunzipSync } from 'node:zlib';
 import type { ServerConf } from '../../server/configuration/mod.ts';
 import type { Answer, Client } from './client.ts';
 import { BODY, type OriginKind } from './origin.ts';
@@ -16,6 +17,14 @@ export interface AppOptions {
   tlsUpstream?: boolean;
   /** The origin is spoken to over HTTP/2. */
   h2Upstream?: boolean;
+  /** With `h2Upstream`: or over HTTP/1.1, if the origin wants that. */
+  h1Too?: boolean;
+  /** Responses are compressed for clients that accept it. */
+  compress?: boolean;
+  /** Each read from the origin may take so many milliseconds. */
+  readTimeout?: number;
+  /** Another application, that overrides every hook. */
+  phases?: boolean;
 }
 
 /** How a scenario ends. */
@@ -235,6 +244,75 @@ export const scenarios: readonly Scenario[] = [
     does: ['GET /', 'SIGQUIT'],
     client: get('/'),
     ends: { signal: 'SIGQUIT', conf: SHORT },
+  },
+  {
+    name: 'websocket',
+    about: 'an upgrade to WebSocket: a message there and back, and the end',
+    listeners: ['tcp'],
+    does: ['GET /chat, Upgrade: websocket', '"hi" there and back', 'the client closes'],
+    client: async (client) => {
+      const echoed = await client.websocket('/chat', 'hi');
+      if (echoed !== 'hi') throw new Error(`what came back is ${JSON.stringify(echoed)}`);
+    },
+  },
+  {
+    name: 'grpc',
+    about: 'a gRPC call over HTTP/2 on both sides: two messages, each answered before the next; the status in trailers',
+    listeners: ['h2'],
+    does: ['POST /test.Talk/Chat, "one" and "two" there and back'],
+    origin: 'tls-h2',
+    app: { tlsUpstream: true, h2Upstream: true },
+    client: async (client) => {
+      const got = JSON.stringify(await client.grpc('/test.Talk/Chat', ['one', 'two']));
+      if (got !== '{"answers":["one","two"],"status":"0"}') throw new Error(`the call gave ${got}`);
+    },
+  },
+  {
+    name: 'compression',
+    about: 'request_filter turns compression on; the client accepts gzip',
+    listeners: ['tcp'],
+    does: ['GET /hello, Accept-Encoding: gzip'],
+    app: { compress: true },
+    client: async (client) => {
+      const got = await client.http('/hello', { headers: { 'accept-encoding': 'gzip' } });
+      expectAnswer({ ...got, body: gunzipSync(Buffer.from(got.body, 'latin1')).toString() }, 200, BODY);
+    },
+  },
+  {
+    name: 'timeout',
+    about: 'the origin says nothing for longer than read_timeout allows: 502',
+    listeners: ['tcp'],
+    does: ['GET /silence'],
+    app: { readTimeout: 200 },
+    client: async (client) => expectAnswer(await client.http('/silence'), 502),
+  },
+  {
+    name: 'client-abort',
+    about: 'the client leaves in the middle of the answer',
+    listeners: ['tcp'],
+    does: ['GET /part; the client closes its connection as soon as the answer begins'],
+    client: (client) => client.abort('/part'),
+  },
+  {
+    name: 'phases',
+    about: 'every hook of ProxyHttp at work, one after the other; the first try fails to connect',
+    listeners: ['tcp'],
+    does: ['POST /trailers, body "hello"; the answer has trailers'],
+    app: { phases: true },
+    client: async (client) => {
+      const got = await client.http('/trailers', { method: 'POST', body: 'hello', headers: { te: 'trailers' } });
+      expectAnswer(got, 200, BODY);
+      if (got.trailers?.['x-phases'] === undefined) throw new Error('the answer has no trailers');
+    },
+  },
+  {
+    name: 'downgrade',
+    about: 'the origin offers HTTP/2 and then wants HTTP/1.1 (HTTP_1_1_REQUIRED): a second try over HTTP/1.1',
+    listeners: ['tcp'],
+    does: ['GET /a'],
+    origin: 'tls-h2-refused',
+    app: { tlsUpstream: true, h2Upstream: true, h1Too: true },
+    client: get('/a'),
   },
 ];
 

@@ -1,12 +1,24 @@
-/** The origins that scenarios proxy to: always the same 67 bytes. */
+/** The origins that scenarios proxy to: always the same 67 bytes, but for paths of {@link SPECIAL}. */
 import { createServer as createHttp, type RequestListener } from 'node:http';
-import { createSecureServer, type ServerHttp2Stream, type ServerStreamResponseOptions } from 'node:http2';
+import {
+  constants,
+  createSecureServer,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+  type IncomingHttpHeaders,
+  type ServerHttp2Stream,
+  type ServerStreamResponseOptions,
+} from 'node:http2';
 import { createServer as createHttps } from 'node:https';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import type { Certificate } from './certificate.ts';
+import { serveGrpc, serveWebSocket } from './protocols.ts';
 
-/** What stands behind the proxy: an origin over HTTP/1.1, over TLS, over HTTP/2; or a port where nothing listens. */
-export type OriginKind = 'h1' | 'tls-h1' | 'tls-h2' | 'closed';
+/**
+ * What stands behind the proxy: an origin over HTTP/1.1, over TLS, over HTTP/2; one that offers HTTP/2 and then wants
+ * HTTP/1.1; or a port where nothing listens.
+ */
+export type OriginKind = 'h1' | 'tls-h1' | 'tls-h2' | 'tls-h2-refused' | 'closed';
 
 /** What an origin answers. */
 export const BODY = `${'The origin answers this, whatever it is asked, in sixty-seven byte'}s`
@@ -42,8 +54,35 @@ function listen(server: Server): Promise<number> {
   });
 }
 
+/** What an HTTP/1 origin does with some paths instead of answering as usual. */
+const SPECIAL: Record<string, RequestListener> = {
+  /** No answer at all. */
+  '/silence': () => {},
+  /** The head and a chunk of ten bytes, and no more. */
+  '/part': (_request, response) => {
+    response.sendDate = false;
+    response.removeHeader('connection');
+    response.writeHead(200, { 'content-type': 'text/plain' }).write(BODY.slice(0, 10));
+  },
+  /** In one chunk, with trailers. */
+  '/trailers': (request, response) => {
+    request.resume().on('end', () => {
+      response.sendDate = false;
+      response.removeHeader('connection');
+      response.writeHead(200, { 'content-type': 'text/plain', trailer: 'X-Sum' });
+      response.addTrailers({ 'X-Sum': '67' });
+      response.end(BODY);
+    });
+  },
+};
+
 /** Head and body leave in one write once the whole request is there. */
 const answer: RequestListener = (request, response) => {
+  const special = SPECIAL[request.url ?? ''];
+  if (special !== undefined) {
+    special(request, response);
+    return;
+  }
   request.resume().on('end', () => {
     response.sendDate = false;
     response.removeHeader('connection');
@@ -52,12 +91,24 @@ const answer: RequestListener = (request, response) => {
 };
 
 /** HEADERS, then one DATA frame that ends the stream. Node's compatible API would end it with another, empty one. */
-function answerH2(stream: ServerHttp2Stream): void {
+function answerH2(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
   stream.on('error', () => {});
+  if (headers['content-type'] === 'application/grpc') {
+    serveGrpc(stream);
+    return;
+  }
   stream.resume().on('end', () => {
     stream.respond({ ':status': 200, ...HEAD }, { sendDate: false } as ServerStreamResponseOptions);
     stream.end(BODY);
   });
+}
+
+/** A stream of HTTP/2 is taken back with HTTP_1_1_REQUIRED (RFC 9113 7); a request of HTTP/1.1 is answered. */
+function answerOnlyH1(request: Http2ServerRequest, response: Http2ServerResponse): void {
+  if (request.httpVersionMajor === 2) {
+    request.stream.on('error', () => {});
+    request.stream.close(constants.NGHTTP2_HTTP_1_1_REQUIRED);
+  } else answer(request as never, response as never);
 }
 
 /**
@@ -83,7 +134,7 @@ export async function startOrigin(kind: OriginKind, certificate: Certificate | n
   const tls = { key: certificate?.key, cert: certificate?.cert };
   let server: Server;
   if (kind === 'h1') {
-    const http = createHttp(answer);
+    const http = createHttp(answer).on('upgrade', serveWebSocket);
     http.keepAliveTimeout = 0;
     server = http;
   } else if (kind === 'tls-h1') {
@@ -91,7 +142,10 @@ export async function startOrigin(kind: OriginKind, certificate: Certificate | n
     https.keepAliveTimeout = 0;
     server = https;
   } else {
-    const http2 = createSecureServer(tls).on('stream', answerH2);
+    const refuses = kind === 'tls-h2-refused';
+    const http2 = createSecureServer({ ...tls, allowHTTP1: refuses });
+    if (refuses) http2.on('request', answerOnlyH1);
+    else http2.on('stream', answerH2);
     http2.on('sessionError', () => {});
     server = http2;
   }

@@ -20,6 +20,7 @@ import { Echo, LB } from './app.ts';
 import type { Addresses } from './client.ts';
 import { findScenario, type Scenario } from './index.ts';
 import type { Command, Report, ServerPlan } from './messages.ts';
+import { Phases } from './phases.ts';
 import { Progress } from './progress.ts';
 
 const plan = JSON.parse(process.argv[2] ?? '{}') as ServerPlan;
@@ -34,7 +35,7 @@ const report = (message: Report) => process.send?.(message);
 let orphaned = false;
 process.on('exit', () => {
   if (orphaned) return;
-  const app = fileURLToPath(new URL('./app.ts', import.meta.url));
+  const app = fileURLToPath(new URL(scenario.app?.phases ? './phases.ts' : './app.ts', import.meta.url));
   writeFileSync(plan.trace, JSON.stringify(exportTrace(recorder, scenario.name, [app])));
 });
 // The runner is gone: nobody else will end this process and clean up.
@@ -73,7 +74,10 @@ async function main(): Promise<void> {
     upstreams.healthCheckFrequency = 1000;
   }
   const background = backgroundService('health check', upstreams);
-  const proxy = httpProxyService(server.configuration, new LB(background.task(), scenario.app ?? {}, plan.closed));
+  const options = scenario.app ?? {};
+  const proxy = options.phases
+    ? httpProxyService(server.configuration, new Phases(plan.origin, plan.closed))
+    : httpProxyService(server.configuration, new LB(background.task(), options, plan.closed));
   for (const listener of scenario.listeners) {
     if (listener === 'tcp') proxy.addTcp('127.0.0.1:0');
     else if (listener === 'uds') proxy.addUds(join(plan.dir, 'proxy.sock'));
