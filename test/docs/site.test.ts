@@ -79,6 +79,8 @@ describe.skipIf(executablePath === undefined)('in a browser (needs Chromium)', (
   let browser: Browser;
   let address: string;
   const server = createServer((request, response) => {
+    // asked for on a browser's own account, before it has read which icon the page has
+    if (request.url === '/favicon.ico') return void response.writeHead(204).end();
     sirv(site, { dev: true })(request, response, () => void response.writeHead(404).end());
   });
 
@@ -106,6 +108,10 @@ describe.skipIf(executablePath === undefined)('in a browser (needs Chromium)', (
     const page = await browser.newPage();
     const errors: string[] = [];
     page.on('console', (message) => message.type() === 'error' && errors.push(`${page.url()}: ${message.text()}`));
+    page.on(
+      'response',
+      (response) => response.status() >= 400 && errors.push(`${response.status()} ${response.url()}`),
+    );
     page.on('pageerror', (error) => errors.push(`${page.url()}: ${error}`));
     const chapters = readdirSync(join(site, 'documents')).filter((name) => /^\d\d/.test(name));
     expect(chapters.length).toBeGreaterThan(15);
