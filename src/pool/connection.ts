@@ -40,10 +40,13 @@ export class ConnectionMeta {
 }
 
 class PoolConnection<S> {
+  /** Its place among all that wait. */
+  readonly node: Node<ConnectionMeta>;
   readonly notifyUse: Once;
   readonly connection: S;
 
-  constructor(notifyUse: Once, connection: S) {
+  constructor(node: Node<ConnectionMeta>, notifyUse: Once, connection: S) {
+    this.node = node;
     this.notifyUse = notifyUse;
     this.connection = connection;
   }
@@ -151,7 +154,7 @@ class IdleRead {
  */
 export class ConnectionPool<S> {
   private readonly pool = new Map<GroupKey, PoolNode<PoolConnection<S>>>();
-  private readonly lru: Lru<number, ConnectionMeta>;
+  private readonly lru: Lru<ConnectionMeta>;
   private readonly size: number;
   private readonly close: (connection: S) => void;
 
@@ -195,23 +198,24 @@ export class ConnectionPool<S> {
   }
 
   /** Only out of its group: the list of the least recently used has dropped it. */
-  private popEvicted(meta: ConnectionMeta): void {
+  private popEvicted(meta: ConnectionMeta): PoolConnection<S> | undefined {
     const node = this.pool.get(meta.key);
     if (node === undefined) {
       log.warn(() => `Fail to get pool node for ${meta}`);
-      return;
+      return undefined;
     }
     const dropped = node.remove(meta.id);
     if (node.length === 0) this.pool.delete(meta.key);
     log.debug(() => `evict fd: ${meta.id} from key ${meta.key}`);
     if (dropped !== undefined) this.close(dropped.connection);
+    return dropped;
   }
 
   /** Drop a connection that has ended, if it is still in the pool. */
   @rust.method('ConnectionPool::pop_closed')
   popClosed(meta: ConnectionMeta): void {
-    this.popEvicted(meta);
-    this.lru.pop(meta.id);
+    const dropped = this.popEvicted(meta);
+    if (dropped !== undefined) this.lru.pop(dropped.node);
   }
 
   /** Take a connection of the group, if there is one. Its watcher has let go of it when this returns. */
@@ -219,7 +223,7 @@ export class ConnectionPool<S> {
   get(key: GroupKey): S | undefined {
     const found = this.pool.get(key)?.getAny();
     if (found === undefined) return undefined;
-    this.lru.pop(found[0]);
+    this.lru.pop(found[1].node);
     return found[1].release();
   }
 
@@ -230,10 +234,10 @@ export class ConnectionPool<S> {
   @rust.method('ConnectionPool::put')
   put(meta: ConnectionMeta, connection: S): [notifyEvicted: Once, watchUse: Once] {
     const watchUse = new Once();
-    this.getPoolNode(meta.key).insert(meta.id, new PoolConnection(watchUse, connection));
     const node = new Node(meta);
+    this.getPoolNode(meta.key).insert(meta.id, new PoolConnection(node, watchUse, connection));
     // after it is in its group: a pool of size 0 evicts it at once, and has to find it
-    const replaced = this.lru.put(meta.id, node);
+    const replaced = this.lru.put(node);
     if (replaced !== undefined) this.popEvicted(replaced);
     else if (this.lru.draining) this.popEvicted(meta);
     return [node.closeNotifier, watchUse];

@@ -1,12 +1,13 @@
 /**
  * Which of the idle connections was released longest ago.
  *
- * The original keeps one list a thread, behind a lock; here there is one thread and one list: a `Map`, which keeps the
- * order of insertion.
+ * The original keeps one list a thread, behind a lock, and finds entries by their keys; here there is one thread and
+ * one list, and an entry is its own key.
  *
  * Port of `pingora-pool/src/lru.rs`.
  */
 import { ported } from '../trace/span.ts';
+import { Entry, List } from '../utils/list.ts';
 
 const rust = ported('pingora-pool/src/lru.rs');
 
@@ -44,9 +45,12 @@ export class Node<T> {
   /** Happens when the entry is evicted. */
   readonly closeNotifier = new Once();
   readonly meta: T;
+  /** @internal */
+  readonly entry: Entry<Node<T>>;
 
   constructor(meta: T) {
     this.meta = meta;
+    this.entry = new Entry<Node<T>>(this);
   }
 
   notifyClose(): void {
@@ -55,8 +59,8 @@ export class Node<T> {
 }
 
 /** A list of at most so many entries; adding one more evicts the one that was added longest ago. */
-export class Lru<K, T> {
-  private readonly lru = new Map<K, Node<T>>();
+export class Lru<T> {
+  private readonly lru = new List<Node<T>>();
   private readonly size: number;
   private _drain = false;
 
@@ -64,12 +68,12 @@ export class Lru<K, T> {
     this.size = size;
   }
 
-  static new<K, T>(size: number): Lru<K, T> {
-    return new Lru<K, T>(size);
+  static new<T>(size: number): Lru<T> {
+    return new Lru<T>(size);
   }
 
   get length(): number {
-    return this.lru.size;
+    return this.lru.length;
   }
 
   /** Whether {@link Lru.drain} was called. */
@@ -79,44 +83,40 @@ export class Lru<K, T> {
 
   /** Add an entry as the newest. Returns what was evicted for it: with a size of 0 itself. */
   @rust.method('Lru::put')
-  put(key: K, value: Node<T>): T | undefined {
+  put(node: Node<T>): T | undefined {
     if (this._drain) {
-      value.notifyClose();
+      node.notifyClose();
       return undefined;
     }
-    const lru = this.lru;
-    lru.delete(key);
-    lru.set(key, value);
-    if (lru.size <= this.size) return undefined;
-    for (const [oldest, node] of lru) {
-      lru.delete(oldest);
-      node.notifyClose();
-      return node.meta;
-    }
-    return undefined;
+    const { lru } = this;
+    lru.remove(node.entry);
+    lru.add(node.entry);
+    return lru.length > this.size ? this.evict(lru.first!.value) : undefined;
+  }
+
+  private evict(node: Node<T>): T {
+    this.lru.remove(node.entry);
+    node.notifyClose();
+    return node.meta;
   }
 
   /** As {@link Lru.put}; returns what tells of the entry's own eviction too. */
   @rust.method('Lru::add')
-  add(key: K, meta: T): [closeNotifier: Once, evicted: T | undefined] {
+  add(meta: T): [node: Node<T>, evicted: T | undefined] {
     const node = new Node(meta);
-    return [node.closeNotifier, this.put(key, node)];
+    return [node, this.put(node)];
   }
 
-  /** Take an entry out, if it is in. */
+  /** Take an entry out. False if it isn't in. */
   @rust.method('Lru::pop')
-  pop(key: K): Node<T> | undefined {
-    const node = this.lru.get(key);
-    if (node !== undefined) this.lru.delete(key);
-    return node;
+  pop(node: Node<T>): boolean {
+    return this.lru.remove(node.entry);
   }
 
   /** Evict everything, and from now on whatever is added. */
   @rust.method('Lru::drain')
   drain(): void {
     this._drain = true;
-    const nodes = [...this.lru.values()];
-    this.lru.clear();
-    for (const node of nodes) node.notifyClose();
+    for (const node of this.lru) this.evict(node);
   }
 }

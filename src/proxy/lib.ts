@@ -21,6 +21,7 @@ import { Service } from '../services/listening.ts';
 import { tracing } from '../trace/recorder.ts';
 import { note, ported } from '../trace/span.ts';
 import type { HttpPeer } from '../upstreams/peer.ts';
+import { Entry, List } from '../utils/list.ts';
 import { Hooks } from './hooks.ts';
 import type { ProxyMetrics } from './metrics.ts';
 import { type Outcome, proxyCache } from './proxy-cache.ts';
@@ -136,7 +137,7 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
   /** The connections to origins. */
   readonly clientUpstream: Connector;
   /** Sessions whose request hasn't come yet. */
-  private readonly waiting = new Set<HttpSession>();
+  private readonly waiting = new List<HttpSession>();
 
   private readonly metrics: ProxyMetrics | undefined;
 
@@ -156,7 +157,8 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
   @rust.method('HttpProxy::handle_new_request')
   async handleNewRequest(downstream: HttpSession): Promise<HttpSession | undefined> {
     // The original drops whatever was read when it shuts down; here only a connection that is idle is closed, and late.
-    this.waiting.add(downstream);
+    const waiting = new Entry(downstream);
+    this.waiting.add(waiting);
     try {
       if (!(await downstream.readRequest())) return undefined;
     } catch (thrown) {
@@ -170,7 +172,7 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
       downstream.shutdown();
       return undefined;
     } finally {
-      this.waiting.delete(downstream);
+      this.waiting.remove(waiting);
     }
     return downstream;
   }

@@ -3,38 +3,38 @@ import { Lru } from '../../src/pool/lru.ts';
 
 describe('Lru', () => {
   it('evicts what was added longest ago', () => {
-    const lru = Lru.new<number, string>(2);
-    const [first] = lru.add(1, 'one');
-    const [second] = lru.add(2, 'two');
-    const [third, evicted] = lru.add(3, 'three');
+    const lru = Lru.new<string>(2);
+    const [first] = lru.add('one');
+    const [second] = lru.add('two');
+    const [third, evicted] = lru.add('three');
     expect(evicted).toBe('one');
-    expect([first.happened, second.happened, third.happened]).toEqual([true, false, false]);
+    expect([first, second, third].map((node) => node.closeNotifier.happened)).toEqual([true, false, false]);
   });
 
   it('evicts nothing for a place that was freed', () => {
-    const lru = Lru.new<number, string>(2);
-    lru.add(1, 'one');
-    lru.add(2, 'two');
-    expect(lru.pop(1)?.meta).toBe('one');
-    expect(lru.add(3, 'three')[1]).toBeUndefined();
-    expect(lru.add(4, 'four')[1]).toBe('two');
+    const lru = Lru.new<string>(2);
+    const [first] = lru.add('one');
+    lru.add('two');
+    expect([lru.pop(first), lru.pop(first)]).toEqual([true, false]);
+    expect(lru.add('three')[1]).toBeUndefined();
+    expect(lru.add('four')[1]).toBe('two');
   });
 
   it('counts an entry that is added again as new', () => {
-    const lru = Lru.new<number, string>(2);
-    lru.add(1, 'one');
-    lru.add(2, 'two');
-    lru.add(1, 'one again');
-    expect(lru.add(3, 'three')[1]).toBe('two');
+    const lru = Lru.new<string>(2);
+    const [first] = lru.add('one');
+    lru.add('two');
+    lru.put(first);
+    expect(lru.add('three')[1]).toBe('two');
   });
 
   it('evicts everything when it is drained, and whatever comes after', () => {
-    const lru = Lru.new<number, string>(4);
-    const [first] = lru.add(1, 'one');
-    const [second] = lru.add(2, 'two');
+    const lru = Lru.new<string>(4);
+    const [first] = lru.add('one');
+    const [second] = lru.add('two');
     lru.drain();
-    const [third] = lru.add(3, 'three');
-    expect([first.happened, second.happened, third.happened]).toEqual([true, true, true]);
+    const [third] = lru.add('three');
+    expect([first, second, third].map((node) => node.closeNotifier.happened)).toEqual([true, true, true]);
     expect(lru.length).toBe(0);
   });
 });

@@ -119,7 +119,8 @@ export class Stream {
   private readers: Reader[] = [];
   /** How long the present read may wait, if that is limited. */
   private patience: Deadline | null = null;
-  private closers = new Set<() => void>();
+  /** Hardly ever more than one; no `Set`, for the reason that `List` gives. */
+  private closers: (() => void)[] = [];
 
   private pending = '';
   private drainers: ((error: IoError | null) => void)[] = [];
@@ -197,8 +198,8 @@ export class Stream {
       this.wakeReaders();
     }
     const closers = this.closers;
-    if (closers.size > 0) {
-      this.closers = new Set();
+    if (closers.length > 0) {
+      this.closers = [];
       for (const wake of closers) wake();
     }
   }
@@ -318,8 +319,11 @@ export class Stream {
       return () => {};
     }
     this.flow();
-    this.closers.add(wake);
-    return () => this.closers.delete(wake);
+    this.closers.push(wake);
+    return () => {
+      const at = this.closers.indexOf(wake);
+      if (at >= 0) this.closers.splice(at, 1);
+    };
   }
 
   /** Call `wake` at the next byte or the end; returns what takes the call back. */
