@@ -57,10 +57,12 @@ class HttpAsServerApp implements ServerApp {
 
   /** HTTP/2 if the TLS handshake says so, and nothing else does; HTTP/1 otherwise. */
   @rust.method('<T as ServerApp>::process_new')
-  async processNew(stream: Stream, shutdown: ShutdownWatch): Promise<Stream | undefined> {
-    if (stream.selectedAlpnProto() !== ALPN.H2) {
-      return this.app.processNewHttp(ServerSession.newHttp1(stream), shutdown);
-    }
+  processNew(stream: Stream, shutdown: ShutdownWatch): Promise<Stream | undefined> {
+    if (stream.selectedAlpnProto() === ALPN.H2) return this.processH2(stream, shutdown);
+    return this.app.processNewHttp(ServerSession.newHttp1(stream), shutdown);
+  }
+
+  private async processH2(stream: Stream, shutdown: ShutdownWatch): Promise<Stream | undefined> {
     let connection: H2Connection;
     try {
       connection = await handshake(stream, this.app.h2Options?.());
