@@ -238,6 +238,10 @@ export class Connector {
       this.inUsePool.insert(key, conn);
       return;
     }
+    if (idleTimeout === 0) {
+      conn.close();
+      return;
+    }
     const meta = ConnectionMeta.new(key, conn.id);
     const pool = this.idlePool;
     const closed = conn.closed();
