@@ -1,22 +1,24 @@
 /**
- * The load generator: keeps connections (or HTTP/2 streams) busy with one request after the other, and counts the
+ * The load generator, and the origin in the same process: a process of its own would have to be woken for each request,
+ * and who wakes it, the proxy, would pay for that.
+ *
+ * It keeps connections (or HTTP/2 streams) busy with one request after the other, and counts the
  * answers that are whole and right. The first wrong one ends the measurement.
  */
 import { type ClientHttp2Session, connect as connectH2 } from 'node:http2';
 import { connect, type Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
-
-/** What the origin answers: 64 bytes. */
-export const ORIGIN_BODY = `${'pingora '.repeat(7)}-traced.`.slice(0, 64);
+import { ORIGIN_BODY, startOrigin } from './origin.ts';
 
 /** What the load generator is told to do. */
 export type LoadCommand =
+  | { readonly origin: true }
   | { readonly start: { readonly port: number; readonly connections: number; readonly streams: number } }
   | { readonly count: true }
   | { readonly stop: true };
 
 /** What it says. `failed` ends the bench. */
-export type LoadReport = { readonly count: number } | { readonly failed: string };
+export type LoadReport = { readonly port: number } | { readonly count: number } | { readonly failed: string };
 
 const REQUEST = 'GET /bench HTTP/1.1\r\nHost: localhost\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n';
 
@@ -105,7 +107,9 @@ function h2Connection(port: number, streams: number): ClientHttp2Session {
 function main(): void {
   let sockets: (Socket | ClientHttp2Session)[] = [];
   process.on('message', (command: LoadCommand) => {
-    if ('start' in command) {
+    if ('origin' in command) {
+      startOrigin().then((port) => process.send!({ port } satisfies LoadReport), fail);
+    } else if ('start' in command) {
       const { port, connections, streams } = command.start;
       running = true;
       count = 0;

@@ -14,7 +14,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { build, type Plugin } from 'esbuild';
 import pc from 'picocolors';
 import { generate } from 'selfsigned';
-import { type Contestant, endAll, Load, notPinned, output, Running, startOrigin, wrk } from './processes.ts';
+import { type Contestant, endAll, Load, notPinned, output, Running, wrk } from './processes.ts';
 
 /** The port may cost at most this, as a multiple of fast-proxy. */
 const LIMIT = 0.6;
@@ -208,8 +208,8 @@ function table(results: readonly Result[]): void {
 }
 
 async function run(options: Options, directory: string): Promise<number> {
-  const origin = await startOrigin();
   const load = new Load();
+  const origin = await load.origin();
   const proxies: Running[] = [];
   for (const contestant of await contestants(options, directory)) {
     proxies.push(await Running.start(contestant, origin));

@@ -169,14 +169,14 @@ function accepts(port: number): Promise<boolean> {
   });
 }
 
-/** Start the origin; returns its port. */
-export async function startOrigin(): Promise<number> {
-  return (await new Child('the origin', 1, ['--import', tsx, here('./origin.ts')]).ask<{ port: number }>()).port;
-}
-
-/** The load generator. */
+/** The load generator, and the origin. */
 export class Load {
   readonly #child = new Child('the load generator', 1, ['--import', tsx, here('./load.ts')]);
+
+  /** Start the origin; returns its port. */
+  async origin(): Promise<number> {
+    return (await this.#send<{ port: number }>({ origin: true })).port;
+  }
 
   /** Begin: `connections` connections, and on each, over HTTP/2, `streams` streams (0: HTTP/1.1). */
   async start(port: number, connections: number, streams: number): Promise<void> {
@@ -185,14 +185,14 @@ export class Load {
 
   /** How many answers have come since the start. */
   async count(): Promise<number> {
-    return (await this.#send({ count: true })).count;
+    return (await this.#send<{ count: number }>({ count: true })).count;
   }
 
   async stop(): Promise<void> {
     await this.#send({ stop: true });
   }
 
-  #send(command: LoadCommand): Promise<LoadReport & { count: number }> {
+  #send<T extends LoadReport>(command: LoadCommand): Promise<T> {
     return this.#child.ask(command);
   }
 }
