@@ -1,6 +1,6 @@
 /**
  * `npm run tables`: writes docs/MODULES.md, what of Pingora is ported, where, and what isn't and why; and
- * docs/DEVIATIONS.md, where the port differs on purpose. `--check` writes nothing and fails if they aren't up to date.
+ * docs/DEVIATIONS.md, where the port differs on purpose; docs/USER-GUIDE.md (`user-guide.ts`). `--check` writes nothing and fails if they aren't up to date.
  *
  * Counterparts come from the code: a function with a span by its span's name, one without by its own name in the files
  * that port its file. What has neither needs a reason in `modules.reasons.json`.
@@ -9,6 +9,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { declaredSites } from '../src/trace/sites.ts';
+import { userGuide } from './user-guide.ts';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const TAG = 'https://github.com/cloudflare/pingora/blob/0.1.0/';
@@ -255,10 +256,17 @@ function deviations(): Deviation[] {
 /** What the tables say now, by file, and what is wrong. */
 export function tables(): { pages: Record<string, string>; problems: string[] } {
   problems.length = 0;
+  const known = deviations();
+  const guide = userGuide(
+    root,
+    known.map(({ id }) => id),
+  );
   const pages = {
     'docs/MODULES.md': modulesPage(moduleRows()),
-    'docs/DEVIATIONS.md': deviationsPage(deviations()),
+    'docs/DEVIATIONS.md': deviationsPage(known),
+    'docs/USER-GUIDE.md': guide.page,
   };
+  problems.push(...guide.problems);
   return { pages, problems: [...problems] };
 }
 

@@ -317,6 +317,25 @@ describe('the connection to an origin', () => {
     expect(origin.sessions).toHaveLength(2);
   });
 
+  test('is given up when a write takes longer than write_timeout', async () => {
+    captureLog();
+    const origin = await Origin.start((connection) => void connection.socket.pause());
+    class App extends Recorded {
+      override upstreamPeer(session: Session, ctx: { tries: number }): HttpPeer {
+        const peer = super.upstreamPeer(session, ctx);
+        peer.options.writeTimeout = 200;
+        return peer;
+      }
+    }
+    const app = new App(at(origin));
+    const client = await (await startProxy(app)).client();
+    const size = 32 * 1024 * 1024;
+    client.send(`POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: ${size}\r\n\r\n`);
+    client.send(Buffer.alloc(size));
+    expect((await app.logged)?.etype().name).toBe('WriteTimedout');
+    expect(await client.until((text) => text.endsWith('\r\n\r\n'))).toMatch(/^HTTP\/1\.1 502 /);
+  });
+
   test('is not kept after a request that failed', async () => {
     captureLog();
     const origin = await Origin.start(answering((_request, index) => (index === 0 ? 'nonsense\r\n\r\n' : HELLO)));
