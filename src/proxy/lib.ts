@@ -348,6 +348,22 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
     return this.finish(session, ctx, reuse, failure);
   }
 
+  /** Serve a request that nobody waits for, as `createDummySession` makes them. */
+  @rust.method('<HttpProxy as Subrequest>::process_subrequest')
+  async processSubrequest(downstream: HttpSession): Promise<void> {
+    log.debug('starting subrequest');
+    try {
+      if ((await this.handleNewRequest(downstream)) === undefined) return;
+      const session = Session.new(downstream);
+      session.setKeepalive(undefined);
+      log.trace('processing subrequest');
+      await this.processRequest(session, this.hooks.newCtx());
+      log.trace('subrequest done');
+    } finally {
+      downstream.close();
+    }
+  }
+
   /** Serve one request of a connection or stream. Returns the connection if it can serve another. */
   @rust.method('<HttpProxy as HttpServerApp>::process_new_http')
   async processNewHttp(downstream: HttpSession, shutdown: ShutdownWatch): Promise<Stream | undefined> {
