@@ -295,7 +295,9 @@ export class ConnectionPool<S> {
       read.cancel();
       done();
     });
-    const ended = (result: ReadResult) => {
+    const begin = tracing.recorder === null ? beginRead : readWithTimeout;
+    // not as a function with a name: tools that keep names would define it anew each time
+    read.ended = begin(read, connection, timeoutMs, (result) => {
       watchUse.forget();
       notifyEvicted.forget();
       if (result === 'data') log.warn('Data received on idle client connection, close it');
@@ -304,9 +306,7 @@ export class ConnectionPool<S> {
       } else log.debug('Peer closed the idle connection or timeout');
       this.popClosed(meta);
       done();
-    };
-    if (tracing.recorder === null) read.begin(connection, timeoutMs, ended);
-    else read.ended = readWithTimeout(read, connection, timeoutMs, ended);
+    });
   }
 
   /**
@@ -350,6 +350,16 @@ export class ConnectionPool<S> {
       for (const { connection } of node) this.close(connection);
     }
   }
+}
+
+function beginRead(
+  read: IdleRead,
+  connection: Idle,
+  timeoutMs: number | undefined,
+  done: (result: ReadResult) => void,
+): null {
+  read.begin(connection, timeoutMs, done);
+  return null;
 }
 
 /** Wait for a byte, the end or the time-out, whichever is first, and say which. */

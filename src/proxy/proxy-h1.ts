@@ -10,6 +10,7 @@ import type { HttpSession as HttpSessionV1 } from '../protocols/h1/client.ts';
 import { removeHopByHop } from '../protocols/h1/common.ts';
 import { HttpTask } from '../protocols/http/mod.ts';
 import { Channel, Kept, Turn } from '../runtime/sync.ts';
+import { tracing } from '../trace/recorder.ts';
 import { Cancelled, ported } from '../trace/span.ts';
 import type { HttpPeer } from '../upstreams/peer.ts';
 import { endResponseBody, endsUnseen, ensureFramed, filterRequestBody, filterResponseBody } from './body-filter.ts';
@@ -248,7 +249,9 @@ const proxyHandleDownstream = rust.fn(
           try {
             if (body.ready) read = body.take();
             else if (body.idle) {
-              read = downstream.readBodyOrIdle(downstreamState.isDone());
+              const h1 = tracing.recorder === null && downstreamState.isDone() ? downstream.asHttp1() : undefined;
+              if (h1 !== undefined) h1.failWhenClientLeaves(body);
+              else read = downstream.readBodyOrIdle(downstreamState.isDone());
               if (read instanceof Promise) {
                 body.start(read);
                 read = null;

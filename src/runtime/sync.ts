@@ -317,6 +317,18 @@ export class Kept<T> {
     }
   }
 
+  /** Wait without a promise: for {@link Kept.fail}, or for ever. */
+  pend(): void {
+    this.#state = 'pending';
+  }
+
+  /** What was waited for failed. */
+  fail(error: unknown): void {
+    this.#state = 'failed';
+    this.#error = error;
+    this.#wake();
+  }
+
   /** Whether {@link Kept.take} has something to give. */
   get ready(): boolean {
     return this.#state === 'done' || this.#state === 'failed';

@@ -7,6 +7,7 @@
 import { ErrorType, PingoraError } from '../../error/lib.ts';
 import { type HMap, type RequestHeader, ResponseHeader } from '../../http/lib.ts';
 import { Log } from '../../log.ts';
+import type { Kept } from '../../runtime/sync.ts';
 import { Elapsed, timeout } from '../../timeout/lib.ts';
 import { tracing } from '../../trace/recorder.ts';
 import { Cancelled, note, ported } from '../../trace/span.ts';
@@ -602,6 +603,27 @@ export class HttpSession {
     return this.idle().then(() => {
       throw this.clientLeft();
     });
+  }
+
+  /**
+   * What {@link HttpSession.readBodyOrIdle} does once there is no more body, without its two promises: `wait` fails
+   * when the client leaves. For where nothing is traced and nobody would see the wait itself (1.5 KB less a request).
+   */
+  failWhenClientLeaves(wait: Kept<unknown>): void {
+    const stream = this._stream;
+    wait.pend();
+    const takeBack = stream.onPeerGone(() => {
+      this._cancelIdle = null;
+      const error = stream.ioError;
+      wait.fail(
+        error === null ? this.clientLeft() : PingoraError.because(ErrorType.ReadError, 'during HTTP idle state', error),
+      );
+    });
+    if (stream.readEnded) return;
+    this._cancelIdle = () => {
+      this._cancelIdle = null;
+      takeBack();
+    };
   }
 
   /** The request's head as it arrived. */
