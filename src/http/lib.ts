@@ -26,7 +26,7 @@ export function lowerName(name: string): string {
  * Whether two names are the same, whatever their case (RFC 9110 5.1).
  *
  * Most differ in length or in the first letter, which makes this cheaper than to look each name up in lower case: that
- * has to hash what was just cut out of a head (1 µs less a request of twelve fields).
+ * has to hash what was just cut out of a head (about 1 µs a request in a profile; the gain was not measured alone).
  */
 function sameName(a: string, b: string): boolean {
   if (a.length !== b.length) return false;
@@ -283,7 +283,7 @@ export class RequestHeader extends Head {
 /** The head of a response. */
 export class ResponseHeader extends Head {
   // A native private field, and not for privacy alone: without a field of its own V8 (Node 20) compiles whatever makes
-  // a response head again and again and throws it away ("dependency change"), 40 % of a request's time.
+  // a response head again and again and throws it away ("dependency change"): 1,064 times in one run.
   #status: number;
 
   constructor(status: number, headers = new HMap()) {

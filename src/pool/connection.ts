@@ -262,7 +262,7 @@ export class ConnectionPool<S> {
 
   /**
    * What {@link ConnectionPool.idlePoll} does, without a task: `done` is called when there is nothing to watch any
-   * more. With tracing off nobody would see the task, and it costs more than 1 µs a request.
+   * more. With tracing off nobody would see the task. (What that gains was not measured alone.)
    */
   watchIdle(
     connection: Idle,
