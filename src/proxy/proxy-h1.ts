@@ -9,7 +9,8 @@ import { Log } from '../log.ts';
 import type { HttpSession as HttpSessionV1 } from '../protocols/h1/client.ts';
 import { removeHopByHop } from '../protocols/h1/common.ts';
 import { HttpTask } from '../protocols/http/mod.ts';
-import { Channel, Kept, Turn } from '../runtime/sync.ts';
+import { type Future, TryJoin, until } from '../runtime/future.ts';
+import { Channel, Kept } from '../runtime/sync.ts';
 import { tracing } from '../trace/recorder.ts';
 import { Cancelled, ported } from '../trace/span.ts';
 import type { HttpPeer } from '../upstreams/peer.ts';
@@ -29,10 +30,8 @@ export interface H1Outcome extends Outcome {
   reuseClient: boolean;
 }
 
-/** Set when one half has failed: the other stops at its next wait, as a dropped future does. */
-interface Stop {
-  wake: (() => void)[];
-  stopped: boolean;
+/** What one half has to know of the other beside the channels. */
+interface Shared {
   /** The request's trailers, once its body was read. */
   trailers: HMap | undefined;
   /** The answer came instead of a request for the body. */
@@ -113,63 +112,60 @@ const proxy1to1 = rust.fn(
     }
 
     // each channel: one half sends, the other receives
-    const toUpstream = new Channel<HttpTask>(TASK_BUFFER_SIZE);
-    const toDownstream = new Channel<HttpTask>(TASK_BUFFER_SIZE);
-    const stop: Stop = { wake: [], stopped: false, trailers: undefined, refused: false };
+    const toUpstream = new Channel<HttpTask>(TASK_BUFFER_SIZE, true);
+    const toDownstream = new Channel<HttpTask>(TASK_BUFFER_SIZE, true);
+    const shared: Shared = { trailers: undefined, refused: false };
 
     downstream.enableRetryBuffering();
 
     try {
-      await Promise.all([
-        proxyHandleDownstream(proxy, session, toUpstream, toDownstream, ctx, stop),
-        proxyHandleUpstream(client, toDownstream, toUpstream, stop),
-      ]);
+      const halves = new TryJoin();
+      await halves.run(
+        proxyHandleDownstream(proxy, session, toUpstream, toDownstream, ctx, shared, halves.wake),
+        proxyHandleUpstream(client, toDownstream, toUpstream, shared, halves.wake),
+      );
     } catch (error) {
-      // try_join!: the first error ends both halves where they wait
-      stop.stopped = true;
-      for (const wake of stop.wake) wake();
-      client.stream.cancelReads();
-      downstream.cancelIdle();
       return { reuse: false, reuseClient: false, error: PingoraError.from(error) };
     }
     // an origin that waits for the rest of a request can't be sent another
-    if (stop.refused) return { reuse: true, reuseClient: false, error: undefined };
+    if (shared.refused) return { reuse: true, reuseClient: false, error: undefined };
     client.respectKeepalive();
     return { reuse: true, reuseClient: true, error: undefined };
   },
 );
 
-const STOPPED = new Cancelled('the other half failed');
-
 /** The origin's half: reads its response, writes the request's body to it. */
-const proxyHandleUpstream = rust.fn(
+const proxyHandleUpstream = rust.poll(
   'HttpProxy::proxy_handle_upstream',
-  async (client: HttpSessionV1, tx: Channel<HttpTask>, rx: Channel<HttpTask>, stop: Stop): Promise<void> => {
+  function* (
+    client: HttpSessionV1,
+    tx: Channel<HttpTask>,
+    rx: Channel<HttpTask>,
+    shared: Shared,
+    wake: () => void,
+  ): Future<void> {
     let requestDone = false;
     let responseDone = false;
-    const turn = new Turn();
-    const response = new Kept<HttpTask>(turn.wake);
-    stop.wake.push(turn.wake);
+    const response = new Kept<HttpTask>(wake);
     try {
       while (!requestDone || !responseDone) {
-        if (stop.stopped) throw STOPPED;
         if (!responseDone) {
           let task: HttpTask | undefined;
           try {
             if (response.idle) {
-              const read = client.readResponseTask();
+              const read = client.readResponseTaskOrWatch(response);
               if (read instanceof Promise) response.start(read);
               else task = read;
             } else if (response.ready) task = response.take();
           } catch (thrown) {
             if (thrown instanceof Cancelled) throw thrown;
             // The other half deals with it, after what came before. If it is gone, nobody has to.
-            await sendUnlessGone(tx, HttpTask.Failed(PingoraError.from(thrown).intoUp()));
+            yield* delivered(tx, HttpTask.Failed(PingoraError.from(thrown).intoUp()), wake);
             return;
           }
           if (task !== undefined) {
             responseDone = HttpTask.isEnd(task);
-            if (!tx.trySend(task) && !(await sendUnlessGone(tx, task)) && !client.isUpgradeReq()) {
+            if (!tx.trySend(task) && !(yield* delivered(tx, task, wake)) && !client.isUpgradeReq()) {
               throw PingoraError.explain(ErrorType.InternalError, 'Failed to send upstream header to pipe');
             }
             continue;
@@ -178,143 +174,130 @@ const proxyHandleUpstream = rust.fn(
         if (!requestDone) {
           const task = rx.tryRecv();
           if (task !== undefined || rx.ended) {
-            if (task === undefined && stop.refused) break;
-            if (stop.trailers !== undefined) client.setRequestTrailers(stop.trailers);
+            if (task === undefined && shared.refused) break;
+            if (shared.trailers !== undefined) client.setRequestTrailers(shared.trailers);
             const sent = sendBodyTo1(client, task);
-            requestDone = sent instanceof Promise ? await sent : sent;
+            requestDone = sent instanceof Promise ? yield* until(sent, wake) : sent;
             // an upgraded connection ends when either side ends
             if (requestDone && client.wasUpgraded()) responseDone = true;
             continue;
           }
-          rx.onItem(turn.wake);
+          rx.onItem(wake);
         }
-        const woken = turn.wait();
-        if (woken instanceof Promise) await woken;
+        yield;
       }
     } finally {
-      if (response.pending) client.stream.cancelReads();
+      if (response.pending) client.cancelRead();
       tx.close();
       rx.closeReceiver();
     }
   },
 );
 
-/** False if nobody receives any more. */
-async function sendUnlessGone(tx: Channel<HttpTask>, task: HttpTask): Promise<boolean> {
-  try {
-    await tx.send(task);
-    return !tx.isReceiverGone;
-  } catch {
-    return false;
+/** Send, once there is room. False if nobody receives any more. */
+function* delivered(tx: Channel<HttpTask>, task: HttpTask, wake: () => void): Future<boolean> {
+  while (!tx.trySend(task)) {
+    if (tx.isReceiverGone) return false;
+    tx.onCapacity(wake);
+    yield;
   }
+  return true;
 }
 
 /** The client's half: reads the request's body, filters the response and writes it. */
-const proxyHandleDownstream = rust.fn(
-  'HttpProxy::proxy_handle_downstream',
-  async <CTX>(
-    proxy: HttpProxy<CTX>,
-    session: Session,
-    tx: Channel<HttpTask>,
-    rx: Channel<HttpTask>,
-    ctx: CTX,
-    stop: Stop,
-  ): Promise<void> => {
-    const { downstreamSession: downstream } = session;
-    const turn = new Turn();
-    const body = new Kept<Buffer | undefined>(turn.wake);
-    stop.wake.push(turn.wake);
-    try {
-      const downstreamState = DownstreamStateMachine.new(downstream.isBodyDone());
-      const buffer = downstream.getRetryBuffer();
-      // another try sends what was kept of the body; a request without one says so
-      if (buffer !== undefined || downstream.isBodyEmpty()) {
-        const end = downstreamState.isDone();
-        if (end) stop.trailers = requestTrailers(downstream);
-        let kept: MaybePromise<Buffer | undefined> = buffer;
-        if (proxy.hooks.filtersRequestBody && !downstream.isBodyEmpty()) {
-          kept = filterRequestBody(proxy, session, buffer, end, ctx);
-          if (kept instanceof Promise) kept = await kept;
-        }
-        sendBodyToPipe(kept, end, tx);
+const proxyHandleDownstream = rust.poll('HttpProxy::proxy_handle_downstream', function* <
+  CTX,
+>(proxy: HttpProxy<CTX>, session: Session, tx: Channel<HttpTask>, rx: Channel<HttpTask>, ctx: CTX, shared: Shared, wake: () => void): Future<void> {
+  const { downstreamSession: downstream } = session;
+  const body = new Kept<Buffer | undefined>(wake);
+  try {
+    const downstreamState = DownstreamStateMachine.new(downstream.isBodyDone());
+    const buffer = downstream.getRetryBuffer();
+    // another try sends what was kept of the body; a request without one says so
+    if (buffer !== undefined || downstream.isBodyEmpty()) {
+      const end = downstreamState.isDone();
+      if (end) shared.trailers = requestTrailers(downstream);
+      let kept: MaybePromise<Buffer | undefined> = buffer;
+      if (proxy.hooks.filtersRequestBody && !downstream.isBodyEmpty()) {
+        kept = filterRequestBody(proxy, session, buffer, end, ctx);
+        if (kept instanceof Promise) kept = yield* until(kept, wake);
       }
-      const responseState = ResponseStateMachine.new();
-
-      while (!downstreamState.isDone() || !responseState.isDone()) {
-        if (stop.stopped) throw STOPPED;
-        // The body is read only while there is room for it: else both halves could wait for each other.
-        const permit = tx.hasCapacity() && !tx.isReceiverGone;
-        if (downstreamState.canPoll() && permit) {
-          let read: MaybePromise<Buffer | undefined> | null = null;
-          try {
-            if (body.ready) read = body.take();
-            else if (body.idle) {
-              const h1 = tracing.recorder === null && downstreamState.isDone() ? downstream.asHttp1() : undefined;
-              if (h1 !== undefined) h1.failWhenClientLeaves(body);
-              else read = downstream.readBodyOrIdle(downstreamState.isDone());
-              if (read instanceof Promise) {
-                body.start(read);
-                read = null;
-              }
-            }
-          } catch (thrown) {
-            throw thrown instanceof Cancelled ? thrown : PingoraError.from(thrown).intoDown();
-          }
-          if (read !== null) {
-            let data = read as Buffer | undefined;
-            const end = downstream.isBodyDone();
-            if (proxy.hooks.filtersRequestBody) {
-              const filtered = filterRequestBody(proxy, session, data, end, ctx);
-              data = filtered instanceof Promise ? await filtered : filtered;
-            }
-            if (end) stop.trailers = requestTrailers(downstream);
-            // the client has ended an upgraded connection: that is its normal end
-            if (data === undefined && downstream.wasUpgraded()) responseState.maybeSetUpstreamDone(true);
-            downstreamState.maybeFinished(sendBodyToPipe(data, end, tx));
-            continue;
-          }
-        }
-        if (!responseState.upstreamDone()) {
-          const first = rx.tryRecv();
-          if (first !== undefined) {
-            const written = writeTasks(proxy, session, first, rx, ctx, stop);
-            const ended = written instanceof Promise ? await written : written;
-            responseState.maybeSetUpstreamDone(ended);
-            // an upgrade that was refused has no body left to read
-            downstreamState.maybeFinished(downstream.isBodyDone());
-            if (ended && stop.refused) break;
-            continue;
-          }
-          if (rx.ended) {
-            responseState.maybeSetUpstreamDone(true);
-            continue;
-          }
-          rx.onItem(turn.wake);
-        }
-        if (downstreamState.isReading() && !permit) {
-          // The origin's half is gone and took the response's end with it: nobody wants the rest of the body.
-          if (tx.isReceiverGone && responseState.isDone()) break;
-          tx.onCapacity(turn.wake);
-        }
-        const woken = turn.wait();
-        if (woken instanceof Promise) await woken;
-      }
-
-      try {
-        const finished = session.downstreamSession.finishBody();
-        if (finished instanceof Promise) await finished;
-      } catch (error) {
-        // What the client got is not whole: another response on the connection would be read as its rest.
-        log.error(`Error finish sending body to downstream: ${error}`);
-        downstream.setKeepalive(undefined);
-      }
-    } finally {
-      if (body.pending) downstream.cancelIdle();
-      tx.close();
-      rx.closeReceiver();
+      sendBodyToPipe(kept, end, tx);
     }
-  },
-);
+    const responseState = ResponseStateMachine.new();
+
+    while (!downstreamState.isDone() || !responseState.isDone()) {
+      // The body is read only while there is room for it: else both halves could wait for each other.
+      const permit = tx.hasCapacity() && !tx.isReceiverGone;
+      if (downstreamState.canPoll() && permit) {
+        let read: MaybePromise<Buffer | undefined> | null = null;
+        try {
+          if (body.ready) read = body.take();
+          else if (body.idle) {
+            const h1 = tracing.recorder === null && downstreamState.isDone() ? downstream.asHttp1() : undefined;
+            if (h1 !== undefined) h1.failWhenClientLeaves(body);
+            else read = downstream.readBodyOrIdle(downstreamState.isDone());
+            if (read instanceof Promise) {
+              body.start(read);
+              read = null;
+            }
+          }
+        } catch (thrown) {
+          throw thrown instanceof Cancelled ? thrown : PingoraError.from(thrown).intoDown();
+        }
+        if (read !== null) {
+          let data = read as Buffer | undefined;
+          const end = downstream.isBodyDone();
+          if (proxy.hooks.filtersRequestBody) {
+            const filtered = filterRequestBody(proxy, session, data, end, ctx);
+            data = filtered instanceof Promise ? yield* until(filtered, wake) : filtered;
+          }
+          if (end) shared.trailers = requestTrailers(downstream);
+          // the client has ended an upgraded connection: that is its normal end
+          if (data === undefined && downstream.wasUpgraded()) responseState.maybeSetUpstreamDone(true);
+          downstreamState.maybeFinished(sendBodyToPipe(data, end, tx));
+          continue;
+        }
+      }
+      if (!responseState.upstreamDone()) {
+        const first = rx.tryRecv();
+        if (first !== undefined) {
+          const written = writeTasks(proxy, session, first, rx, ctx, shared);
+          const ended = written instanceof Promise ? yield* until(written, wake) : written;
+          responseState.maybeSetUpstreamDone(ended);
+          // an upgrade that was refused has no body left to read
+          downstreamState.maybeFinished(downstream.isBodyDone());
+          if (ended && shared.refused) break;
+          continue;
+        }
+        if (rx.ended) {
+          responseState.maybeSetUpstreamDone(true);
+          continue;
+        }
+        rx.onItem(wake);
+      }
+      if (downstreamState.isReading() && !permit) {
+        // The origin's half is gone and took the response's end with it: nobody wants the rest of the body.
+        if (tx.isReceiverGone && responseState.isDone()) break;
+        tx.onCapacity(wake);
+      }
+      yield;
+    }
+
+    try {
+      const finished = session.downstreamSession.finishBody();
+      if (finished instanceof Promise) yield* until(finished, wake);
+    } catch (error) {
+      // What the client got is not whole: another response on the connection would be read as its rest.
+      log.error(`Error finish sending body to downstream: ${error}`);
+      downstream.setKeepalive(undefined);
+    }
+  } finally {
+    if (body.pending) downstream.cancelIdle();
+    tx.close();
+    rx.closeReceiver();
+  }
+});
 
 /** Filter and write `first` and whatever else has come. Returns whether the response ended. */
 function writeTasks<CTX>(
@@ -323,10 +306,10 @@ function writeTasks<CTX>(
   first: HttpTask,
   rx: Channel<HttpTask>,
   ctx: CTX,
-  stop: Stop,
+  shared: Shared,
 ): MaybePromise<boolean> {
   if (first.type === 'Header' && !first.header.isInformational && refusesBody(session)) {
-    stop.refused = true;
+    shared.refused = true;
     session.setKeepalive(undefined);
   }
   const tasks = [first];

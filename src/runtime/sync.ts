@@ -122,7 +122,7 @@ export class Notify {
  * Two futures joined in one tokio task run in turns: the sender goes on until it must wait, and only then does the
  * receiver see what was sent, as one batch. A JavaScript reader that is woken at the first item would split head and
  * body into two writes, so the wake-up is put off (`process.nextTick`) until the sender has nothing more ready: the
- * tick queue runs after all promise jobs.
+ * tick queue runs after all promise jobs. Not so between two futures of a `TryJoin`, which takes its turns itself.
  */
 export class Channel<T> {
   readonly capacity: number;
@@ -132,13 +132,20 @@ export class Channel<T> {
   #wakeReceiver: (() => void) | null = null;
   #wakeSender: (() => void) | null = null;
   #ticking = false;
+  readonly #joined: boolean;
 
-  constructor(capacity: number) {
+  /** `joined`: sender and receiver are polled in turns, and the receiver is woken at once. */
+  constructor(capacity: number, joined = false) {
     this.capacity = capacity;
+    this.#joined = joined;
   }
 
   #tick(): void {
     if (this.#ticking || this.#wakeReceiver === null) return;
+    if (this.#joined) {
+      Channel.#ticked(this);
+      return;
+    }
     this.#ticking = true;
     process.nextTick(Channel.#ticked, this);
   }
@@ -317,9 +324,15 @@ export class Kept<T> {
     }
   }
 
-  /** Wait without a promise: for {@link Kept.fail}, or for ever. */
+  /** Wait without a promise: for {@link Kept.fail} or {@link Kept.retry}, or for ever. */
   pend(): void {
     this.#state = 'pending';
+  }
+
+  /** The wait is over: what was to be started can be. */
+  retry(): void {
+    this.#state = 'idle';
+    this.#wake();
   }
 
   /** What was waited for failed. */

@@ -7,6 +7,7 @@
  * `await` in the process costs two to three times as much, so a process that never traces must never touch it.
  */
 import { type AsyncHook, AsyncLocalStorage, createHook } from 'node:async_hooks';
+import type { Future } from '../runtime/future.ts';
 
 /** When a span started: before the first client, while serving, or after the signal (or the client's last byte). */
 export type Phase = 'startup' | 'request' | 'shutdown';
@@ -221,6 +222,39 @@ export class Recorder {
     }
     this.#end(span, 'ok');
     return result;
+  }
+
+  /** Poll `future` inside a span of `site`, which begins with the first poll. Used by the wrappers of `span.ts` only. */
+  poll<T>(site: Site, future: Future<T>): Future<T> {
+    const context = storage!.getStore();
+    if (context === undefined) return future;
+    return context.recorder.#polled(site, future, context);
+  }
+
+  *#polled<T>(site: Site, future: Future<T>, context: Context): Future<T> {
+    const span = this.#begin(site, context);
+    const inside: Context = { recorder: this, span, task: context.task };
+    if (this.#keepRuns) span.runs = [];
+    // unless it comes to an end of its own, it was dropped
+    let status: Status = 'cancelled';
+    try {
+      for (;;) {
+        const from = this.now();
+        const polled = storage!.run(inside, () => future.next());
+        if (span.runs !== null) addRun(span.runs, from, this.now());
+        if (polled.done) {
+          status = 'ok';
+          return polled.value;
+        }
+        yield;
+      }
+    } catch (error) {
+      if (!(error instanceof Cancelled)) status = 'error';
+      throw error;
+    } finally {
+      storage!.run(inside, () => future.return(undefined as T));
+      this.#end(span, status);
+    }
   }
 
   /** Run `body` as a new task, spawned by the current span. Used by `spawn` only. */

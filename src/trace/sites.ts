@@ -61,7 +61,7 @@ export function declaredIn(source: string, file: string): DeclaredSite[] {
   const bindings = new Map<string, string | null>([['own', null]]);
   for (const [, name, rust] of text.matchAll(/\bconst (\w+) = ported\(\s*'([^']+)'/g)) bindings.set(name!, rust!);
   const found: DeclaredSite[] = [];
-  for (const match of text.matchAll(/(@?)\b(\w+)\.(?:method|fn)\(\s*'([^']+)'\s*(\)?)/g)) {
+  for (const match of text.matchAll(/(@?)\b(\w+)\.(?:method|fn|poll)\(\s*'([^']+)'\s*(\)?)/g)) {
     const [whole, decorator, binding, fn, closed] = match;
     const rust = bindings.get(binding!);
     if (rust === undefined) continue;

@@ -17,6 +17,7 @@
  * Off, a traced call costs one load and one compare (3 ns on Node 20). The line in Pingora comes from the table of its
  * functions, the line in the port from the code itself; neither is typed by hand (see `sites.ts`).
  */
+import type { Future } from '../runtime/future.ts';
 import { Cancelled, type Site, tracing } from './recorder.ts';
 
 export { Cancelled };
@@ -31,6 +32,8 @@ export interface Ported {
   ): <F extends (this: any, ...args: any[]) => unknown>(method: F, context: ClassMethodDecoratorContext<any, F>) => F;
   /** Wraps a free function. */
   fn<F extends (...args: any[]) => unknown>(name: string, body: F): F;
+  /** Wraps a free function that is polled. Its span begins with the first poll. */
+  poll<Args extends unknown[], T>(name: string, body: (...args: Args) => Future<T>): (...args: Args) => Future<T>;
   /**
    * Wraps the body of a task that function `name`, declared elsewhere in the file, spawns: a stack in Rust shows the
    * `async` block under the name of its function, and so there is a span of it at the beginning of the task too.
@@ -68,12 +71,23 @@ function wrap<F extends (...args: any[]) => unknown>(site: Site, body: F): F {
   return traced as unknown as F;
 }
 
+function wrapPolled<Args extends unknown[], T>(
+  site: Site,
+  body: (...args: Args) => Future<T>,
+): (...args: Args) => Future<T> {
+  return (...args) => {
+    const future = body(...args);
+    return tracing.recorder === null ? future : tracing.recorder.poll(site, future);
+  };
+}
+
 /** The functions of this module port those of `file`, a path in Pingora's repository at tag 0.1.0. */
 export function ported(file: string): Ported {
   return {
     file,
     method: (name) => (method) => wrap(register(name, file), method),
     fn: (name, body) => wrap(register(name, file), body),
+    poll: (name, body) => wrapPolled(register(name, file), body),
     body: (name, body) => wrap({ fn: name, rust: file }, body),
   };
 }

@@ -6,6 +6,7 @@
 import { ErrorType, PingoraError } from '../../error/lib.ts';
 import type { HMap, RequestHeader, ResponseHeader } from '../../http/lib.ts';
 import { Log } from '../../log.ts';
+import type { Kept } from '../../runtime/sync.ts';
 import { Elapsed, timeout } from '../../timeout/lib.ts';
 import { tracing } from '../../trace/recorder.ts';
 import { Cancelled, note, ported } from '../../trace/span.ts';
@@ -75,6 +76,7 @@ export class HttpSession {
   private _digest: Digest | undefined = undefined;
   private bytesSent = 0;
   private upgraded = false;
+  private stopWatching: (() => void) | null = null;
 
   private constructor(stream: Stream) {
     this._stream = stream;
@@ -394,6 +396,37 @@ export class HttpSession {
     if (this.isBodyDone()) return HttpTask.Done;
     const data = this.readBodyBytes();
     return data instanceof Promise ? data.then((piece) => this.bodyTask(piece)) : this.bodyTask(data);
+  }
+
+  /**
+   * As {@link HttpSession.readResponseTask}; but where it would have to wait for bytes, `response` is left pending,
+   * without a promise, and idle again, its waker called, when they have come. While something is traced the wait is
+   * part of the call, and with a time limit it has one: then there is a promise.
+   */
+  readResponseTaskOrWatch(response: Kept<HttpTask>): MaybePromise<HttpTask> | undefined {
+    const stream = this._stream;
+    if (
+      tracing.recorder !== null ||
+      this.readTimeout !== undefined ||
+      stream.bufferedLength > 0 ||
+      stream.readEnded ||
+      (!this.shouldReadRespHeader() && this.isBodyDone())
+    ) {
+      return this.readResponseTask();
+    }
+    response.pend();
+    this.stopWatching = stream.onReadable(() => {
+      this.stopWatching = null;
+      response.retry();
+    });
+    return undefined;
+  }
+
+  /** End the wait of a read: no byte is lost. */
+  cancelRead(): void {
+    this.stopWatching?.();
+    this.stopWatching = null;
+    this._stream.cancelReads();
   }
 
   private headerTask(header: ResponseHeader): HttpTask {

@@ -1,0 +1,78 @@
+/**
+ * Futures as Rust has them: what does nothing by itself, is polled, and can be dropped.
+ *
+ * A generator is one: `next` polls it, a `yield` is where it has to wait, `return` drops it and runs its `finally`.
+ * The port's own, for where two of them run in turns in one task: promises would be woken one after the other, in an
+ * order of their own, and none can be dropped.
+ */
+import { Kept } from './sync.ts';
+
+/** What is polled: it runs as far as it can without waiting, and whoever makes it able to go on calls its waker. */
+export type Future<T> = Generator<void, T, void>;
+
+/** Rust's `await` inside a future: `const value = yield* until(promise, wake)`. */
+export function* until<T>(operation: Promise<T>, wake: () => void): Future<T> {
+  const kept = new Kept<T>(wake);
+  kept.start(operation);
+  while (!kept.ready) yield;
+  return kept.take();
+}
+
+/**
+ * tokio's `try_join!` of two futures: they run in turns, the first one first, whenever something has woken either.
+ * The first error drops both.
+ */
+export class TryJoin {
+  /** What both are to be woken with. */
+  readonly wake: () => void;
+  private first: Future<void> | null = null;
+  private second: Future<void> | null = null;
+  private polling = false;
+  private woken = false;
+  private resolve: () => void = nothing;
+  private reject: (error: unknown) => void = nothing;
+
+  constructor() {
+    this.wake = () => this.poll();
+  }
+
+  /** Run both to their ends. Rejects with what the first to fail throws. */
+  run(first: Future<void>, second: Future<void>): Promise<void> {
+    this.first = first;
+    this.second = second;
+    return new Promise<void>((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+      this.poll();
+    });
+  }
+
+  private poll(): void {
+    this.woken = true;
+    // woken by one of the two while it runs: the turn below sees it
+    if (this.polling) return;
+    this.polling = true;
+    try {
+      while (this.woken) {
+        this.woken = false;
+        if (this.first?.next().done) this.first = null;
+        if (this.second?.next().done) this.second = null;
+      }
+    } catch (error) {
+      this.fail(error);
+    }
+    this.polling = false;
+    if (this.first === null && this.second === null) this.resolve();
+  }
+
+  private fail(error: unknown): void {
+    const { first, second } = this;
+    this.first = null;
+    this.second = null;
+    first?.return();
+    second?.return();
+    this.reject(error);
+  }
+}
+
+function nothing(): void {}
