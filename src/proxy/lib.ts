@@ -155,26 +155,33 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
 
   /** Read the request. Undefined: there is none, or it was refused. */
   @rust.method('HttpProxy::handle_new_request')
-  async handleNewRequest(downstream: HttpSession): Promise<HttpSession | undefined> {
+  handleNewRequest(downstream: HttpSession): MaybePromise<HttpSession | undefined> {
+    const read = downstream.readRequest();
+    if (!(read instanceof Promise)) return read === undefined ? undefined : downstream;
     // The original drops whatever was read when it shuts down; here only a connection that is idle is closed, and late.
     const waiting = new Entry(downstream);
     this.waiting.add(waiting);
-    try {
-      if (!(await downstream.readRequest())) return undefined;
-    } catch (thrown) {
-      const error = PingoraError.from(thrown);
-      error.asDown();
-      log.error(`Fail to proxy: ${error}`);
-      const { name, code } = error.etype();
-      if (name === 'InvalidHTTPHeader') await downstream.respondError(400);
-      else if (name === 'HTTPStatus') await downstream.respondError(code!);
-      this.metrics?.refused(downstream, error);
-      downstream.shutdown();
-      return undefined;
-    } finally {
-      this.waiting.remove(waiting);
-    }
-    return downstream;
+    return read.then(
+      (there) => {
+        this.waiting.remove(waiting);
+        return there === undefined ? undefined : downstream;
+      },
+      (error: unknown) => {
+        this.waiting.remove(waiting);
+        return this.refuse(downstream, PingoraError.from(error));
+      },
+    );
+  }
+
+  /** Answer a request that could not be read, and close the connection. */
+  private async refuse(downstream: HttpSession, error: PingoraError): Promise<undefined> {
+    error.asDown();
+    log.error(`Fail to proxy: ${error}`);
+    const { name, code } = error.etype();
+    if (name === 'InvalidHTTPHeader') await downstream.respondError(400);
+    else if (name === 'HTTPStatus') await downstream.respondError(code!);
+    this.metrics?.refused(downstream, error);
+    downstream.shutdown();
   }
 
   /** One try: choose an origin, connect, exchange. `reuse`: the client's connection can be kept. */
@@ -370,7 +377,8 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
     let reusable: Stream | undefined;
     this.metrics?.downstream(downstream);
     try {
-      if ((await this.handleNewRequest(downstream)) === undefined) return undefined;
+      const request = this.handleNewRequest(downstream);
+      if ((request instanceof Promise ? await request : request) === undefined) return undefined;
       const session = Session.new(downstream);
       // a service that shuts down soon keeps no connection
       session.setKeepalive(shutdown.borrow() ? undefined : KEEPALIVE_SECONDS);

@@ -224,6 +224,18 @@ export class Recorder {
     return result;
   }
 
+  /** `fn`, to be called by others and yet a run of the span that runs now. */
+  bind(fn: () => void): () => void {
+    const context = storage!.getStore();
+    if (context === undefined) return fn;
+    const { recorder, span } = context;
+    return () => {
+      const from = recorder.now();
+      storage!.run(context, fn);
+      if (span !== null && span.runs !== null && span.end === null) addRun(span.runs, from, recorder.now());
+    };
+  }
+
   /** Poll `future` inside a span of `site`, which begins with the first poll. Used by the wrappers of `span.ts` only. */
   poll<T>(site: Site, future: Future<T>): Future<T> {
     const context = storage!.getStore();

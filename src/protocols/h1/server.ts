@@ -15,7 +15,7 @@ import { FixedBuffer } from '../http/body-buffer.ts';
 import { getCachedDate } from '../http/date.ts';
 import { genErrorResponse, http400Response, http502Response } from '../http/error-resp.ts';
 import type { HttpTask } from '../http/mod.ts';
-import type { Stream } from '../l4/stream.ts';
+import type { Reader, Stream } from '../l4/stream.ts';
 import { BodyReader, BodyWriter } from './body.ts';
 import {
   BODY_BUF_LIMIT,
@@ -142,66 +142,29 @@ export class HttpSession {
    * `ConnectionClosed` and `ReadError` for a connection that broke in the middle of it.
    */
   @rust.method('HttpSession::read_request')
-  async readRequest(): Promise<number | undefined> {
-    const stream = this._stream;
-    const kept = keptFor.get(stream);
-    let have = 0;
-    let scanned = 0;
-    let deadline = 0;
-    for (;;) {
-      if (have > MAX_HEADER_SIZE) {
-        throw PingoraError.explain(ErrorType.InvalidHTTPHeader, `Request header larger than ${MAX_HEADER_SIZE}`);
-      }
-      let more: boolean;
-      try {
-        let patience: number | undefined;
-        if (have === 0) patience = kept === 'Infinite' ? undefined : firstByteMs(kept);
-        else {
-          if (deadline === 0) deadline = performance.now() + HEAD_TIMEOUT_MS;
-          patience = Math.max(0, deadline - performance.now());
-        }
-        const filled = stream.fill(have, patience);
-        more = filled instanceof Promise ? await filled : filled;
-      } catch (error) {
-        if (error instanceof Elapsed) {
-          if (have > 0) throw PingoraError.because(ErrorType.HTTPStatus(408), 'while reading request headers', error);
-          log.debug('keepalive timeout reached');
-          return undefined;
-        }
-        if (have > 0) throw PingoraError.because(ErrorType.ReadError, 'while reading request headers', error);
-        return undefined;
-      }
-      if (!more) {
-        if (have > 0) {
-          throw PingoraError.explain(
-            ErrorType.ConnectionClosed,
-            `while reading request headers, bytes already read: ${have}`,
-          );
-        }
-        log.debug('Client prematurely closed connection with 0 byte sent');
-        return undefined;
-      }
-      const buf = stream.buffered();
-      have = buf.length;
-      const parsed = parseReqBuffer(buf, scanned);
-      if (parsed.state === 'Partial') {
-        scanned = have;
-        continue;
-      }
-      if (parsed.state === 'Invalid') return this.invalid(parsed.reason, buf);
-      const request = parsed.head;
-      // what came is judged first: the target of an absolute form replaces Host, however many there were
-      const reason = refuse(request) ?? (originForm(request) ? undefined : 'invalid uri');
-      if (reason !== undefined) return this.invalid(reason, buf);
-      this.rawHeader = buf.subarray(0, parsed.size);
-      stream.consume(parsed.size);
-      this.requestHeader = request;
-      this.bodyReader.reinit();
-      this._responseWritten = undefined;
-      this.respectKeepalive();
-      if (tracing.recorder !== null) note({ request: `${request.method} ${request.rawPath()}` });
-      return parsed.size;
-    }
+  readRequest(): Promise<number | undefined> {
+    return new Promise<number | undefined>((resolve, reject) => {
+      new HeadReader(this, resolve, reject).begin();
+    });
+  }
+
+  /** @internal Take the head out of what has arrived. Undefined if it isn't all there; `scanned` were looked at before. */
+  takeHead(buf: Buffer, scanned: number): number | undefined {
+    const parsed = parseReqBuffer(buf, scanned);
+    if (parsed.state === 'Partial') return undefined;
+    if (parsed.state === 'Invalid') return this.invalid(parsed.reason, buf);
+    const request = parsed.head;
+    // what came is judged first: the target of an absolute form replaces Host, however many there were
+    const reason = refuse(request) ?? (originForm(request) ? undefined : 'invalid uri');
+    if (reason !== undefined) return this.invalid(reason, buf);
+    this.rawHeader = buf.subarray(0, parsed.size);
+    this._stream.consume(parsed.size);
+    this.requestHeader = request;
+    this.bodyReader.reinit();
+    this._responseWritten = undefined;
+    this.respectKeepalive();
+    if (tracing.recorder !== null) note({ request: `${request.method} ${request.rawPath()}` });
+    return parsed.size;
   }
 
   private invalid(reason: string, buf: Buffer): never {
@@ -777,6 +740,87 @@ export class HttpSession {
       down(() => this.writeBodyBuf()),
       end,
     );
+  }
+}
+
+/** Waits for the head of a request: with one promise, in however many pieces it comes. */
+class HeadReader implements Reader {
+  private readonly session: HttpSession;
+  private readonly stream: Stream;
+  private readonly kept: KeepaliveStatus | undefined;
+  private readonly resolve: (size: number | undefined) => void;
+  private readonly reject: (error: unknown) => void;
+  /** How many bytes were there when it was last looked. */
+  private have = 0;
+  private deadline = 0;
+  /** Where the spans of what happens when bytes come belong to this read's own. */
+  private readonly traced: (() => void) | undefined;
+
+  constructor(session: HttpSession, resolve: (size: number | undefined) => void, reject: (error: unknown) => void) {
+    this.session = session;
+    this.stream = session.stream;
+    this.kept = keptFor.get(session.stream);
+    this.resolve = resolve;
+    this.reject = reject;
+    this.traced = tracing.recorder?.bind(() => this.read());
+  }
+
+  begin(): void {
+    if (this.stream.bufferedLength > 0 || this.stream.readEnded) this.read();
+    else this.waitForMore();
+  }
+
+  wake(): void {
+    if (this.traced === undefined) this.read();
+    else this.traced();
+  }
+
+  private read(): void {
+    const { stream, have } = this;
+    try {
+      if (stream.bufferedLength > have) {
+        const buf = stream.buffered();
+        const size = this.session.takeHead(buf, have);
+        if (size !== undefined) this.resolve(size);
+        else {
+          this.have = buf.length;
+          this.waitForMore();
+        }
+      } else if (stream.ioError !== null) this.end(stream.ioError);
+      else if (have === 0) {
+        log.debug('Client prematurely closed connection with 0 byte sent');
+        this.resolve(undefined);
+      } else {
+        const context = `while reading request headers, bytes already read: ${have}`;
+        throw PingoraError.explain(ErrorType.ConnectionClosed, context);
+      }
+    } catch (error) {
+      this.reject(error);
+    }
+  }
+
+  private waitForMore(): void {
+    const { have } = this;
+    if (have > MAX_HEADER_SIZE) {
+      throw PingoraError.explain(ErrorType.InvalidHTTPHeader, `Request header larger than ${MAX_HEADER_SIZE}`);
+    }
+    if (have === 0) {
+      this.stream.wait(this, this.kept === 'Infinite' ? undefined : firstByteMs(this.kept));
+      return;
+    }
+    if (this.deadline === 0) this.deadline = performance.now() + HEAD_TIMEOUT_MS;
+    this.stream.wait(this, Math.max(0, this.deadline - performance.now()));
+  }
+
+  end(error: Error): boolean {
+    if (this.have > 0) {
+      const type = error instanceof Elapsed ? ErrorType.HTTPStatus(408) : ErrorType.ReadError;
+      this.reject(PingoraError.because(type, 'while reading request headers', error));
+    } else {
+      if (error instanceof Elapsed) log.debug('keepalive timeout reached');
+      this.resolve(undefined);
+    }
+    return true;
   }
 }
 

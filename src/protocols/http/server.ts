@@ -17,10 +17,6 @@ const log = new Log('pingora_core::protocols::http::server');
 
 type MaybePromise<T> = T | Promise<T>;
 
-function isThere(size: number | undefined): boolean {
-  return size !== undefined;
-}
-
 /** An HTTP server session of either version. */
 export class Session {
   private readonly h1: SessionV1 | undefined = undefined;
@@ -60,12 +56,12 @@ export class Session {
   }
 
   /**
-   * Read the head of the request; comes before everything else. False: the client left without a request, as it may
-   * on a connection that was kept.
+   * Read the head of the request; comes before everything else. Undefined: the client left without a request, as it may
+   * on a connection that was kept. Else the size of the head, or true for HTTP/2.
    */
   @rust.method('Session::read_request')
-  readRequest(): MaybePromise<boolean> {
-    return this.h1 === undefined ? true : this.h1.readRequest().then(isThere); // HTTP/2: read when the stream was opened
+  readRequest(): MaybePromise<number | true | undefined> {
+    return this.h1 === undefined ? true : this.h1.readRequest(); // HTTP/2: read when the stream was opened
   }
 
   /** The request's head. */

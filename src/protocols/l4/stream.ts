@@ -38,7 +38,7 @@ let lastId = 0;
 export type IoError = NodeJS.ErrnoException;
 
 /** Who waits for bytes. */
-interface Reader {
+export interface Reader {
   /** More has arrived, or nothing more will. */
   wake(): void;
   /** The wait is over without a result. False: it goes on. */
@@ -271,13 +271,17 @@ export class Stream {
     return this.later(true, max);
   }
 
-  private later<T>(take: boolean, n: number): Promise<T> {
+  private listen(): void {
     this.flow();
     // Who waits needs more than what is here, however much that is: a long head, for instance.
     if (this.paused) {
       this.paused = false;
       this.socket.resume();
     }
+  }
+
+  private later<T>(take: boolean, n: number): Promise<T> {
+    this.listen();
     return new Promise<T>((resolve, reject) => {
       this.readers.push(new PendingRead(this, take, n, resolve, reject));
     });
@@ -302,11 +306,20 @@ export class Stream {
       if (this.error !== null) throw this.error;
       return false;
     }
-    if (patience !== undefined) {
-      this.patience ??= new Deadline(() => this.endReads(new Elapsed()));
-      this.patience.set(patience);
-    }
+    if (patience !== undefined) this.limit(patience);
     return this.later(false, have);
+  }
+
+  /** Let `reader` wait for the next bytes or the end, for at most `patience` milliseconds, if that is given. */
+  wait(reader: Reader, patience: number | undefined): void {
+    if (patience !== undefined) this.limit(patience);
+    this.listen();
+    this.readers.push(reader);
+  }
+
+  private limit(patience: number): void {
+    this.patience ??= new Deadline(() => this.endReads(new Elapsed()));
+    this.patience.set(patience);
   }
 
   /**
