@@ -95,7 +95,11 @@ function addRun(runs: [from: number, to: number][], from: number, to: number): v
  * It is an object's field rather than an exported `let`, so that V8 can read it without going through the module's
  * live binding.
  */
-export const tracing: { recorder: Recorder | null } = { recorder: null };
+export const tracing: {
+  recorder: Recorder | null;
+  /** Each puts a traced method back that stood aside while tracing was off. */
+  aside: (() => void)[];
+} = { recorder: null, aside: [] };
 
 /** Collects the spans of one process, or of the requests that were chosen to be traced. */
 export class Recorder {
@@ -120,6 +124,7 @@ export class Recorder {
   attach(): this {
     storage ??= new AsyncLocalStorage<Context>();
     tracing.recorder = this;
+    for (const back of tracing.aside.splice(0)) back();
     if (this.#keepRuns) this.#hook ??= this.#watchRuns();
     return this;
   }
