@@ -54,16 +54,23 @@ function check(name: string, value: string): void {
  * The fields of a head. Looking up is by name in any case; writing out keeps the case in which each name came.
  *
  * Fields of one name stand together, where the first of them stood: the order of the original's header map, and what
- * goes out on the wire. Two parallel arrays rather than an object a field: a head is read once and written once.
+ * goes out on the wire. Parallel arrays rather than an object a field: a head is read once and written once. What was
+ * parsed is mostly written as it came, so each field knows its line: lines that still stand together are cut out in one
+ * piece, where four strings a field would have to be joined.
  */
 export class HMap {
   /** Names as they came. */
   readonly names: string[];
   readonly values: string[];
+  /** The text that fields were parsed from. */
+  private source = '';
+  /** Where in `source` a field stands as `Name: value CRLF`; -1 if it doesn't. */
+  private readonly lines: number[];
 
-  constructor(names: string[] = [], values: string[] = []) {
+  constructor(names: string[] = [], values: string[] = [], lines: number[] = names.map(() => -1)) {
     this.names = names;
     this.values = values;
+    this.lines = lines;
   }
 
   get length(): number {
@@ -119,16 +126,35 @@ export class HMap {
 
   /** Add a field without looking at its characters: for what a parser has checked. */
   appendUnchecked(name: string, value: string): void {
-    const { names, values } = this;
+    this.append(name, value, -1);
+  }
+
+  /** As {@link HMap.appendUnchecked}, of a field that stands in `source` as `Name: value CRLF`, from `line` on. */
+  appendParsed(name: string, value: string, source: string, line: number): void {
+    this.source = source;
+    this.append(name, value, line);
+  }
+
+  private append(name: string, value: string, line: number): void {
+    const { names, values, lines } = this;
     let last = names.length - 1;
     while (last >= 0 && !sameName(names[last]!, name)) last--;
     if (last < 0 || last === names.length - 1) {
       names.push(name);
       values.push(value);
+      lines.push(line);
     } else {
       names.splice(last + 1, 0, name);
       values.splice(last + 1, 0, value);
+      lines.splice(last + 1, 0, line);
     }
+  }
+
+  /** Make the last field's value longer. */
+  extendLast(more: string): void {
+    const last = this.values.length - 1;
+    this.values[last] = `${this.values[last]} ${more}`.trim();
+    this.lines[last] = -1;
   }
 
   /** Set `name` to `value`: where its first field stood, all others of the name gone; at the end if there was none. */
@@ -137,11 +163,13 @@ export class HMap {
     if (at < 0) {
       this.names.push(name);
       this.values.push(value);
+      this.lines.push(-1);
       return;
     }
     const end = this.endOf(at);
     this.names[at] = name;
     this.values[at] = value;
+    this.lines[at] = -1;
     if (end > at + 1) this.cut(at + 1, end);
   }
 
@@ -157,10 +185,13 @@ export class HMap {
   private cut(from: number, to: number): void {
     this.names.splice(from, to - from);
     this.values.splice(from, to - from);
+    this.lines.splice(from, to - from);
   }
 
   clone(): HMap {
-    return new HMap(this.names.slice(), this.values.slice());
+    const copy = new HMap(this.names.slice(), this.values.slice(), this.lines.slice());
+    copy.source = this.source;
+    return copy;
   }
 
   /** Name and value of each field, names as they came. */
@@ -170,10 +201,27 @@ export class HMap {
 
   /** `Name: value CRLF` of each field. */
   toWire(): string {
-    const { names, values } = this;
+    const { names, values, lines, source } = this;
     let wire = '';
-    for (let i = 0; i < names.length; i++) wire += `${names[i]}: ${values[i]}\r\n`;
-    return wire;
+    let from = 0;
+    let to = 0;
+    for (let i = 0; i < names.length; i++) {
+      const line = lines[i]!;
+      if (line >= 0 && line === to) {
+        to += names[i]!.length + values[i]!.length + 4;
+        continue;
+      }
+      if (to > from) wire += source.slice(from, to);
+      if (line >= 0) {
+        from = line;
+        to = line + names[i]!.length + values[i]!.length + 4;
+      } else {
+        from = 0;
+        to = 0;
+        wire += `${names[i]}: ${values[i]}\r\n`;
+      }
+    }
+    return to > from ? wire + source.slice(from, to) : wire;
   }
 }
 

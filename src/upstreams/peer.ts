@@ -74,9 +74,9 @@ export function matchesStream(peer: Peer, stream: Stream): boolean {
 
 function addressMatches(address: SocketAddr, stream: Stream): boolean {
   if (address.kind === 'unix') return true;
-  const { remoteAddress, remotePort } = stream.socket;
-  if (remotePort !== address.port || remoteAddress === undefined) return false;
-  return remoteAddress === address.ip || (SocketAddr.inet(remoteAddress, remotePort)?.equals(address) ?? false);
+  const peer = stream.peerAddress;
+  if (peer === undefined || peer.port !== address.port) return false;
+  return peer.ip === address.ip || (SocketAddr.inet(peer.ip, peer.port)?.equals(address) ?? false);
 }
 
 /** HTTP, or HTTP over TLS. */

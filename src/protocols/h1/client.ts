@@ -65,7 +65,9 @@ export class HttpSession {
   private readonly _stream: Stream;
   private requestWritten: RequestHeader | undefined = undefined;
   private responseHeader: ResponseHeader | undefined = undefined;
+  /** What the head arrived in, and its size. */
   private rawHeader: Buffer | undefined = undefined;
+  private rawHeaderSize = 0;
   private readonly bodyReader = new BodyReader();
   private readonly bodyWriter = new BodyWriter();
   /** Per read of head and body, in milliseconds. Default: none. */
@@ -217,7 +219,8 @@ export class HttpSession {
         const unasked = response.status === 101 && !this.isUpgradeReq();
         const reason = unasked ? '101 without an upgrade' : refuse(response);
         if (reason !== undefined) return invalid(reason, buf);
-        this.rawHeader = buf.subarray(0, parsed.size);
+        this.rawHeader = buf;
+        this.rawHeaderSize = parsed.size;
         this._stream.consume(parsed.size);
         this.upgraded = this.isUpgradeReq() && isUpgradeResp(response);
         this.responseHeader = response;
@@ -288,7 +291,7 @@ export class HttpSession {
 
   /** The response's head as it arrived. */
   getHeadersRawBytes(): Buffer {
-    return this.rawHeader ?? Buffer.alloc(0);
+    return this.rawHeader?.subarray(0, this.rawHeaderSize) ?? Buffer.alloc(0);
   }
 
   private setKeepalive(seconds: number | undefined): void {

@@ -60,8 +60,14 @@ export function isHeaderValueChunkedEncoding(value: string | undefined): boolean
 
 /** A `Content-Length` as a number; undefined if there is none or it isn't one (RFC 9110 8.6). */
 export function bufToContentLength(value: string | undefined): number | undefined {
-  if (value === undefined || !/^\d{1,15}$/.test(value)) return undefined;
-  return Number(value);
+  if (value === undefined || value.length === 0 || value.length > 15) return undefined;
+  let length = 0;
+  for (let i = 0; i < value.length; i++) {
+    const digit = value.charCodeAt(i) - 48;
+    if (digit < 0 || digit > 9) return undefined;
+    length = length * 10 + digit;
+  }
+  return length;
 }
 
 export function isUpgradeReq(request: RequestHeader): boolean {

@@ -82,10 +82,9 @@ function parseFields(text: string, at: number, headers: HMap, lenient: boolean):
       const first = text.charCodeAt(at);
       if (lenient && (first === SP || first === TAB) && headers.length > 0) {
         // RFC 9112 5.2: a proxy replaces an obsolete fold with space
-        const last = headers.length - 1;
         const more = text.slice(at, end).trim();
         for (let i = 0; i < more.length; i++) if (VALUE[more.charCodeAt(i)] !== 1) return 'invalid header value';
-        headers.values[last] = `${headers.values[last]} ${more}`.trim();
+        headers.extendLast(more);
         at = next;
         continue;
       }
@@ -100,7 +99,11 @@ function parseFields(text: string, at: number, headers: HMap, lenient: boolean):
     while (to > from && (text.charCodeAt(to - 1) === SP || text.charCodeAt(to - 1) === TAB)) to--;
     for (let i = from; i < to; i++) if (VALUE[text.charCodeAt(i)] !== 1) return 'invalid header value';
     if (headers.length >= MAX_HEADERS) return 'too many headers';
-    headers.appendUnchecked(text.slice(at, nameEnd), text.slice(from, to));
+    const name = text.slice(at, nameEnd);
+    // a line that would be written just so
+    if (from === nameEnd + 2 && text.charCodeAt(nameEnd + 1) === SP && text.charCodeAt(to) === CR) {
+      headers.appendParsed(name, text.slice(from, to), text, at);
+    } else headers.appendUnchecked(name, text.slice(from, to));
     at = next;
   }
   return undefined;

@@ -101,7 +101,9 @@ export class HttpSession {
   private readonly _stream: Stream;
   private requestHeader: RequestHeader | undefined = undefined;
   private _responseWritten: ResponseHeader | undefined = undefined;
+  /** What the head arrived in, and its size. */
   private rawHeader: Buffer | undefined = undefined;
+  private rawHeaderSize = 0;
   private readonly bodyReader = new BodyReader();
   private readonly bodyWriter = new BodyWriter();
   /** Pieces of the response's body that leave together. */
@@ -157,7 +159,8 @@ export class HttpSession {
     // what came is judged first: the target of an absolute form replaces Host, however many there were
     const reason = refuse(request) ?? (originForm(request) ? undefined : 'invalid uri');
     if (reason !== undefined) return this.invalid(reason, buf);
-    this.rawHeader = buf.subarray(0, parsed.size);
+    this.rawHeader = buf;
+    this.rawHeaderSize = parsed.size;
     this._stream.consume(parsed.size);
     this.requestHeader = request;
     this.bodyReader.reinit();
@@ -591,7 +594,7 @@ export class HttpSession {
 
   /** The request's head as it arrived. */
   getHeadersRawBytes(): Buffer {
-    return this.rawHeader ?? Buffer.alloc(0);
+    return this.rawHeader?.subarray(0, this.rawHeaderSize) ?? Buffer.alloc(0);
   }
 
   /** Close the connection. */

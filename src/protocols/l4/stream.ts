@@ -107,6 +107,7 @@ export class Stream {
   /** Told when the connection ends, if the peer asked for that. */
   tracer: Tracer | undefined = undefined;
   private proxyDigest: ProxyDigest | undefined = undefined;
+  private _peerAddress: { readonly ip: string; readonly port: number } | undefined = undefined;
   /** Unique among the connections of this process; the original uses the file descriptor, which is reused. */
   private readonly _id = ++lastId;
 
@@ -144,6 +145,15 @@ export class Stream {
     this.socket = socket;
     socket.on('error', this.onError);
     socket.on('close', this.onClose);
+  }
+
+  /** The peer's IP address and port; undefined for a Unix socket. Kept: Node asks two getters each time. */
+  get peerAddress(): { readonly ip: string; readonly port: number } | undefined {
+    if (this._peerAddress === undefined) {
+      const { remoteAddress: ip, remotePort: port } = this.socket;
+      if (ip !== undefined && port !== undefined) this._peerAddress = { ip, port };
+    }
+    return this._peerAddress;
   }
 
   /** Give the socket up, unread, to a layer above (TLS), which makes a stream of its own. */
@@ -333,10 +343,7 @@ export class Stream {
     }
     this.flow();
     this.closers.push(wake);
-    return () => {
-      const at = this.closers.indexOf(wake);
-      if (at >= 0) this.closers.splice(at, 1);
-    };
+    return () => takeOut(this.closers, wake);
   }
 
   /** Call `wake` at the next byte or the end; returns what takes the call back. */
@@ -348,10 +355,7 @@ export class Stream {
     this.flow();
     const reader = new Onlooker(wake);
     this.readers.push(reader);
-    return () => {
-      const at = this.readers.indexOf(reader);
-      if (at >= 0) this.readers.splice(at, 1);
-    };
+    return () => takeOut(this.readers, reader);
   }
 
   // --- writing ---
@@ -477,6 +481,15 @@ export class Stream {
     } catch (error) {
       throw PingoraError.because(ErrorType.ConnectError, 'failed to set_nodelay', error);
     }
+  }
+}
+
+/** `splice` makes a list of what it took out; there is hardly ever more than one. */
+function takeOut<T>(list: T[], what: T): void {
+  if (list.at(-1) === what) list.pop();
+  else {
+    const at = list.indexOf(what);
+    if (at >= 0) list.splice(at, 1);
   }
 }
 
