@@ -203,7 +203,7 @@ const doConnectInner = rust.fn(
     within: Cancellation | undefined,
   ): Promise<Stream> => {
     const stream = await l4Connect(peer, bindTo, within);
-    return peer.tls() ? tlsConnect(stream, peer, alpnOverride, tlsCtx, within) : stream;
+    return peer.tls() ? tlsConnect(stream, peer, alpnOverride, tlsCtx, within) : stream.readDirectly();
   },
 );
 

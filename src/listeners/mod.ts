@@ -99,7 +99,7 @@ export class UninitializedStream {
   /** Make the TLS handshake, if there is one to make. Throws `TLSHandshakeFailure`; the connection is closed then. */
   @rust.method('UninitializedStream::handshake')
   async handshake(): Promise<Stream> {
-    return this.tls === undefined ? this.l4 : this.tls.tlsHandshake(this.l4);
+    return this.tls === undefined ? this.l4.readDirectly() : this.tls.tlsHandshake(this.l4);
   }
 }
 

@@ -15,6 +15,7 @@ import { Cancelled, ported } from '../../trace/span.ts';
 import type { Tracer } from '../../upstreams/peer.ts';
 import type { ProxyDigest, SslDigest, TimingDigest } from '../digest.ts';
 import { ALPN } from '../mod.ts';
+import { readDirectly } from './direct.ts';
 
 const protocols = ported('pingora-core/src/protocols/mod.rs');
 
@@ -101,7 +102,7 @@ class Onlooker implements Reader {
 
 /** An established connection. Pingora's `Stream` (`Box<dyn IO>`), whatever it runs over. */
 export class Stream {
-  readonly socket: Socket;
+  socket: Socket;
   /** When this connection was established, in milliseconds since the epoch. */
   readonly establishedTs = Date.now();
   /** Told when the connection ends, if the peer asked for that. */
@@ -127,6 +128,7 @@ export class Stream {
   private drainers: ((error: IoError | null) => void)[] = [];
 
   private flowing = false;
+  private direct = false;
   private discard = false;
   private readonly onError = (error: IoError) => {
     this.error ??= error;
@@ -164,25 +166,43 @@ export class Stream {
     return socket;
   }
 
+  /**
+   * Read the socket's bytes directly from now on, if that can be: {@link Stream.socket} is another one then. For who
+   * knows that no layer comes above, before anything is read.
+   */
+  readDirectly(): this {
+    const direct = this.flowing ? undefined : readDirectly(this.socket, this.onBytes);
+    if (direct !== undefined) {
+      this.intoSocket();
+      this.direct = true;
+      this.socket = direct;
+      direct.on('error', this.onError);
+      direct.on('close', this.onClose);
+    }
+    return this;
+  }
+
   private flow(): void {
     if (this.flowing) return;
     this.flowing = true;
     const { socket } = this;
-    socket.on('data', (chunk: Buffer) => {
-      if (this.discard) return;
-      if (this.size === 0) this.chunk = chunk;
-      else this.more.push(chunk);
-      this.size += chunk.length;
-      if (this.size >= BUF_READ_SIZE && !this.paused) {
-        this.paused = true;
-        socket.pause();
-      }
-      this.wakeReaders();
-    });
+    if (!this.direct) socket.on('data', this.onBytes);
     socket.on('end', () => this.end());
     socket.on('drain', () => this.drained(null));
     if (socket.isPaused()) socket.resume();
   }
+
+  private readonly onBytes = (bytes: Buffer) => {
+    if (this.discard) return;
+    if (this.size === 0) this.chunk = bytes;
+    else this.more.push(bytes);
+    this.size += bytes.length;
+    if (this.size >= BUF_READ_SIZE && !this.paused) {
+      this.paused = true;
+      this.socket.pause();
+    }
+    this.wakeReaders();
+  };
 
   private wakeReaders(): void {
     const { readers } = this;
