@@ -20,7 +20,9 @@ export type LoadCommand =
 /** What it says. `failed` ends the bench. */
 export type LoadReport = { readonly port: number } | { readonly count: number } | { readonly failed: string };
 
-const REQUEST = 'GET /bench HTTP/1.1\r\nHost: localhost\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n';
+const REQUEST = Buffer.from('GET /bench HTTP/1.1\r\nHost: localhost\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n');
+const BODY = Buffer.from(ORIGIN_BODY);
+const TWO = 50;
 
 let count = 0;
 let running = false;
@@ -36,6 +38,8 @@ class Connection {
   readonly socket: Socket;
   /** An answer that isn't whole. */
   #partial = '';
+  /** The length of an answer that was right. */
+  #right = 0;
 
   constructor(port: number) {
     this.socket = connect({
@@ -45,13 +49,20 @@ class Connection {
       // one buffer for the connection: an allocation a read would be the generator's own cost
       onread: { buffer: Buffer.allocUnsafe(16 * 1024), callback: (n, buffer) => this.#read(n, buffer) },
     });
-    this.socket.on('connect', () => this.socket.write(REQUEST, 'latin1'));
+    this.socket.on('connect', () => this.socket.write(REQUEST));
     this.socket.on('error', (error) => fail(`connection: ${error.message}`));
     this.socket.on('close', () => fail('the proxy closed a connection'));
   }
 
-  #read(n: number, buffer: Uint8Array): boolean {
-    const text = (buffer as Buffer).toString('latin1', 0, n);
+  #read(n: number, bytes: Uint8Array): boolean {
+    const buffer = bytes as Buffer;
+    // as one that was looked at: each is nearly always
+    if (n === this.#right && buffer[9] === TWO && buffer.compare(BODY, 0, BODY.length, n - BODY.length, n) === 0) {
+      count++;
+      if (running) this.socket.write(REQUEST);
+      return true;
+    }
+    const text = buffer.toString('latin1', 0, n);
     const answer = this.#partial === '' ? text : this.#partial + text;
     const head = answer.indexOf('\r\n\r\n');
     const length = head < 0 ? null : /\r\ncontent-length: *(\d+)\r\n/i.exec(answer);
@@ -66,7 +77,8 @@ class Connection {
       fail(`not the origin's body: ${JSON.stringify(answer)}`);
     }
     count++;
-    if (running) this.socket.write(REQUEST, 'latin1');
+    if (answer === text) this.#right = n;
+    if (running) this.socket.write(REQUEST);
     return true;
   }
 }
