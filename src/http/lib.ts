@@ -59,6 +59,7 @@ function check(name: string, value: string): void {
 export class HMap {
   /** Names as they came. */
   readonly names: string[];
+  /** The values, each at its name's index, a character a byte. */
   readonly values: string[];
 
   constructor(names: string[] = [], values: string[] = []) {
@@ -66,6 +67,7 @@ export class HMap {
     this.values = values;
   }
 
+  /** How many fields there are, repeated ones counted each. */
   get length(): number {
     return this.names.length;
   }
@@ -91,6 +93,7 @@ export class HMap {
     return at < 0 ? undefined : this.values[at];
   }
 
+  /** Whether there is a field of `name`, in any case. */
   has(name: string): boolean {
     return this.find(name) >= 0;
   }
@@ -159,6 +162,7 @@ export class HMap {
     this.values.splice(from, to - from);
   }
 
+  /** A copy that can be changed by itself. */
   clone(): HMap {
     return new HMap(this.names.slice(), this.values.slice());
   }
@@ -179,7 +183,9 @@ export class HMap {
 
 /** What a request head and a response head have in common. */
 abstract class Head {
+  /** The version to write, or that was read. Default: HTTP/1.1. */
   version: Version = 'HTTP/1.1';
+  /** The fields. What is changed here isn't checked, as `insertHeader` checks it. */
   headers: HMap;
 
   constructor(headers: HMap) {
@@ -205,6 +211,7 @@ abstract class Head {
     return this.headers.remove(name);
   }
 
+  /** Set the version to write. */
   setVersion(version: Version): void {
     this.version = version;
   }
@@ -217,6 +224,7 @@ abstract class Head {
 
 /** The head of a request. */
 export class RequestHeader extends Head {
+  /** `GET` and so on, in the case in which it came: methods are case-sensitive. */
   method: string;
   #path: string;
   /** The authority of the request's target (HTTP/2's `:authority`, or an absolute form's), if it has one. */
@@ -238,6 +246,7 @@ export class RequestHeader extends Head {
     return new RequestHeader(method, path);
   }
 
+  /** Set the method, unchecked. */
   setMethod(method: string): void {
     this.method = method;
   }
@@ -272,6 +281,7 @@ export class RequestHeader extends Head {
     return dot < 0 ? undefined : name.slice(dot + 1);
   }
 
+  /** A copy that can be changed by itself, its fields too. */
   clone(): RequestHeader {
     const copy = new RequestHeader(this.method, this.#path, this.headers.clone());
     copy.version = this.version;
@@ -291,6 +301,7 @@ export class ResponseHeader extends Head {
     this.#status = status;
   }
 
+  /** The status code, 100 to 999. */
   get status(): number {
     return this.#status;
   }
@@ -302,6 +313,7 @@ export class ResponseHeader extends Head {
     return head;
   }
 
+  /** Set the status. Throws `InvalidHTTPHeader` unless it is a whole number from 100 to 999. */
   setStatus(status: number): void {
     if (!Number.isInteger(status) || status < 100 || status > 999) {
       throw PingoraError.explain(ErrorType.InvalidHTTPHeader, `invalid status ${status}`);
@@ -319,6 +331,7 @@ export class ResponseHeader extends Head {
     return canonicalReason(this.status);
   }
 
+  /** A copy that can be changed by itself, its fields too. */
   clone(): ResponseHeader {
     const copy = new ResponseHeader(this.status, this.headers.clone());
     copy.version = this.version;

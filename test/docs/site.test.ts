@@ -43,6 +43,18 @@ test('the site is made without a warning', () => {
   expect(printed.trim().split('\n')).toHaveLength(1);
 });
 
+test('what is ported is linked to its original: types, functions with a span, functions without', () => {
+  const page = (name: string) => readFileSync(join(site, `${name}.html`), 'utf8').replaceAll(/<wbr\s*\/?>/g, '');
+  const link = (at: string, name: string) =>
+    `Pingora: <a href="https://github.com/cloudflare/pingora/blob/0.1.0/${at}"><code>${name}</code></a>`;
+  const service = page('classes/pingora-traced.Service');
+  expect(service).toContain(link('pingora-core/src/services/listening.rs#L35', 'Service'));
+  expect(service).toContain(link('pingora-core/src/services/listening.rs#L124', 'Service::run_endpoint'));
+  expect(page('classes/pingora-traced.PingoraError')).toContain(
+    link('pingora-error/src/lib.rs#L254', 'Error::because'),
+  );
+});
+
 test('every link inside the site leads to a page, and to the place in it that it names', () => {
   const anchors = new Map<string, Set<string>>();
   const anchorsOf = (path: string): Set<string> => {
