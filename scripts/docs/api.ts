@@ -41,6 +41,7 @@ export async function buildApi(root: string, out: string): Promise<void> {
     projectDocuments: files.map((path) => join(root, path)),
     out,
     cleanOutputDir: true,
+    customCss: join(root, 'scripts/docs/site.css'),
     favicon: join(root, 'docs/images/favicon.svg'),
     excludePrivate: true,
     excludeInternal: true,

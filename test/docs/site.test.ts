@@ -142,6 +142,20 @@ describe.skipIf(executablePath === undefined)('in a browser (needs Chromium)', (
     await page.close();
   });
 
+  test('no page is wider than a phone', async () => {
+    const page = await browser.newPage({ viewport: { width: 390, height: 844 } });
+    const wide: string[] = [];
+    const all = [...pages(site)].map((path) => relative(site, path)).filter((path) => !path.startsWith('source'));
+    expect(all.length).toBeGreaterThan(80);
+    for (const path of all) {
+      await page.goto(`${address}/${encodeURI(path)}`);
+      const width = await page.evaluate(() => (globalThis as any).document.documentElement.scrollWidth);
+      if (width > 390) wide.push(`${path}: ${width}`);
+    }
+    expect(wide).toEqual([]);
+    await page.close();
+  }, 90_000);
+
   test('the explorer steps through tls-h2 by keyboard, from a shared address, beside the source', async () => {
     const page = await browser.newPage();
     const errors: string[] = [];
