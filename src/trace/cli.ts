@@ -74,8 +74,9 @@ function fail(message: string, code: number): void {
   process.exitCode = code;
 }
 
-/** The collector to send to, if the format is OTLP and it isn't to be written to a file; tried before anything is run. */
-async function collectorFor({ format, out, endpoint }: Options): Promise<Collector | undefined> {
+/** The collector to send to, if the format is OTLP and no file is named; tried before anything is run. */
+async function collectorFor({ stack, out, endpoint, ...options }: Options): Promise<Collector | undefined> {
+  const format = stack ? 'stack' : options.format;
   if (endpoint !== undefined && format !== 'otlp') throw new OtlpError('--endpoint goes with --format otlp');
   if (endpoint !== undefined && out !== undefined) throw new OtlpError('--endpoint sends, --out writes: give one');
   const url = format === 'otlp' && out === undefined ? tracesEndpoint('--endpoint', endpoint) : undefined;

@@ -11,8 +11,9 @@ export class OtlpError extends Error {
 
 /**
  * The address to post traces to: `given` with `flag`, else what `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` or
- * `OTEL_EXPORTER_OTLP_ENDPOINT` say; undefined if none says any. `/v1/traces` is added to `given`, unless it ends so, and
- * to the last one, as OpenTelemetry's specification has it. Throws {@link OtlpError} for what is no http(s) address.
+ * `OTEL_EXPORTER_OTLP_ENDPOINT` say; undefined if none says any. `/v1/traces` is added to `given`, unless it ends so,
+ * and to the last one, as OpenTelemetry's specification has it. Throws {@link OtlpError} for what is no http(s)
+ * address.
  */
 export function tracesEndpoint(flag: string, given: string | undefined, env = process.env): URL | undefined {
   if (given !== undefined) return addressOf(flag, given, !new RegExp(`/${PATH}/?$`).test(given));

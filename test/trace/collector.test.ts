@@ -122,6 +122,7 @@ test('an endpoint where nobody listens is said before anything is run', async ()
 
 test.each([
   [['--format', 'tree', '--endpoint', 'http://127.0.0.1:1'], '--endpoint goes with --format otlp'],
+  [['--stack', '--endpoint', 'http://127.0.0.1:1'], '--endpoint goes with --format otlp'],
   [['--endpoint', 'http://127.0.0.1:1', '--out', 'x'], '--endpoint sends, --out writes: give one'],
   [['--endpoint', 'localhost'], '--endpoint localhost: not an address'],
 ])('%j is refused in one line', async (flags, line) => {
