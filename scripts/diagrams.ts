@@ -33,8 +33,8 @@ type Get = (scenario: string) => Promise<TraceDocument>;
 const quoted = (text: string) => `"${text.replaceAll('"', "'").replaceAll('<', '#lt;').replaceAll('>', '#gt;')}"`;
 
 /** Which task was spawned by which call of which task. */
-async function tasks(get: Get): Promise<string> {
-  const { tasks: all, spans } = stable(await get('tls-h2'));
+const tasksOf = (scenario: string) => async (get: Get) => {
+  const { tasks: all, spans } = stable(await get(scenario));
   const lines = ['flowchart TD'];
   for (const { id, name } of all) lines.push(`  t${id}[${quoted(name)}]`);
   for (const { id, spawnedBy } of all) {
@@ -42,7 +42,7 @@ async function tasks(get: Get): Promise<string> {
     if (by !== undefined) lines.push(`  t${by.task} -- ${quoted(by.fn)} --> t${id}`);
   }
   return `${lines.join('\n')}\n`;
-}
+};
 
 /** The hooks in the order in which they were called, in each of several scenarios. */
 async function phases(get: Get): Promise<string> {
@@ -89,8 +89,9 @@ async function retry(get: Get): Promise<string> {
 }
 
 const made: Record<string, { from: string; make: (get: Get) => Promise<string> }> = {
-  tasks: { from: 'tls-h2', make: tasks },
+  tasks: { from: 'tls-h2', make: tasksOf('tls-h2') },
   phases: { from: 'h1, deny, retry and dead-upstream', make: phases },
+  endpoints: { from: 'uds', make: tasksOf('uds') },
   keepalive: { from: 'keepalive', make: keepalive },
   streams: { from: 'tls-h2', make: streams },
   retry: { from: 'retry', make: retry },

@@ -7,6 +7,7 @@
  */
 import { type Logger, pino } from 'pino';
 
+/** From everything to nothing: a level prints itself and all that come after it. */
 export type Level = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
 const VALUE: Record<Level, number> = { trace: 10, debug: 20, info: 30, warn: 40, error: 50, silent: 100 };
@@ -36,6 +37,7 @@ type Message = string | (() => string);
 
 /** The messages of one module. */
 export class Log {
+  /** The module, under the name of Pingora's: `pingora_core::server`. */
   readonly target: string;
 
   constructor(target: string) {
@@ -46,22 +48,27 @@ export class Log {
     sink()[level]({ target: this.target }, typeof message === 'string' ? message : message());
   }
 
+  /** Log at `trace`: for following one request. */
   trace(message: Message): void {
     if (state.level <= VALUE.trace) this.#write('trace', message);
   }
 
+  /** Log at `debug`: what is decided on the way. */
   debug(message: Message): void {
     if (state.level <= VALUE.debug) this.#write('debug', message);
   }
 
+  /** Log at `info`: what an operator wants to see come and go. */
   info(message: Message): void {
     if (state.level <= VALUE.info) this.#write('info', message);
   }
 
+  /** Log at `warn`: it was dealt with, and should not happen often. */
   warn(message: Message): void {
     if (state.level <= VALUE.warn) this.#write('warn', message);
   }
 
+  /** Log at `error`: a request, a task or the start failed. */
   error(message: Message): void {
     if (state.level <= VALUE.error) this.#write('error', message);
   }

@@ -47,8 +47,10 @@ interface Options {
   prometheus?: string;
   /** One request in so many is traced. */
   trace?: number;
-  traceDir: string;
+  traceDir?: string;
   traceUi?: string;
+  /** A collector's address. */
+  traceOtlp?: string;
   conf?: string;
   test: boolean;
   daemon: boolean;
@@ -83,8 +85,12 @@ function program(): Command {
     .option('--insecure', "don't check the origins' certificates", false)
     .option('--access-log', 'log a line a request', false)
     .addOption(new Option('--trace <1/N>', 'trace one request in N, for the trace explorer').argParser(oneIn))
-    .option('--trace-dir <folder>', 'where --trace writes its traces, a file each', 'traces')
+    .option(
+      '--trace-dir <folder>',
+      'where --trace writes its traces, a file each (default: "traces", or nowhere with --trace-otlp)',
+    )
     .option('--trace-ui <address>', 'serve the trace explorer there, each new trace as it ends')
+    .option('--trace-otlp <url>', 'send the traces to a collector of OpenTelemetry, as http://127.0.0.1:4318')
     .option('--prometheus <address>', 'serve metrics on host:port, for Prometheus to read')
     .option('-c, --conf <file>', "Pingora's configuration file (YAML)")
     .option('-t, --test', 'check the configuration and end', false)
@@ -247,13 +253,14 @@ function announce(service: Service, options: Options, listeners: number): void {
   };
 }
 
-/** Trace live requests, if that is asked for: to files, and to the explorer. */
+/** Trace live requests, if that is asked for: to files, to the explorer, to a collector. */
 async function sampling(options: Options): Promise<((app: HttpServerApp) => HttpServerApp) | undefined> {
-  const { trace, traceDir, traceUi } = options;
-  if (trace === undefined && traceUi === undefined) return undefined;
+  const { trace, traceUi, traceOtlp } = options;
+  if (trace === undefined && traceUi === undefined && traceOtlp === undefined) return undefined;
   const { Sampler, intoFolder } = await import('./trace/sampler.ts');
   const takers: ((sample: Sample) => void)[] = [];
-  if (trace !== undefined) {
+  const traceDir = options.traceDir ?? (traceOtlp === undefined ? 'traces' : undefined);
+  if (trace !== undefined && traceDir !== undefined) {
     try {
       takers.push(intoFolder(traceDir));
     } catch (error) {
@@ -268,6 +275,17 @@ async function sampling(options: Options): Promise<((app: HttpServerApp) => Http
     const ui = await TraceUi.start(host, port);
     takers.push((sample) => ui.add(sample));
     say(`trace explorer on ${ui.url}`);
+  }
+  if (traceOtlp !== undefined) {
+    const { OtlpError, openTelemetry, tracesEndpoint } = await import('./trace/endpoint.ts');
+    try {
+      const url = tracesEndpoint('--trace-otlp', traceOtlp)!;
+      const { Collector, intoCollector } = await openTelemetry();
+      takers.push(intoCollector(new Collector(url)));
+      say(`tracing one request in ${trace ?? 1} to ${url.href}`);
+    } catch (error) {
+      throw error instanceof OtlpError ? new Complaint(error.message, 2) : error;
+    }
   }
   const sampler = new Sampler(trace ?? 1, (sample) => {
     for (const take of takers) take(sample);

@@ -74,7 +74,7 @@ export function commandError(command: string): string | null {
       if (wrong !== undefined) return `no module ${wrong}: ${command}`;
     } else if (arg === '--format') {
       if (!(args[++i]! in formats)) return `no format ${args[i]}: ${command}`;
-    } else if (arg === '--depth' || arg === '--out') i++;
+    } else if (['--depth', '--out', '--endpoint'].includes(arg)) i++;
     else if (!arg.startsWith('--') && arg !== 'NAME' && findScenario(arg) === undefined) {
       return `no scenario ${arg}: ${command}`;
     }

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
 import {
   Application,
-  Comment,
+  type Comment,
   ConsoleLogger,
   type Context,
   Converter,
@@ -12,7 +12,7 @@ import {
   LogLevel,
   ReflectionKind,
 } from 'typedoc';
-import { pingoraLinks } from './pingora-links.ts';
+import { PingoraLinks } from './pingora-links.ts';
 import { SITE, SOURCE_PAGES } from './sources.ts';
 
 /** The chapters in order, the answers, and the tables. */
@@ -41,6 +41,7 @@ export async function buildApi(root: string, out: string): Promise<void> {
     projectDocuments: files.map((path) => join(root, path)),
     out,
     cleanOutputDir: true,
+    customCss: join(root, 'scripts/docs/site.css'),
     favicon: join(root, 'docs/images/favicon.svg'),
     excludePrivate: true,
     excludeInternal: true,
@@ -62,11 +63,17 @@ export async function buildApi(root: string, out: string): Promise<void> {
     logLevel: LogLevel.Warn,
     treatWarningsAsErrors: true,
     // links to folders and to rows of tables are right and not known to typedoc: all links are tested in the site itself
+    // what tells the members of a union apart is their own name
+    intentionallyNotDocumented: [
+      'pingora-traced.HttpTask.__type.type',
+      'pingora-traced.HttpTask.__type.Done.__type.type',
+      'pingora-traced.ServerAddress.__type.type',
+    ],
     validation: {
       invalidLink: true,
       invalidPath: false,
       notExported: false,
-      notDocumented: false,
+      notDocumented: true,
       rewrittenLink: true,
     },
   });
@@ -78,12 +85,14 @@ export async function buildApi(root: string, out: string): Promise<void> {
     const path = files.find((file) => at?.endsWith(file));
     if (path !== undefined) document.name = titleOf(readFileSync(join(root, path), 'utf8'), path);
   });
-  const counterparts = pingoraLinks();
-  app.converter.on(Converter.EVENT_RESOLVE_BEGIN, (context: Context) => {
+  const links = new PingoraLinks(root);
+  const link = (context: Context) => {
     for (const reflection of context.project.getReflectionsByKind(ReflectionKind.All)) {
-      addCounterpart(reflection as DeclarationReflection, root, counterparts);
+      if (reflection.isDeclaration()) addCounterpart(reflection, root, links);
     }
-  });
+  };
+  // last of all: what inherits its text inherits no link with it
+  app.converter.on(Converter.EVENT_RESOLVE_END, link, -10_000);
 
   const project = await app.convert();
   if (project === undefined) throw new Error('typedoc could not read the sources');
@@ -108,21 +117,32 @@ function titleOf(text: string, path: string): string {
   return /^# (.+)$/m.exec(text)?.[1]?.replaceAll('`', '') ?? path;
 }
 
-/** Link what ports a function of Pingora's to that function. */
-function addCounterpart(
-  reflection: DeclarationReflection,
-  root: string,
-  counterparts: ReadonlyMap<string, string>,
-): void {
+const TYPES = ReflectionKind.Class | ReflectionKind.Interface | ReflectionKind.TypeAlias | ReflectionKind.Enum;
+
+/** Link what ports something of Pingora's to it. What has no text stays without one, so that it is complained about. */
+function addCounterpart(reflection: DeclarationReflection, root: string, links: PingoraLinks): void {
   const source = reflection.sources?.[0];
   if (source === undefined) return;
   const file = relative(root, source.fullFileName ?? source.fileName)
     .split(sep)
     .join('/');
-  for (const signature of reflection.signatures ?? []) {
-    const link = counterparts.get(`${file}:${signature.sources?.[0]?.line ?? source.line}`);
-    if (link === undefined) continue;
-    signature.comment ??= new Comment();
-    signature.comment.summary.push({ kind: 'text', text: `\n\nPingora: ${link}` });
+  if (!file.startsWith('src/')) return;
+  const { name, parent } = reflection;
+  const of = parent?.kindOf(ReflectionKind.ClassOrInterface) === true ? parent.name : undefined;
+  for (const signature of [
+    ...(reflection.signatures ?? []),
+    ...(reflection.getSignature ? [reflection.getSignature] : []),
+  ]) {
+    const line = signature.sources?.[0]?.line ?? source.line;
+    append(signature.comment, links.function({ file, line, name, of }));
   }
+  if (reflection.kindOf(ReflectionKind.Variable)) {
+    const place = { file, line: source.line, name };
+    append(reflection.comment, links.function(place) ?? links.type(place));
+  }
+  if (reflection.kindOf(TYPES)) append(reflection.comment, links.type({ file, line: source.line, name }));
+}
+
+function append(comment: Comment | undefined, link: string | undefined): void {
+  if (link !== undefined) comment?.summary.push({ kind: 'text', text: `\n\nPingora: ${link}` });
 }

@@ -24,6 +24,7 @@ const KEEPALIVE_SECONDS = 60;
 export interface Response {
   /** Should have a `Content-Length`: without one the connection is closed after the body. */
   readonly head: ResponseHeader;
+  /** The whole body; left out for none. */
   readonly body?: Buffer | undefined;
 }
 

@@ -57,6 +57,7 @@ export class ConnectorOptions {
     return options;
   }
 
+  /** Options with room for so many connections between two uses; all else as by default. */
   @rust.method('ConnectorOptions::new')
   static new(keepalivePoolSize: number): ConnectorOptions {
     return new ConnectorOptions(keepalivePoolSize);

@@ -13,6 +13,7 @@ export type ErrorSource = 'Upstream' | 'Downstream' | 'Internal' | 'Unset';
 
 /** What failed. Compare with {@link ErrorType.is}; two of the same name and code are the same type. */
 export class ErrorType {
+  /** As it is logged; `HTTPStatus` for every status. */
   readonly name: string;
   /** The status of `HTTPStatus`, or the code of a type made with {@link ErrorType.newCode}. */
   readonly code: number | undefined;
@@ -22,37 +23,61 @@ export class ErrorType {
     this.code = code;
   }
 
+  /** Connecting, or the TLS handshake after it, took longer than the peer's options allow. */
   static readonly ConnectTimedout = new ErrorType('ConnectTimedout');
+  /** Nobody listens at the address. */
   static readonly ConnectRefused = new ErrorType('ConnectRefused');
+  /** The system knows no way to the address. */
   static readonly ConnectNoRoute = new ErrorType('ConnectNoRoute');
+  /** The TLS handshake failed; not for the certificate, which is `InvalidCert`. */
   static readonly TLSHandshakeFailure = new ErrorType('TLSHandshakeFailure');
+  /** A TLS handshake took too long. The connectors say `ConnectTimedout` instead, as the original's do. */
   static readonly TLSHandshakeTimedout = new ErrorType('TLSHandshakeTimedout');
+  /** The peer's certificate isn't trusted, or is another name's. */
   static readonly InvalidCert = new ErrorType('InvalidCert');
   /** Any other handshake, as HTTP/2's. */
   static readonly HandshakeError = new ErrorType('HandshakeError');
   /** Any other failure to connect. */
   static readonly ConnectError = new ErrorType('ConnectError');
+  /** An address can't be bound, or is none. */
   static readonly BindError = new ErrorType('BindError');
+  /** A listening socket gave an error instead of a connection. */
   static readonly AcceptError = new ErrorType('AcceptError');
+  /** A socket could not be set up, or be handed over. */
   static readonly SocketError = new ErrorType('SocketError');
+  /** The proxy on the way to the server didn't answer CONNECT with 2xx. */
   static readonly ConnectProxyFailure = new ErrorType('ConnectProxyFailure');
+  /** A head that HTTP's grammar doesn't allow, received or about to be sent. */
   static readonly InvalidHTTPHeader = new ErrorType('InvalidHTTPHeader');
+  /** Any other error of HTTP/1. For applications: the port has a better name for each of its own. */
   static readonly H1Error = new ErrorType('H1Error');
+  /** Any other error of an HTTP/2 connection or stream. */
   static readonly H2Error = new ErrorType('H2Error');
   /** The peer asks over HTTP/2 to be spoken to in HTTP/1.1. */
   static readonly H2Downgrade = new ErrorType('H2Downgrade');
   /** The peer sent HTTP/2 frames that are not valid. */
   static readonly InvalidH2 = new ErrorType('InvalidH2');
+  /** Reading from the peer failed, or reading a configuration. */
   static readonly ReadError = new ErrorType('ReadError');
+  /** Writing to the peer failed. */
   static readonly WriteError = new ErrorType('WriteError');
+  /** The peer sent nothing for as long as a read may take. */
   static readonly ReadTimedout = new ErrorType('ReadTimedout');
+  /** The peer took nothing for as long as a write may take. */
   static readonly WriteTimedout = new ErrorType('WriteTimedout');
+  /** The peer closed the connection in the middle of a message. */
   static readonly ConnectionClosed = new ErrorType('ConnectionClosed');
+  /** For applications: a file could not be opened. */
   static readonly FileOpenError = new ErrorType('FileOpenError');
+  /** For applications: a file could not be made. */
   static readonly FileCreateError = new ErrorType('FileCreateError');
+  /** For applications: a file could not be read. */
   static readonly FileReadError = new ErrorType('FileReadError');
+  /** For applications: a file could not be written. */
   static readonly FileWriteError = new ErrorType('FileWriteError');
+  /** A fault of the program's or of what it runs on, and nobody's at either end. */
   static readonly InternalError = new ErrorType('InternalError');
+  /** What was thrown was no Pingora error; see {@link PingoraError.from}. */
   static readonly UnknownError = new ErrorType('UnknownError');
 
   /** The application decided on a status; `fail_to_proxy` answers with it. */
@@ -75,10 +100,12 @@ export class ErrorType {
     return this === other || (this.name === other.name && this.code === other.code);
   }
 
+  /** {@link ErrorType.name}. */
   asStr(): string {
     return this.name;
   }
 
+  /** {@link ErrorType.name}, for templates. */
   toString(): string {
     return this.name;
   }
@@ -96,12 +123,15 @@ function asError(cause: unknown): Error {
 
 /** Pingora's `Error` (boxed there: `BError`). The name differs because JavaScript's own `Error` has it. */
 export class PingoraError extends Error {
+  /** What JavaScript calls the class in a stack trace; never the type of the error. */
   override readonly name = 'PingoraError';
   #etype: ErrorType;
   #esource: ErrorSource;
   /** May be undecided; {@link PingoraError.decideReuse} decides it. */
   retryType: RetryType;
+  /** What the type doesn't say: what was tried, with what. */
   context: string | undefined;
+  /** The error that led to this one. */
   override cause: Cause | undefined;
 
   constructor(etype: ErrorType, esource: ErrorSource, context?: string, cause?: unknown) {
@@ -114,6 +144,7 @@ export class PingoraError extends Error {
     this.retryType = this.cause instanceof PingoraError ? this.cause.retryType : false;
   }
 
+  /** An error with all that can be said; {@link PingoraError.retryType} is the cause's, or false. */
   static create(etype: ErrorType, esource: ErrorSource, context?: string, cause?: unknown): PingoraError {
     return new PingoraError(etype, esource, context, cause);
   }
@@ -133,14 +164,17 @@ export class PingoraError extends Error {
     return new PingoraError(etype, 'Unset', context);
   }
 
+  /** An error of this type on the origin's side. */
   static newUp(etype: ErrorType): PingoraError {
     return new PingoraError(etype, 'Upstream');
   }
 
+  /** An error of this type on the client's side. */
   static newDown(etype: ErrorType): PingoraError {
     return new PingoraError(etype, 'Downstream');
   }
 
+  /** An error of this type of the proxy's own. */
   static newIn(etype: ErrorType): PingoraError {
     return new PingoraError(etype, 'Internal');
   }
@@ -157,10 +191,12 @@ export class PingoraError extends Error {
       : new PingoraError(ErrorType.UnknownError, 'Internal', 'unexpected', thrown);
   }
 
+  /** What failed. */
   etype(): ErrorType {
     return this.#etype;
   }
 
+  /** On whose side. */
   esource(): ErrorSource {
     return this.#esource;
   }
@@ -171,6 +207,7 @@ export class PingoraError extends Error {
     return this.retryType;
   }
 
+  /** Decide whether to try again, whatever was said before. */
   setRetry(retry: boolean): void {
     this.retryType = retry;
   }
@@ -180,45 +217,55 @@ export class PingoraError extends Error {
     if (this.retryType === 'ReusedOnly') this.retryType = reused;
   }
 
+  /** The type's name. */
   reasonStr(): string {
     return this.#etype.asStr();
   }
 
+  /** The side's name; empty while it isn't known. */
   sourceStr(): string {
     return this.#esource === 'Unset' ? '' : this.#esource;
   }
 
+  /** Put it on the origin's side. */
   asUp(): void {
     this.#esource = 'Upstream';
   }
 
+  /** Put it on the client's side. */
   asDown(): void {
     this.#esource = 'Downstream';
   }
 
+  /** Make it the proxy's own. */
   asIn(): void {
     this.#esource = 'Internal';
   }
 
+  /** As {@link PingoraError.asUp}; returns the error, to be thrown. */
   intoUp(): this {
     this.asUp();
     return this;
   }
 
+  /** As {@link PingoraError.asDown}; returns the error, to be thrown. */
   intoDown(): this {
     this.asDown();
     return this;
   }
 
+  /** As {@link PingoraError.asIn}; returns the error, to be thrown. */
   intoIn(): this {
     this.asIn();
     return this;
   }
 
+  /** Replace the cause; what is no `Error` becomes one. */
   setCause(cause: unknown): void {
     this.cause = asError(cause);
   }
 
+  /** Replace the context. {@link PingoraError.moreContext} keeps both. */
   setContext(context: string): void {
     this.context = context;
   }

@@ -61,6 +61,7 @@ function check(name: string, value: string): void {
 export class HMap {
   /** Names as they came. */
   readonly names: string[];
+  /** The values, each at its name's index, a character a byte. */
   readonly values: string[];
   /** The text that fields were parsed from. */
   private source = '';
@@ -73,6 +74,7 @@ export class HMap {
     this.lines = lines;
   }
 
+  /** How many fields there are, repeated ones counted each. */
   get length(): number {
     return this.names.length;
   }
@@ -98,6 +100,7 @@ export class HMap {
     return at < 0 ? undefined : this.values[at];
   }
 
+  /** Whether there is a field of `name`, in any case. */
   has(name: string): boolean {
     return this.find(name) >= 0;
   }
@@ -188,6 +191,7 @@ export class HMap {
     this.lines.splice(from, to - from);
   }
 
+  /** A copy that can be changed by itself. */
   clone(): HMap {
     const copy = new HMap(this.names.slice(), this.values.slice(), this.lines.slice());
     copy.source = this.source;
@@ -227,7 +231,9 @@ export class HMap {
 
 /** What a request head and a response head have in common. */
 abstract class Head {
+  /** The version to write, or that was read. Default: HTTP/1.1. */
   version: Version = 'HTTP/1.1';
+  /** The fields. What is changed here isn't checked, as `insertHeader` checks it. */
   headers: HMap;
 
   constructor(headers: HMap) {
@@ -253,6 +259,7 @@ abstract class Head {
     return this.headers.remove(name);
   }
 
+  /** Set the version to write. */
   setVersion(version: Version): void {
     this.version = version;
   }
@@ -265,6 +272,7 @@ abstract class Head {
 
 /** The head of a request. */
 export class RequestHeader extends Head {
+  /** `GET` and so on, in the case in which it came: methods are case-sensitive. */
   method: string;
   #path: string;
   /** The authority of the request's target (HTTP/2's `:authority`, or an absolute form's), if it has one. */
@@ -286,6 +294,7 @@ export class RequestHeader extends Head {
     return new RequestHeader(method, path);
   }
 
+  /** Set the method, unchecked. */
   setMethod(method: string): void {
     this.method = method;
   }
@@ -320,6 +329,7 @@ export class RequestHeader extends Head {
     return dot < 0 ? undefined : name.slice(dot + 1);
   }
 
+  /** A copy that can be changed by itself, its fields too. */
   clone(): RequestHeader {
     const copy = new RequestHeader(this.method, this.#path, this.headers.clone());
     copy.version = this.version;
@@ -339,6 +349,7 @@ export class ResponseHeader extends Head {
     this.#status = status;
   }
 
+  /** The status code, 100 to 999. */
   get status(): number {
     return this.#status;
   }
@@ -350,6 +361,7 @@ export class ResponseHeader extends Head {
     return head;
   }
 
+  /** Set the status. Throws `InvalidHTTPHeader` unless it is a whole number from 100 to 999. */
   setStatus(status: number): void {
     if (!Number.isInteger(status) || status < 100 || status > 999) {
       throw PingoraError.explain(ErrorType.InvalidHTTPHeader, `invalid status ${status}`);
@@ -367,6 +379,7 @@ export class ResponseHeader extends Head {
     return canonicalReason(this.status);
   }
 
+  /** A copy that can be changed by itself, its fields too. */
   clone(): ResponseHeader {
     const copy = new ResponseHeader(this.status, this.headers.clone());
     copy.version = this.version;

@@ -37,9 +37,20 @@ export interface TcpSocketOptions {
 
 /** Where to listen. */
 export type ServerAddress =
-  | { readonly type: 'tcp'; readonly address: string; readonly options?: TcpSocketOptions | undefined }
-  /** `permissions` of the socket's file, as 0o660. Default: 0o666. */
-  | { readonly type: 'uds'; readonly address: string; readonly permissions?: number | undefined };
+  | {
+      readonly type: 'tcp';
+      /** `host:port`. */
+      readonly address: string;
+      /** What to set before binding. Default: the system's. */
+      readonly options?: TcpSocketOptions | undefined;
+    }
+  | {
+      readonly type: 'uds';
+      /** The socket's path. */
+      readonly address: string;
+      /** Of the socket's file, as 0o660. Default: 0o666. */
+      readonly permissions?: number | undefined;
+    };
 
 /** `host:port` in parts; the brackets of an IPv6 address are taken off. Undefined if it isn't one. */
 export function splitAddress(address: string): { host: string; port: number } | undefined {

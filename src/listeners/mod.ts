@@ -181,11 +181,13 @@ export class Listeners {
     this.stacks.push(new TransportStackBuilder(l4, tls));
   }
 
+  /** A stack for each address, bound by nobody yet. `upgradeListeners`: sockets of the process that is replaced. */
   @rust.method('Listeners::build')
   build(upgradeListeners: ListenFds | undefined): TransportStack[] {
     return this.stacks.map((builder) => builder.build(upgradeListeners));
   }
 
+  /** Does nothing: each stack that was built closes its own socket. */
   @rust.method('Listeners::cleanup')
   cleanup(): void {
     // as in the original, nothing: each stack has stopped listening

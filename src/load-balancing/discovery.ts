@@ -20,6 +20,7 @@ export type Discovered = readonly [backends: Iterable<Backend>, enablement: Read
 
 /** A way to find backends. */
 export interface ServiceDiscovery {
+  /** Find the backends. Called at each update; what it throws leaves them as they are. */
   discover(): Promise<Discovered>;
 }
 
@@ -53,6 +54,7 @@ export class Static implements ServiceDiscovery {
     this.backends = backends;
   }
 
+  /** These backends, or none to begin with. */
   @rust.method('Static::new')
   static new(backends: Iterable<Backend> = []): Static {
     return new Static(BackendSet.from(backends));
@@ -68,26 +70,31 @@ export class Static implements ServiceDiscovery {
     return Static.new(found.flat().map((addr) => new Backend(addr)));
   }
 
+  /** The backends as they are now. */
   get(): BackendSet {
     return this.backends;
   }
 
+  /** Replace all backends. The balancer learns of it at its next update. */
   @rust.method('Static::set')
   set(backends: Iterable<Backend>): void {
     this.backends = BackendSet.from(backends);
   }
 
+  /** Add a backend; one of the same address and weight is there once. */
   @rust.method('Static::add')
   add(backend: Backend): void {
     this.set([...this.backends, backend]);
   }
 
+  /** Remove the backend of this address and weight, if it is there. */
   @rust.method('Static::remove')
   remove(backend: Backend): void {
     const key = backend.hashKey();
     this.set([...this.backends].filter((other) => other.hashKey() !== key));
   }
 
+  /** The backends as they are now, each of them enabled. */
   @rust.method('<Static as ServiceDiscovery>::discover')
   async discover(): Promise<Discovered> {
     return [this.backends, noEnablement];

@@ -50,6 +50,7 @@ export class TcpHealthCheck implements HealthCheck {
     this.connector = TransportConnector.new();
   }
 
+  /** A check that connects, waits one second at most, and closes. One result turns a backend's health either way. */
   @rust.method('TcpHealthCheck::new')
   static new(): TcpHealthCheck {
     return new TcpHealthCheck();

@@ -23,6 +23,7 @@ const log = new Log('pingora_load_balancing');
 
 /** A server to send requests to. It doesn't change. */
 export class Backend {
+  /** Where it listens. */
   readonly addr: SocketAddr;
   /** Its share of the requests, among the weights of all: a whole number. */
   readonly weight: number;
@@ -55,6 +56,7 @@ export class Backend {
     return this.identity;
   }
 
+  /** Whether address and weight are the same. */
   equals(other: Backend): boolean {
     return this.identity === other.identity;
   }
@@ -114,6 +116,7 @@ export class Backends {
     return new Backends(discovery);
   }
 
+  /** Check with `check` from now on; without one every backend is taken for healthy. */
   @rust.method('Backends::set_health_check')
   setHealthCheck(check: HealthCheck): void {
     this.healthCheck = check;
@@ -263,11 +266,13 @@ export class LoadBalancer<S extends BackendSelection = BackendSelection> impleme
     return undefined;
   }
 
+  /** As {@link Backends.setHealthCheck}. How often, `healthCheckFrequency` says. */
   @rust.method('LoadBalancer::set_health_check')
   setHealthCheck(check: HealthCheck): void {
     this.known.setHealthCheck(check);
   }
 
+  /** The backends that it chooses among, with their health. */
   backends(): Backends {
     return this.known;
   }

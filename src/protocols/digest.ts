@@ -32,8 +32,10 @@ export interface ProxyDigest {
 
 /** Everything known of a connection. */
 export interface Digest {
+  /** Undefined without TLS. */
   readonly sslDigest: SslDigest | undefined;
   /** One a layer, the lowest first. */
   readonly timingDigest: readonly (TimingDigest | undefined)[];
+  /** Undefined unless a CONNECT proxy is on the way. */
   readonly proxyDigest: ProxyDigest | undefined;
 }

@@ -7,6 +7,7 @@ export type { Stream } from './l4/stream.ts';
 
 /** Which HTTP versions a TLS handshake offers or accepts. Port of `ALPN` in `protocols/ssl/mod.rs`. */
 export class ALPN {
+  /** As it is logged: HTTP/1 only, HTTP/2 only, either. */
   readonly name: 'H1' | 'H2' | 'H2H1';
   /** The protocol names, in order of preference. */
   readonly protocols: readonly string[];
@@ -40,14 +41,17 @@ export class ALPN {
     return [...this.protocols];
   }
 
+  /** The highest HTTP version that it allows. */
   getMaxHttpVersion(): 1 | 2 {
     return this === ALPN.H1 ? 1 : 2;
   }
 
+  /** The lowest HTTP version that it allows. */
   getMinHttpVersion(): 1 | 2 {
     return this === ALPN.H2 ? 2 : 1;
   }
 
+  /** {@link ALPN.name}. */
   toString(): string {
     return this.name;
   }

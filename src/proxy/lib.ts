@@ -62,6 +62,7 @@ export class Session {
     this.downstreamSession = downstreamSession;
   }
 
+  /** A session for the application's hooks, on one with the client whose request has been read. */
   @rust.method('Session::new')
   static new(downstreamSession: HttpSession): Session {
     return new Session(downstreamSession);
@@ -107,6 +108,9 @@ export class Session {
     return this.downstreamSession.responseWritten();
   }
 
+  /**
+   * How long the client's connection is kept for another request, in seconds; 0: without limit; undefined: not at all.
+   */
   setKeepalive(seconds: number | undefined): void {
     this.downstreamSession.setKeepalive(seconds);
   }
@@ -148,6 +152,7 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
     this.clientUpstream = Connector.new(ConnectorOptions.fromServerConf(conf));
   }
 
+  /** A proxy that runs the hooks of `inner`; its connections to origins are as `conf` says. */
   @rust.method('HttpProxy::new')
   static new<CTX>(inner: ProxyHttp<CTX>, conf: ServerConf, metrics?: ProxyMetrics): HttpProxy<CTX> {
     return new HttpProxy(inner, conf, metrics);

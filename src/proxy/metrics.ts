@@ -14,6 +14,7 @@ import type { ProxyHttp } from './proxy-trait.ts';
 
 type MaybePromise<T> = T | Promise<T>;
 
+/** How {@link proxyMetrics} names and registers what it counts. */
 export interface ProxyMetricsOptions {
   /** Where the metrics are registered. Default: prom-client's registry of the process, which Pingora's service shows. */
   registry?: Registry;
@@ -29,6 +30,7 @@ const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5
 export class ProxyMetrics {
   /** Requests that have ended, by the status that was sent (0: none was) and the client's HTTP version. */
   readonly requests: Counter<'code' | 'version'>;
+  /** Requests whose head was read and whose log hook hasn't run yet. */
   readonly requestsInFlight: Gauge;
   /** From the request's head to the end of the response, in seconds. */
   readonly duration: Histogram;

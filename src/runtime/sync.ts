@@ -77,7 +77,10 @@ export class WatchReceiver<T> {
   }
 }
 
-/** The value turns true when the server begins to shut down. */
+/**
+ * The value turns true when the server begins to shut down. Port of `ShutdownWatch` in
+ * `pingora-core/src/server/mod.rs`.
+ */
 export type ShutdownWatch = WatchReceiver<boolean>;
 
 /** tokio's `Notify`: `notifyWaiters` wakes those who wait now, `notifyOne` is remembered if nobody does. */

@@ -28,6 +28,7 @@ export class GenBackgroundService<A extends BackgroundService> implements Servic
     this._task = task;
   }
 
+  /** A service of this name that runs `task`; {@link backgroundService} adds what its name begins with. */
   @rust.method('GenBackgroundService::new')
   static new<A extends BackgroundService>(name: string, task: A): GenBackgroundService<A> {
     return new GenBackgroundService(name, task);

@@ -3,7 +3,10 @@ import { createWriteStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { closest, distance } from 'fastest-levenshtein';
+import type { Collector } from './collector.ts';
+import { OtlpError, openTelemetry, tracesEndpoint, tryConnect } from './endpoint.ts';
 import { type FormatOptions, formats } from './formats.ts';
+import type { TraceDocument } from './model.ts';
 import { findScenario, type Scenario, scenarios } from './scenarios/index.ts';
 import { runScenario, ScenarioError } from './scenarios/run.ts';
 import { moduleNames } from './sites.ts';
@@ -13,6 +16,7 @@ interface Options {
   only?: string[];
   depth?: number;
   out?: string;
+  endpoint?: string;
   stack?: boolean;
   list?: boolean;
 }
@@ -70,6 +74,29 @@ function fail(message: string, code: number): void {
   process.exitCode = code;
 }
 
+/** The collector to send to, if the format is OTLP and no file is named; tried before anything is run. */
+async function collectorFor({ stack, out, endpoint, ...options }: Options): Promise<Collector | undefined> {
+  const format = stack ? 'stack' : options.format;
+  if (endpoint !== undefined && format !== 'otlp') throw new OtlpError('--endpoint goes with --format otlp');
+  if (endpoint !== undefined && out !== undefined) throw new OtlpError('--endpoint sends, --out writes: give one');
+  const url = format === 'otlp' && out === undefined ? tracesEndpoint('--endpoint', endpoint) : undefined;
+  if (format === 'otlp') await openTelemetry();
+  if (url === undefined) return undefined;
+  await tryConnect(url);
+  const { Collector: Otlp } = await openTelemetry();
+  return new Otlp(url, (message) => process.stderr.write(`${message}\n`));
+}
+
+async function send(trace: TraceDocument, collector: Collector): Promise<void> {
+  const { traceIdOf } = await openTelemetry();
+  const spans = await collector.send(trace);
+  await collector.close();
+  await write(
+    `${spans} spans of ${trace.scenario} sent to ${collector.url.href}, trace ${traceIdOf(trace)}\n`,
+    undefined,
+  );
+}
+
 /** 128 and the signal's number, as shells have it. */
 const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
@@ -80,6 +107,7 @@ async function trace(name: string | undefined, options: Options): Promise<void> 
   if (scenario === undefined) return fail(`no scenario '${name}'; nearest: ${nearest(name)} (--list names all)`, 2);
   if (scenario.unavailable !== undefined) return fail(`${name} can't be run: ${scenario.unavailable}`, 2);
 
+  const collector = await collectorFor(options);
   const stop = new AbortController();
   let interrupted: keyof typeof SIGNALS | null = null;
   const handlers = (Object.keys(SIGNALS) as (keyof typeof SIGNALS)[]).map((signal) => {
@@ -92,6 +120,7 @@ async function trace(name: string | undefined, options: Options): Promise<void> 
   });
   try {
     const document = await runScenario(scenario, { signal: stop.signal });
+    if (collector !== undefined) return await send(document, collector);
     const colour = options.out === undefined && wantsColour();
     const view: FormatOptions = {
       colour,
@@ -100,7 +129,7 @@ async function trace(name: string | undefined, options: Options): Promise<void> 
       depth: options.depth,
       about: scenario.about,
     };
-    await write(formats[options.stack ? 'stack' : options.format]!.print(document, view), options.out);
+    await write(await formats[options.stack ? 'stack' : options.format]!.print(document, view), options.out);
   } catch (error) {
     if (interrupted !== null) process.exitCode = SIGNALS[interrupted];
     else if (error instanceof ScenarioError) {
@@ -124,6 +153,19 @@ await new Command('trace')
   .option('--depth <levels>', 'so many levels of calls in each task', levels)
   .option('--stack', 'only the call stack from run_forever down to process_new_http')
   .option('--out <file>', 'write to a file instead of stdout')
+  .addOption(
+    new Option(
+      '--endpoint <url>',
+      'send to a collector of OpenTelemetry, as http://127.0.0.1:4318; OTEL_EXPORTER_OTLP_* count too',
+    ).implies({ format: 'otlp' }),
+  )
   .option('--list', 'name the scenarios')
-  .action(trace)
+  .action(async (name: string | undefined, options: Options) => {
+    try {
+      await trace(name, options);
+    } catch (error) {
+      if (!(error instanceof OtlpError)) throw error;
+      fail(error.message, 1);
+    }
+  })
   .parseAsync();

@@ -35,7 +35,8 @@ export function exportTrace(recorder: Recorder, scenario: string, apps: string[]
     attributes,
     ...(runs && runs.length > 0 ? { runs } : {}),
   }));
-  return { version: 1, pingora: PINGORA, scenario, node: process.version, tasks, spans };
+  const began = Math.round(recorder.began * 1000) / 1000;
+  return { version: 1, pingora: PINGORA, scenario, node: process.version, began, tasks, spans };
 }
 
 function numberTasks(tasks: readonly Task[]): Map<Task, number> {

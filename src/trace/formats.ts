@@ -1,8 +1,8 @@
 /** What a trace can be printed as. */
 import { compare, loadRecord } from './compare.ts';
+import { openTelemetry } from './endpoint.ts';
 import { printMermaid } from './mermaid.ts';
 import type { TraceDocument } from './model.ts';
-import { printOtlp } from './otlp.ts';
 import { printPerfetto } from './perfetto.ts';
 import { printStack, printTree } from './tree.ts';
 
@@ -17,7 +17,7 @@ export interface FormatOptions {
 
 export interface Format {
   about: string;
-  print(trace: TraceDocument, options: FormatOptions): string;
+  print(trace: TraceDocument, options: FormatOptions): string | Promise<string>;
 }
 
 export const formats: Readonly<Record<string, Format>> = {
@@ -41,8 +41,8 @@ export const formats: Readonly<Record<string, Format>> = {
     print: printPerfetto,
   },
   otlp: {
-    about: 'OTLP/JSON, for a collector of OpenTelemetry',
-    print: (trace) => printOtlp(trace),
+    about: 'OTLP/JSON, for a collector of OpenTelemetry; --endpoint sends it there',
+    print: async (trace) => (await openTelemetry()).printOtlp(trace),
   },
   json: {
     about: 'the trace itself (format version 1)',

@@ -38,6 +38,8 @@ export interface TraceDocument {
   pingora: string;
   scenario: string;
   node: string;
+  /** When it began, in milliseconds since 1970, to the microsecond. Traces of before it was kept lack it. */
+  began?: number;
   tasks: TraceTask[];
   /** In order of start; a parent comes before its children. */
   spans: TraceSpan[];

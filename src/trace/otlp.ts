@@ -1,70 +1,146 @@
 /**
- * Prints a trace as an OTLP/JSON request, as a collector's `/v1/traces` takes it:
+ * A trace as OpenTelemetry has it: printed as OTLP/JSON, or as spans for an exporter (see `collector.ts`).
  *
- * ```sh
- * npm run --silent trace -- h1 --format otlp | curl -H 'Content-Type: application/json' -d @- localhost:4318/v1/traces
- * ```
+ * Made of the SDK's packages, which are optional: import this file through `openTelemetry` of `endpoint.ts`, which says
+ * what to install where they are missing. They are the last ones that run on Node 20: 2.x, and 0.2xx beside it.
  *
- * A trace knows only the time since it began; here it ended at `now`.
+ * Attributes follow the semantic conventions 1.33 and newer (`code.function.name` was `code.function` before); what they
+ * have no name for is below `pingora.`.
  */
 import { createHash } from 'node:crypto';
-import type { TraceDocument, TraceSpan } from './model.ts';
+import type { Attributes, HrTime, SpanContext } from '@opentelemetry/api';
+import type { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
+import { JsonTraceSerializer } from '@opentelemetry/otlp-transformer';
+import { detectResources, envDetector, type Resource, resourceFromAttributes } from '@opentelemetry/resources';
+import type { TraceDocument, TraceSpan, TraceTask } from './model.ts';
 
-type Value = { stringValue: string } | { intValue: string } | { doubleValue: number } | { boolValue: boolean };
+/** What the SDK's exporters take. */
+export type ReadableSpan = Parameters<OTLPTraceExporter['export']>[0][number];
 
-function value(of: string | number | boolean): Value {
-  if (typeof of === 'string') return { stringValue: of };
-  if (typeof of === 'boolean') return { boolValue: of };
-  return Number.isInteger(of) ? { intValue: String(of) } : { doubleValue: of };
+const PINGORA = 'https://github.com/cloudflare/pingora/blob/0.1.0/';
+
+// the values of the API's SpanKind, SpanStatusCode and TraceFlags
+const INTERNAL = 0;
+const SERVER = 1;
+const CLIENT = 2;
+const UNSET = 0;
+const ERROR = 2;
+const SAMPLED = 1;
+
+/** What answers a request, and what asks the origin: of these a collector makes its figures a service. */
+const KINDS: Readonly<Record<string, number>> = {
+  'HttpProxy::process_request': SERVER,
+  'HttpProxy::proxy_to_upstream': CLIENT,
+};
+
+/** The trace as one OTLP/JSON request, as a collector's `/v1/traces` takes it. */
+export function printOtlp(trace: TraceDocument): string {
+  return `${Buffer.from(JsonTraceSerializer.serializeRequest(toSpans(trace))!).toString()}\n`;
 }
 
-const attributes = (of: Record<string, string | number | boolean | undefined>) =>
-  Object.entries(of).flatMap(([key, one]) => (one === undefined ? [] : [{ key, value: value(one) }]));
+/** The trace's id, 32 hexadecimal digits: the same for the same trace, another one for any other. */
+export function traceIdOf(trace: TraceDocument): string {
+  return createHash('sha256').update(JSON.stringify(trace)).digest('hex').slice(0, 32);
+}
 
-const INTERNAL = 1;
-const OK = 1;
-const ERROR = 2;
-
-/** The trace as OTLP/JSON. `now`: milliseconds since 1970 at which it ended. */
-export function printOtlp(trace: TraceDocument, now = Date.now()): string {
-  const { spans, tasks, scenario, node, pingora } = trace;
+/**
+ * The spans, in their order, as one trace. What a span waited and which tasks it spawned are its events; what hasn't
+ * ended ends with the trace.
+ */
+export function toSpans(trace: TraceDocument): ReadableSpan[] {
+  const { spans, tasks } = trace;
   const last = spans.reduce((latest, { start, end }) => Math.max(latest, start, end ?? 0), 0);
-  const nanos = (micros: number) => String(BigInt(Math.round((now - last / 1000) * 1000 + micros)) * 1000n);
-  const traceId = createHash('sha256').update(`${scenario} ${now}`).digest('hex').slice(0, 32);
-  const spanId = (id: number) => id.toString(16).padStart(16, '0');
-  const taskName = new Map(tasks.map(({ id, name }) => [id, name]));
-
-  const convert = (span: TraceSpan) => ({
+  const at = clock(trace.began ?? Date.now() - last / 1000);
+  const traceId = traceIdOf(trace);
+  // unique in the trace by its low half; the high half keeps the ids of two traces apart
+  const context = (id: number): SpanContext => ({
     traceId,
-    spanId: spanId(span.id),
-    ...(span.parent !== null && { parentSpanId: spanId(span.parent) }),
-    name: span.fn,
-    kind: INTERNAL,
-    startTimeUnixNano: nanos(span.start),
-    endTimeUnixNano: nanos(span.end ?? last),
-    attributes: attributes({
-      'code.function': span.fn,
-      'code.filepath': span.ts?.file,
-      'code.lineno': span.ts?.line,
-      'pingora.file': span.rust?.file,
-      'pingora.line': span.rust?.line,
-      'pingora.phase': span.phase,
-      'task.id': span.task,
-      'task.name': taskName.get(span.task),
-      unfinished: span.end === null ? true : undefined,
-      cancelled: span.status === 'cancelled' ? true : undefined,
-      ...span.attributes,
-    }),
-    status: { code: span.status === 'error' ? ERROR : OK },
+    spanId: traceId.slice(0, 8) + id.toString(16).padStart(8, '0'),
+    traceFlags: SAMPLED,
   });
+  const taskNames = new Map(tasks.map(({ id, name }) => [id, name]));
+  const spawned = new Map<number | null, TraceTask[]>(tasks.map(({ spawnedBy }) => [spawnedBy, []]));
+  for (const task of tasks) spawned.get(task.spawnedBy)!.push(task);
+  const resource = resourceOf(trace);
+  const instrumentationScope = { name: 'pingora-traced', version: trace.pingora };
 
-  const resource = {
-    attributes: attributes({
-      'service.name': 'pingora-traced',
-      'service.version': pingora,
-      'process.runtime.version': node,
-    }),
+  return spans.map((span) => {
+    const end = span.end ?? last;
+    return {
+      name: span.fn,
+      kind: KINDS[span.fn] ?? INTERNAL,
+      spanContext: () => context(span.id),
+      ...(span.parent !== null && { parentSpanContext: context(span.parent) }),
+      startTime: at(span.start),
+      endTime: at(end),
+      duration: clock(0)(end - span.start),
+      ended: true,
+      status: { code: span.status === 'error' ? ERROR : UNSET },
+      attributes: attributesOf(span, taskNames.get(span.task)),
+      events: [...waits(span, at), ...spawns(spawned.get(span.id) ?? [], span.start, at)],
+      links: [],
+      resource,
+      instrumentationScope,
+      droppedAttributesCount: 0,
+      droppedEventsCount: 0,
+      droppedLinksCount: 0,
+    };
+  });
+}
+
+/** `micros` after `began` (milliseconds since 1970) as seconds and nanoseconds: a double is too coarse for one number. */
+function clock(began: number): (micros: number) => HrTime {
+  const whole = Math.floor(began / 1000);
+  const rest = Math.round((began - whole * 1000) * 1000);
+  return (micros) => {
+    const tenths = Math.round((rest + micros) * 10);
+    return [whole + Math.floor(tenths / 1e7), (tenths % 1e7) * 100];
   };
-  const scopeSpans = [{ scope: { name: scenario }, spans: spans.map(convert) }];
-  return `${JSON.stringify({ resourceSpans: [{ resource, scopeSpans }] })}\n`;
+}
+
+function attributesOf(span: TraceSpan, taskName: string | undefined): Attributes {
+  const { fn, ts, rust, phase, task, status, end, attributes } = span;
+  return {
+    'code.function.name': fn,
+    ...(ts && { 'code.file.path': ts.file, 'code.line.number': ts.line }),
+    ...(rust && { 'pingora.file.path': rust.file }),
+    ...(rust?.line !== undefined && {
+      'pingora.line.number': rust.line,
+      'pingora.url': `${PINGORA}${rust.file}#L${rust.line}`,
+    }),
+    'pingora.phase': phase,
+    'pingora.task.id': task,
+    ...(taskName !== undefined && { 'pingora.task.name': taskName }),
+    ...(status === 'cancelled' && { 'pingora.cancelled': true }),
+    ...(end === null && { 'pingora.unfinished': true }),
+    ...attributes,
+  };
+}
+
+function waits({ runs = [] }: TraceSpan, at: (micros: number) => HrTime): ReadableSpan['events'] {
+  return runs.slice(1).map(([resumed], i) => {
+    const suspended = runs[i]![1];
+    const micros = Math.round(resumed - suspended);
+    return { name: 'wait', time: at(suspended), attributes: { 'pingora.wait.microseconds': micros } };
+  });
+}
+
+function spawns(tasks: TraceTask[], from: number, at: (micros: number) => HrTime): ReadableSpan['events'] {
+  return tasks.map(({ id, name, start = from }) => ({
+    name: 'spawn',
+    time: at(start),
+    attributes: { 'pingora.task.id': id, 'pingora.task.name': name },
+  }));
+}
+
+/** `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` come before what is said here. */
+function resourceOf({ pingora, node, scenario }: TraceDocument): Resource {
+  return resourceFromAttributes({
+    'service.name': 'pingora-traced',
+    'service.version': pingora,
+    'process.runtime.name': 'nodejs',
+    'process.runtime.version': node.replace(/^v/, ''),
+    'process.runtime.description': 'Node.js',
+    'pingora.scenario': scenario,
+  }).merge(detectResources({ detectors: [envDetector] }));
 }

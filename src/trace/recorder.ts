@@ -103,10 +103,15 @@ export const tracing: {
 
 /** Collects the spans of one process, or of the requests that were chosen to be traced. */
 export class Recorder {
+  /** In order of start. */
   readonly spans: Span[] = [];
+  /** In the order in which they were spawned. */
   readonly tasks: Task[] = [];
+  /** What spans that start now are marked with. Nobody but the recorder's owner sets it. */
   phase: Phase = 'startup';
   readonly #origin = performance.now();
+  /** When the recorder was made: all its times count from here. Milliseconds since 1970. */
+  readonly began = performance.timeOrigin + this.#origin;
   readonly #observe: RecorderOptions['observe'];
   readonly #keepRuns: boolean;
   #hook: AsyncHook | null = null;

@@ -43,11 +43,13 @@ export interface Peer {
   reuseHash(): string | number;
   /** The proxy on the way to the server. */
   getProxy?(): Proxy | undefined;
+  /** The preferences for connecting; without any no certificate is verified. */
   getPeerOptions?(): PeerOptions | undefined;
   /** The certificate to show to the server, and its key. */
   getClientCertKey?(): CertKey | undefined;
   /** Whether a connection leads to this peer. */
   matchesStream?(stream: Stream): boolean;
+  /** Told of each connection to the peer. */
   getTracer?(): Tracer | undefined;
   /** For logs and errors. */
   toString(): string;
@@ -123,6 +125,7 @@ export class PeerOptions {
   /** Told of the connections made with these options. */
   tracer: Tracer | undefined = undefined;
 
+  /** The defaults. */
   @rust.method('PeerOptions::new')
   static new(): PeerOptions {
     return new PeerOptions();
@@ -133,12 +136,14 @@ export class PeerOptions {
     this.alpn = ALPN.new(max, min);
   }
 
+  /** A copy that can be changed by itself. The list of CAs is shared. */
   clone(): PeerOptions {
     const copy = Object.assign(new PeerOptions(), this);
     copy.extraProxyHeaders = { ...this.extraProxyHeaders };
     return copy;
   }
 
+  /** What isn't at its default, in the original's notation, for logs. */
   toString(): string {
     let out = '';
     if (this.bindTo !== undefined) out += `bind_to: ${this.bindTo},`;
@@ -168,9 +173,11 @@ export function duration(ms: number): string {
 
 /** A TCP peer, or with a server name a TLS one, without many settings. */
 export class BasicPeer implements Peer {
+  /** Where to connect to. The underscore is the original's; {@link BasicPeer.address} reads it. */
   _address: SocketAddr;
   /** Set it to speak TLS. */
   serverName = '';
+  /** How to connect. Default: those of {@link PeerOptions.new}. */
   options = new PeerOptions();
 
   private constructor(address: SocketAddr) {
@@ -203,6 +210,7 @@ export class BasicPeer implements Peer {
     return this.options;
   }
 
+  /** A copy that can be changed by itself, its options too. */
   clone(): BasicPeer {
     const copy = new BasicPeer(this._address);
     copy.serverName = this.serverName;
@@ -296,12 +304,17 @@ export class Proxy {
 
 /** An HTTP server to connect to. */
 export class HttpPeer implements Peer {
+  /** Where to connect to. The underscore is the original's; {@link HttpPeer.address} reads it. */
   _address: SocketAddr;
+  /** Whether to speak TLS; `HTTPS` does. */
   scheme: Scheme;
   /** The server's name, for TLS. Empty: none is sent, and the certificate isn't verified. */
   serverName: string;
+  /** The proxy on the way; undefined: none. {@link HttpPeer.newProxy} sets it. */
   proxy: Proxy | undefined = undefined;
+  /** The certificate to show to a server that asks for one, and its key. */
   clientCertKey: CertKey | undefined = undefined;
+  /** How to connect. Default: those of {@link PeerOptions.new}. */
   options = new PeerOptions();
 
   private constructor(address: SocketAddr, tls: boolean, sni: string) {
@@ -358,6 +371,7 @@ export class HttpPeer implements Peer {
     return peer;
   }
 
+  /** Whether {@link HttpPeer.scheme} is `HTTPS`. */
   isTls(): boolean {
     return this.scheme === 'HTTPS';
   }
@@ -406,6 +420,7 @@ export class HttpPeer implements Peer {
     return this.proxy !== undefined || addressMatches(this._address, stream);
   }
 
+  /** A copy that can be changed by itself, its options too. */
   clone(): HttpPeer {
     const copy = new HttpPeer(this._address, this.isTls(), this.serverName);
     copy.proxy = this.proxy;

@@ -43,6 +43,18 @@ test('the site is made without a warning', () => {
   expect(printed.trim().split('\n')).toHaveLength(1);
 });
 
+test('what is ported is linked to its original: types, functions with a span, functions without', () => {
+  const page = (name: string) => readFileSync(join(site, `${name}.html`), 'utf8').replaceAll(/<wbr\s*\/?>/g, '');
+  const link = (at: string, name: string) =>
+    `Pingora: <a href="https://github.com/cloudflare/pingora/blob/0.1.0/${at}"><code>${name}</code></a>`;
+  const service = page('classes/pingora-traced.Service');
+  expect(service).toContain(link('pingora-core/src/services/listening.rs#L35', 'Service'));
+  expect(service).toContain(link('pingora-core/src/services/listening.rs#L113', 'Service::handle_event'));
+  expect(page('classes/pingora-traced.PingoraError')).toContain(
+    link('pingora-error/src/lib.rs#L254', 'Error::because'),
+  );
+});
+
 test('every link inside the site leads to a page, and to the place in it that it names', () => {
   const anchors = new Map<string, Set<string>>();
   const anchorsOf = (path: string): Set<string> => {
@@ -129,6 +141,20 @@ describe.skipIf(executablePath === undefined)('in a browser (needs Chromium)', (
     expect(errors).toEqual([]);
     await page.close();
   });
+
+  test('no page is wider than a phone', async () => {
+    const page = await browser.newPage({ viewport: { width: 390, height: 844 } });
+    const wide: string[] = [];
+    const all = [...pages(site)].map((path) => relative(site, path)).filter((path) => !path.startsWith('source'));
+    expect(all.length).toBeGreaterThan(80);
+    for (const path of all) {
+      await page.goto(`${address}/${encodeURI(path)}`);
+      const width = await page.evaluate(() => (globalThis as any).document.documentElement.scrollWidth);
+      if (width > 390) wide.push(`${path}: ${width}`);
+    }
+    expect(wide).toEqual([]);
+    await page.close();
+  }, 90_000);
 
   test('the explorer steps through tls-h2 by keyboard, from a shared address, beside the source', async () => {
     const page = await browser.newPage();

@@ -84,6 +84,7 @@ test.each([
   ['--trace', '5'],
   ['--trace', '1/0'],
   ['--trace-ui', 'nowhere'],
+  ['--trace-otlp', 'nowhere'],
 ])('%s %s is refused in one line that names it', async (flag, value) => {
   const program = new Program('src/main.ts', ['--listen', '127.0.0.1:0', '--upstream', '127.0.0.1:1', flag, value]);
   expect(await program.ended).toMatchObject({ code: 2 });

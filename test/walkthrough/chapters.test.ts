@@ -1,11 +1,35 @@
-/** What the chapters say of traces, in their `shows.json`, held against real runs. */
+/** What the chapters have, and what they say of traces, in their `shows.json`, held against real runs. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { missing } from '../../scripts/book/shows.ts';
 import { chapters, showsOf, Traces } from '../../scripts/book.ts';
+import { projectRoot } from '../../src/trace/sites.ts';
 
 const traces = new Traces();
 
+const PARTS = {
+  question: /^# .+\n\n> /,
+  code: /<!-- code: /,
+  calls: /<!-- calls: /,
+  picture: /!\[[^\]]+\]\(\.\.\/\.\.\/diagrams\//,
+  'what if': /^## What would happen if …$/m,
+  command: /^npm (?:run|start)/m,
+};
+/** What a chapter has no use for. */
+const WITHOUT: Record<string, string[]> = {
+  '20-threads': ['picture'],
+  '21-the-price-of-tracing': ['calls'],
+  '22-wrong': ['code', 'calls', 'picture'],
+};
+
 describe.each(chapters())('chapter %s', (chapter) => {
+  test('asks first, shows code, calls and a picture, and lets one try what would happen if', () => {
+    const text = readFileSync(join(projectRoot, 'walkthrough', chapter, 'README.md'), 'utf8');
+    const lacking = Object.entries(PARTS).filter(([, part]) => !part.test(text));
+    expect(lacking.map(([name]) => name).filter((name) => !WITHOUT[chapter]?.includes(name))).toEqual([]);
+  });
+
   test.concurrent('shows what it says', async () => {
     const untrue: string[] = [];
     for (const { scenario, shows } of showsOf(chapter)) {

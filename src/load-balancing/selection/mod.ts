@@ -53,20 +53,26 @@ export interface AlgorithmClass<A extends SelectionAlgorithm = SelectionAlgorith
 
 /** By the FNV-1a hash of the key, on weighted backends. The name is the original's; {@link FNVHash} is the usual one. */
 export const FVNHash: Selection<Weighted<algorithms.FnvHasher>> = Weighted.of(algorithms.FnvHasher);
+/** A selection that {@link FVNHash} made. */
 export type FVNHash = Weighted<algorithms.FnvHasher>;
+/** By the FNV-1a hash of the key, on weighted backends: equal keys get the same backend while the set stays. */
 export const FNVHash: typeof FVNHash = FVNHash;
+/** A selection that {@link FNVHash} made. */
 export type FNVHash = FVNHash;
 
 /** At random, on weighted backends. */
 export const Random: Selection<Weighted<algorithms.Random>> = Weighted.of(algorithms.Random);
+/** A selection that {@link Random} made. */
 export type Random = Weighted<algorithms.Random>;
 
 /** In turn, on weighted backends. */
 export const RoundRobin: Selection<Weighted<algorithms.RoundRobin>> = Weighted.of(algorithms.RoundRobin);
+/** A selection that {@link RoundRobin} made; it keeps its place between calls. */
 export type RoundRobin = Weighted<algorithms.RoundRobin>;
 
 /** By ketama's consistent hash of the key, on weighted backends. */
 export const Consistent: Selection<KetamaHashing> = KetamaHashing;
+/** A selection that {@link Consistent} made. */
 export type Consistent = KetamaHashing;
 
 /**

@@ -39,14 +39,17 @@ export class Session {
     return new Session(undefined, session);
   }
 
+  /** Whether the client speaks HTTP/2. */
   isHttp2(): boolean {
     return this.h2 !== undefined;
   }
 
+  /** The HTTP/1 session inside; undefined for HTTP/2. */
   asHttp1(): SessionV1 | undefined {
     return this.h1;
   }
 
+  /** The HTTP/2 stream's session inside; undefined for HTTP/1. */
   asHttp2(): SessionV2 | undefined {
     return this.h2;
   }
@@ -194,6 +197,7 @@ export class Session {
     return this.any.isBodyEmpty();
   }
 
+  /** Whether the request's body is longer than what is kept of it: then there is no other try. */
   retryBufferTruncated(): boolean {
     return this.any.retryBufferTruncated();
   }

@@ -67,6 +67,7 @@ function compareBytes(a: Uint8Array, b: Uint8Array): number {
 
 /** An address to connect to or listen on. It doesn't change; {@link SocketAddr.withPort} makes another one. */
 export class SocketAddr {
+  /** An IP address and port, or a Unix domain socket. */
   readonly kind: 'inet' | 'unix';
   /** 4 or 6; undefined for a Unix domain socket. */
   readonly family: 4 | 6 | undefined;
@@ -146,6 +147,7 @@ export class SocketAddr {
     return compareBytes(this.#bytes, other.#bytes) || this.port - other.port || this.scopeId - other.scopeId;
   }
 
+  /** Whether both lead to the same place: kind, address, port and zone. */
   equals(other: SocketAddr): boolean {
     return this === other || (this.kind === other.kind && this.#text === other.#text);
   }

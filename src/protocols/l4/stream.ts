@@ -102,6 +102,7 @@ class Onlooker implements Reader {
 
 /** An established connection. Pingora's `Stream` (`Box<dyn IO>`), whatever it runs over. */
 export class Stream {
+  /** The socket, TCP's or TLS's; this class reads it, so nobody else may. */
   socket: Socket;
   /** When this connection was established, in milliseconds since the epoch. */
   readonly establishedTs = Date.now();
@@ -486,10 +487,12 @@ export class Stream {
     return [{ establishedTs: this.establishedTs }];
   }
 
+  /** How the proxy on the way answered CONNECT; undefined without one. */
   getProxyDigest(): ProxyDigest | undefined {
     return this.proxyDigest;
   }
 
+  /** Keep the answer of a proxy to CONNECT. */
   setProxyDigest(digest: ProxyDigest): void {
     this.proxyDigest = digest;
   }

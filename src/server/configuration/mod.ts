@@ -172,6 +172,7 @@ export class ServerConf {
     return ServerConf.fromYaml('---\nversion: 1', 'the built-in configuration');
   }
 
+  /** The defaults, with what the command line says in their place. */
   static newWithOptOverride(opt: Opt): ServerConf {
     const conf = ServerConf.new();
     if (opt.daemon) conf.daemon = true;
