@@ -208,7 +208,7 @@ export class NoStealRuntime {
     startThreads(this.count);
     return Array.from({ length: this.count }, (_, i) => ({
       thread: i + 1,
-      give: (key, socket) => threads.give({ key, threads: this.count, thread: i + 1, socket }),
+      give: (key: string, socket: Socket) => threads.give({ key, threads: this.count, thread: i + 1, socket }),
     }));
   }
 
@@ -243,7 +243,9 @@ export class NoStealRuntime {
 
 /** In the process that was started; a thread is one, and starts none. */
 function startThreads(count: number): void {
-  if (threadNumber() === 0) threads.atLeast(count);
+  if (threadNumber() > 0) return;
+  note({ threads: count });
+  threads.atLeast(count);
 }
 
 let ended: Promise<void> | undefined;

@@ -54,6 +54,8 @@ class Thread {
   private channel: Channel | undefined;
   /** It has started its services. */
   ready = false;
+  /** It has, or has failed to. */
+  tried = false;
   private readySince = 0;
   private early = 0;
   private restarting: NodeJS.Timeout | undefined;
@@ -97,6 +99,7 @@ class Thread {
   /** It says that it serves. */
   serves(): void {
     this.ready = true;
+    this.tried = true;
     this.readySince = performance.now();
     log.info(`thread ${this.number} runs as process ${this.pid}`);
   }
@@ -109,6 +112,7 @@ class Thread {
   private ended(child: ChildProcess, how: string): void {
     const { ready } = this;
     this.ready = false;
+    this.tried = true;
     this.delivering = false;
     const undelivered = this.queue.splice(0);
     if (!this.threads.ending) {
@@ -230,6 +234,15 @@ export class Threads {
     );
   }
 
+  /** Wait until the first `threads` have started, or failed to. */
+  async started(threads: number): Promise<void> {
+    while (!this.all.slice(0, threads).every(({ tried }) => tried)) await this.change();
+  }
+
+  private change(): Promise<void> {
+    return new Promise((resolve) => this.changed.push(resolve));
+  }
+
   private share(thread: Thread, key: string, { handle, given }: Held): Promise<void> {
     let listening = given.get(thread);
     if (listening === undefined) {
@@ -244,11 +257,12 @@ export class Threads {
 
   /**
    * Have the first `threads` accept from a listening socket, now and whenever one is started again. Resolves when the
-   * first of them does; throws what kept it from it.
+   * first of them does, or later, if others are still starting; throws what kept it from it.
    */
   async hold(key: string, threads: number, handle: object): Promise<void> {
     const held: Held = { threads, handle, given: new Map() };
     this.held.set(key, held);
+    await this.started(threads);
     for (;;) {
       const ready = this.all.slice(0, threads).filter((thread) => thread.ready);
       try {
@@ -258,7 +272,7 @@ export class Threads {
         const [why] = (error as AggregateError).errors.filter((each) => !(each instanceof Gone));
         if (why !== undefined) throw why;
       }
-      await new Promise<void>((resolve) => this.changed.push(resolve));
+      await this.change();
     }
   }
 

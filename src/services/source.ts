@@ -85,10 +85,18 @@ class Own implements Source {
 /** In the process that was started: what is accepted goes to a random thread. */
 class Handing extends Own {
   readonly give: (io: UninitializedStream) => void;
+  private readonly threads: number;
 
   constructor(stack: TransportStack, until: ShutdownWatch, key: string, spread: Spread) {
     super(stack, until);
+    this.threads = spread.threads;
     this.give = (io) => spread.give(key, io.intoSocket());
+  }
+
+  override async listen(): Promise<void> {
+    await super.listen();
+    // the first connections would all go to the first thread
+    await threads.started(this.threads);
   }
 }
 

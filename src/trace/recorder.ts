@@ -101,6 +101,8 @@ export class Recorder {
   readonly spans: Span[] = [];
   readonly tasks: Task[] = [];
   phase: Phase = 'startup';
+  /** When it was made, in microseconds of a clock that all processes of this machine share. */
+  readonly origin = Number(process.hrtime.bigint() / 1000n);
   readonly #origin = performance.now();
   readonly #observe: RecorderOptions['observe'];
   readonly #keepRuns: boolean;
