@@ -263,7 +263,7 @@ describe.concurrent('it', () => {
     process.kill(Number(pid), 'SIGKILL');
     await program.until(/thread 1 \(process \d+\) ended: SIGKILL/);
     expect(await counted()).toBe(requests);
-    await program.until(/thread 1 runs as process \d+[^]*thread 1 runs as process/);
+    await program.until(/thread 1 runs as process \d+[\s\S]*thread 1 runs as process/);
     expect(await counted()).toBe(requests);
     expect(program.stdout.match(/^listening on http:/gm)).toHaveLength(1);
     expect(program.stdout.match(/^ready/gm)).toHaveLength(1);

@@ -20,13 +20,22 @@ const FIRST_PAUSE_MS = 100;
 /** … up to so many. */
 const LONGEST_PAUSE_MS = 10_000;
 /** A thread that is told to end has so many milliseconds for it. */
-const LAST_MOMENT_MS = 500;
+const LAST_MOMENT_MS = 2_000;
 
 /** Node fires a timer that is set for longer than this at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1000;
 
 /** From where the program was started: a daemon goes elsewhere. */
-const CWD = process.cwd();
+const CWD = cwd();
+
+function cwd(): string {
+  try {
+    return process.cwd();
+  } catch {
+    // the folder was removed
+    return '/';
+  }
+}
 
 /** A connection on its way to a thread. */
 interface Parcel {
@@ -114,18 +123,24 @@ class Thread {
     this.ready = false;
     this.tried = true;
     this.delivering = false;
+    this.process = undefined;
     const undelivered = this.queue.splice(0);
     if (!this.threads.ending) {
-      const soon = !ready || performance.now() - this.readySince < SOON_MS;
-      this.early = soon ? this.early + 1 : 0;
-      const pause = this.early < 2 ? 0 : Math.min(FIRST_PAUSE_MS * 2 ** (this.early - 2), LONGEST_PAUSE_MS);
-      const again = pause === 0 ? 'it is started again' : `it is started again in ${pause / 1000} s`;
+      const again = this.threads.shutDown ? 'the server ends too' : this.restart(ready);
       const why = this.reason === undefined ? how : `${how}, ${this.reason}`;
       log.error(`thread ${this.number} (process ${child.pid}) ended: ${why}; its connections are lost, ${again}`);
-      this.restarting = setTimeout(() => this.start(), pause);
     }
     this.threads.ended(this);
     for (const parcel of undelivered) this.threads.give(parcel);
+  }
+
+  /** Have it started again; says when. */
+  private restart(served: boolean): string {
+    const soon = !served || performance.now() - this.readySince < SOON_MS;
+    this.early = soon ? this.early + 1 : 0;
+    const pause = this.early < 2 ? 0 : Math.min(FIRST_PAUSE_MS * 2 ** (this.early - 2), LONGEST_PAUSE_MS);
+    this.restarting = setTimeout(() => this.start(), pause);
+    return pause === 0 ? 'it is started again' : `it is started again in ${pause / 1000} s`;
   }
 
   /** Hand a connection over, after those before it: a thread that is busy gets the next when it comes to it. */
@@ -174,7 +189,8 @@ export class Threads {
   private readonly all: Thread[] = [];
   private readonly held = new Map<string, Held>();
   private waiting: Parcel[] = [];
-  private shutDown = false;
+  /** The server shuts down. */
+  shutDown = false;
   private changed: (() => void)[] = [];
   /** Threads that end are not missed any more. */
   ending = false;
@@ -204,7 +220,7 @@ export class Threads {
     thread.serves();
     if (this.shutDown) await thread.ask('shutdown');
     for (const [key, held] of this.held) {
-      if (number <= held.threads) this.share(thread, key, held);
+      if (number <= held.threads) this.share(thread, key, held).catch(() => {});
     }
     for (const parcel of this.waiting.splice(0)) this.give(parcel);
     this.wake();

@@ -138,6 +138,26 @@ describe('a daemon', () => {
     expect(existsSync(at.sock)).toBe(false);
   });
 
+  test('has its threads beside it, and they end with it', async () => {
+    const at = place('threads', 'threads: 2\n');
+    expect(await start(at).ended).toMatchObject({ code: 0 });
+    const pid = daemon(at);
+    await serves(at);
+    const threads = await vi.waitFor(() => {
+      const found = [...readFileSync(at.errorLog, 'utf8').matchAll(/thread \d runs as process (\d+)/g)];
+      expect(found).toHaveLength(2);
+      return found.map(([, thread]) => Number(thread));
+    });
+    for (const thread of threads) {
+      expect(readlinkSync(`/proc/${thread}/cwd`)).toBe('/');
+      expect(status(thread).PPid).toBe(String(pid));
+    }
+    process.kill(pid, 'SIGTERM');
+    await ended(pid);
+    for (const thread of threads) await ended(thread);
+    expect(existsSync(at.sock)).toBe(false);
+  });
+
   test.runIf(isRoot)('becomes the user and the group of the configuration', async () => {
     const at = place('user', 'user: nobody\ngroup: daemon\n');
     expect(await start(at).ended).toMatchObject({ code: 0 });

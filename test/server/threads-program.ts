@@ -41,18 +41,14 @@ class Who extends ProxyHttp<undefined> {
   }
 
   override requestFilter(session: Session): boolean {
-    switch (session.reqHeader().path) {
-      case '/throw':
-        setImmediate(() => {
-          throw new Error('boom');
-        });
-        break;
-      case '/exit':
-        process.exit(3);
-      // biome-ignore lint/suspicious/noFallthroughSwitchClause: exit doesn't return
-      case '/kill':
-        process.kill(process.pid, 'SIGKILL');
+    const { path } = session.reqHeader();
+    if (path === '/throw') {
+      setImmediate(() => {
+        throw new Error('boom');
+      });
     }
+    if (path === '/exit') process.exit(3);
+    if (path === '/kill') process.kill(process.pid, 'SIGKILL');
     return false;
   }
 
