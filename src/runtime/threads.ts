@@ -2,7 +2,7 @@
  * The threads of a server, as the process sees that starts them: processes that run the same program.
  *
  * One is started again when it ends. What it was serving is lost with it; what others serve, and what waits, is not.
- * The port's own: the original's are threads of the system, made in `pingora-runtime/src/lib.rs`.
+ * The port's own: the original's are threads of the system.
  */
 import { type ChildProcess, spawn as startProcess } from 'node:child_process';
 import type { Socket } from 'node:net';

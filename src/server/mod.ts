@@ -12,7 +12,7 @@ import type { Service } from '../services/mod.ts';
 import { ported } from '../trace/span.ts';
 import { type Opt, ServerConf } from './configuration/mod.ts';
 import { daemonize, inheritFds, isDaemon } from './daemon.ts';
-import { runsInThread, runThread, threadsOf } from './threads.ts';
+import { runThread, sharesOf } from './threads.ts';
 import { Fds, type ListenFds } from './transfer-fd/mod.ts';
 
 export type { ShutdownWatch } from '../runtime/sync.ts';
@@ -245,30 +245,14 @@ export class Server {
     process.exit(0);
   }
 
-  /** Start the services that this process runs. The last one added is the first to run. */
+  /** Start the services, or in a thread its share of them. */
   private runServices(): Runtime[] {
-    const conf = this.configuration;
+    const { listenFds, shutdownRecv } = this;
+    const { workStealing } = this.configuration;
     const runtimes: Runtime[] = [];
-    const run = (service: Service, threads: number, key: string) => {
-      const { listenFds, shutdownRecv } = this;
-      runtimes.push(Server.runService(service, listenFds, shutdownRecv.clone(), threads, conf.workStealing, key));
-    };
-    const copies: (() => void)[] = [];
-    let serves = false;
-    for (let service = this.services.pop(); service !== undefined; service = this.services.pop()) {
-      const one = service;
-      const threads = threadsOf(one, conf);
-      const key = String(this.services.length);
-      if (threadNumber() > 0) {
-        if (runsInThread(one, threads)) run(one, threads, key);
-      } else if (one.spread === 'copies' && conf.threads > 1) copies.push(() => run(one, threads, key));
-      else {
-        serves ||= threads === 1;
-        run(one, threads, key);
-      }
+    for (const { service, threads, key } of sharesOf(this.services, this.configuration)) {
+      runtimes.push(Server.runService(service, listenFds, shutdownRecv.clone(), threads, workStealing, key));
     }
-    // what they find out is of use only where somebody serves
-    if (serves || serverThreads.count === 0) for (const copy of copies) copy();
     return runtimes;
   }
 

@@ -11,6 +11,7 @@ import { onAsk } from '../runtime/channel.ts';
 import { shutdownRuntimes } from '../runtime/lib.ts';
 import type { Watch } from '../runtime/sync.ts';
 import { askOwner, threadNumber } from '../runtime/thread.ts';
+import { threads } from '../runtime/threads.ts';
 import type { Service } from '../services/mod.ts';
 import type { ServerConf } from './configuration/mod.ts';
 import { isDaemon } from './daemon.ts';
@@ -42,9 +43,33 @@ export function threadsOf(service: Service, conf: ServerConf): number {
   return 1;
 }
 
-/** Whether a thread runs the service: its share of the connections, or a copy. */
-export function runsInThread(service: Service, threads: number): boolean {
-  return service.spread === 'copies' || (threads > 1 && threads >= threadNumber());
+/** A service that this process runs, or its share of one. */
+export interface Share {
+  readonly service: Service;
+  /** How many threads the service has. */
+  readonly threads: number;
+  /** What it is called between the processes. */
+  readonly key: string;
+}
+
+/** What this process runs of the services, which are taken off the list: the last one added is the first to run. */
+export function* sharesOf(services: Service[], conf: ServerConf): Generator<Share> {
+  const thread = threadNumber();
+  const copies: Share[] = [];
+  let serves = false;
+  for (let service = services.pop(); service !== undefined; service = services.pop()) {
+    const share = { service, threads: threadsOf(service, conf), key: String(services.length) };
+    const isCopy = service.spread === 'copies';
+    if (thread > 0) {
+      if (isCopy || (share.threads > 1 && share.threads >= thread)) yield share;
+    } else if (isCopy && conf.threads > 1) copies.push(share);
+    else {
+      serves ||= share.threads === 1;
+      yield share;
+    }
+  }
+  // what they find out is of use only where something is served
+  if (serves || threads.count === 0) yield* copies;
 }
 
 /** Be a thread: run its services until it is told to end. */

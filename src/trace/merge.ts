@@ -31,8 +31,16 @@ export function mergeTraces(parts: readonly TracePart[]): TraceDocument {
   const tasks: TraceTask[] = [...owner.trace.tasks];
   const merged: { span: TraceSpan; id: string; parent: string | null }[] = [];
   const spawned = new Map<TraceTask, string>();
+  const renumbered = (attributes: TraceSpan['attributes']) =>
+    attributes.thread === undefined
+      ? attributes
+      : { ...attributes, thread: threads.findIndex(({ thread }) => thread === attributes.thread) + 1 };
   const take = (part: number, span: TraceSpan, parent: string | null) =>
-    merged.push({ span, id: `${part}.${span.id}`, parent });
+    merged.push({
+      span: { ...span, attributes: renumbered(span.attributes) },
+      id: `${part}.${span.id}`,
+      parent,
+    });
   const named = (part: number, id: number) => `${part}.${id}`;
   for (const span of owner.trace.spans) take(0, span, span.parent === null ? null : named(0, span.parent));
   for (const task of tasks) if (task.spawnedBy !== null) spawned.set(task, named(0, task.spawnedBy));

@@ -1,4 +1,5 @@
 /** A proxy for the tests of threads. argv: settings, and what its services are. The thread tells the origin who it is. */
+import { existsSync, writeFileSync } from 'node:fs';
 import { setTimeout as later } from 'node:timers/promises';
 import type { RequestHeader, ResponseHeader } from '../../src/http/lib.ts';
 import { TlsSettings } from '../../src/listeners/tls.ts';
@@ -46,6 +47,10 @@ class Who extends ProxyHttp<undefined> {
       setImmediate(() => {
         throw new Error('boom');
       });
+    }
+    if (path.startsWith('/busy')) {
+      writeFileSync(path.slice('/busy'.length), '');
+      while (existsSync(path.slice('/busy'.length)));
     }
     if (path === '/exit') process.exit(3);
     if (path === '/kill') process.kill(process.pid, 'SIGKILL');

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs';
 import { Agent, createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 import { connect as connectHttp2 } from 'node:http2';
 import type { AddressInfo } from 'node:net';
@@ -208,6 +208,20 @@ describe.each([
     expect(secrets.size).toBe(1);
     await end(running);
     expect(existsSync(uds)).toBe(false);
+  });
+
+  test.runIf(workStealing)('serve what comes while one of them computes', async () => {
+    const running = await run({ conf });
+    const file = join(dir, 'busy');
+    const seen = watch(dir);
+    const busy = ask({ port: running.port }, `/busy${file}`);
+    while (!existsSync(file)) await once(seen, 'change');
+    seen.close();
+    const others = await Promise.all(Array.from({ length: 8 }, () => ask({ port: running.port })));
+    rmSync(file);
+    const { thread } = await busy;
+    expect(others.map((other) => other.thread)).toEqual(others.map(() => (thread === 1 ? 2 : 1)));
+    await end(running);
   });
 
   // how a thread ends is the same for both

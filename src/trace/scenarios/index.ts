@@ -50,6 +50,8 @@ export interface Scenario {
   app?: AppOptions;
   /** How many threads services have. Default: 1. */
   threads?: number;
+  /** Whether idle ones take what waits. Default: true. */
+  workStealing?: boolean;
   /** A service beside the proxy's. */
   beside?: 'health-check' | 'echo' | 'prometheus';
   /** What the client does, to its last byte; throws if an answer is wrong. */
@@ -332,6 +334,15 @@ export const scenarios: readonly Scenario[] = [
       client.put('enough');
       expectAnswer(await busy, 200, BODY);
     },
+  },
+  {
+    name: 'no-steal',
+    about: 'two threads and no work stealing: what is accepted goes to a random one',
+    listeners: ['tcp'],
+    does: ['GET /hello'],
+    threads: 2,
+    workStealing: false,
+    client: get('/hello'),
   },
 ];
 

@@ -74,8 +74,12 @@ async function obey(command: Command): Promise<void> {
 
 async function main(): Promise<void> {
   const server = Server.new(new Opt());
-  const threaded = scenario.threads === undefined ? {} : { threads: scenario.threads };
-  Object.assign(server.configuration, scenario.ends?.conf, threaded, { upgradeSock: join(plan.dir, 'upgrade.sock') });
+  const { threads: count = 1, workStealing = true } = scenario;
+  Object.assign(server.configuration, scenario.ends?.conf, {
+    threads: count,
+    workStealing,
+    upgradeSock: join(plan.dir, 'upgrade.sock'),
+  });
   await server.bootstrap();
   const upstreams = await LoadBalancer.tryFromIter([`127.0.0.1:${plan.origin}`], RoundRobin);
   if (scenario.beside === 'health-check') {
@@ -124,7 +128,8 @@ async function ready(): Promise<void> {
   const listeners = scenario.listeners.length + (besideListens ? 1 : 0);
   if (scenario.threads !== undefined) {
     await bound;
-    await threads.askAll('obey', { listening: listeners });
+    const accepting = { listening: listeners };
+    await (scenario.workStealing === false ? obey({ id: 0, ...accepting }) : threads.askAll('obey', accepting));
     report({ ready: addresses() });
     return;
   }
