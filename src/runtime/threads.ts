@@ -173,7 +173,9 @@ class Thread {
     const child = this.process;
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
     const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-    this.ask('end').catch(() => {});
+    // one that doesn't serve yet has nothing to finish
+    if (this.ready) this.ask('end').catch(() => {});
+    else child.kill('SIGKILL');
     const lastly = setTimeout(() => child.kill('SIGKILL'), LAST_MOMENT_MS);
     await gone;
     clearTimeout(lastly);

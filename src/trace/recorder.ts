@@ -101,9 +101,10 @@ export class Recorder {
   readonly spans: Span[] = [];
   readonly tasks: Task[] = [];
   phase: Phase = 'startup';
+  // before the other clock: Node loads what this needs when it is first used
+  readonly #origin = performance.now();
   /** When it was made, in microseconds of a clock that all processes of this machine share. */
   readonly origin = Number(process.hrtime.bigint() / 1000n);
-  readonly #origin = performance.now();
   readonly #observe: RecorderOptions['observe'];
   readonly #keepRuns: boolean;
   #hook: AsyncHook | null = null;

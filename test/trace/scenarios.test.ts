@@ -76,7 +76,7 @@ describe('a trace', () => {
     expect(new Set(phases).size).toBeGreaterThanOrEqual(2);
   });
 
-  test.each(['h1', 'tls-h2', 'threads'])('of %s is the same in each run, but for times and ports', async (name) => {
+  test.each(['h1', 'tls-h2', 'threads', 'no-steal'])('of %s is the same in each run, but for times and ports', async (name) => {
     const scenario = findScenario(name)!;
     const [first, second] = [await traceOf(scenario), await runScenario(scenario, { tmp })];
     expect(normalised(second)).toBe(normalised(first));
