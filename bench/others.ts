@@ -1,7 +1,7 @@
 /** How much of the machine others use while something is measured; Linux only. */
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** In clock ticks: what all cores have worked, and what the bench and its descendants have. */
+/** In clock ticks: what all cores have worked, here or for other guests of their host, and what the bench and its descendants have. */
 interface Worked {
   readonly all: number;
   readonly own: number;
@@ -14,7 +14,7 @@ function worked(): Worked | undefined {
   } catch {
     return undefined;
   }
-  const [user, nice, system, , , irq, softirq] = line.split(/\s+/).slice(1).map(Number) as number[];
+  const [user, nice, system, , , irq, softirq, steal = 0] = line.split(/\s+/).slice(1).map(Number) as number[];
   const parents = new Map<number, number>();
   const ticks = new Map<number, number>();
   for (const pid of readdirSync('/proc')
@@ -36,7 +36,7 @@ function worked(): Worked | undefined {
       break;
     }
   }
-  return { all: user! + nice! + system! + irq! + softirq!, own };
+  return { all: user! + nice! + system! + irq! + softirq! + steal, own };
 }
 
 /** Run `measure`, and say how many cores others used meanwhile; 0 where that isn't known. */

@@ -5,8 +5,8 @@ import { ServerConf } from '../../src/server/configuration/mod.ts';
 import { Server } from '../../src/server/mod.ts';
 import { HttpPeer } from '../../src/upstreams/peer.ts';
 
-/** So many hashes of a kilobyte a request: about two milliseconds. */
-const HASHES = 1000;
+/** So many hashes of a kilobyte a request: about five milliseconds. */
+const HASHES = 3000;
 
 const [port, origin, threads] = process.argv.slice(2).map(Number);
 const data = Buffer.alloc(1024, 'pingora');
