@@ -93,7 +93,9 @@ class Thread {
       over = true;
       this.ended(child, how);
     };
-    child.once('error', (error) => ended(`can't be started: ${error.message}`));
+    child.on('error', (error) => {
+      if (child.pid === undefined) ended(`can't be started: ${error.message}`);
+    });
     child.once('exit', (code, signal) => ended(signal ?? `exit status ${code}`));
   }
 

@@ -90,7 +90,12 @@ class Handing extends Own {
   constructor(stack: TransportStack, until: ShutdownWatch, key: string, spread: Spread) {
     super(stack, until);
     this.threads = spread.threads;
-    this.give = (io) => spread.give(key, io.intoSocket());
+    this.give = (io) => {
+      const socket = io.intoSocket();
+      // nobody listens to it until it is a thread's
+      socket.on('error', () => {});
+      spread.give(key, socket);
+    };
   }
 
   override async listen(): Promise<void> {
