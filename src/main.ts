@@ -161,8 +161,9 @@ function logger(level: Level, file: string | undefined): Logger {
     return pino({ level, base }, pino.destination({ dest: file, append: true, mkdir: true, sync: true }));
   }
   const colorize = process.stderr.hasColors?.() === true && process.env.NO_COLOR === undefined;
+  const messageFormat = `${threadNumber() > 0 ? `thread ${threadNumber()}, ` : ''}{target}: {msg}`;
   const to: DestinationStream = process.stderr.isTTY
-    ? PinoPretty({ colorize, destination: 2, sync: true, ignore: 'pid,hostname', messageFormat: '{target}: {msg}' })
+    ? PinoPretty({ colorize, destination: 2, sync: true, ignore: 'pid,hostname,thread', messageFormat })
     : pino.destination({ fd: 2, sync: true });
   return pino({ level, base }, to);
 }

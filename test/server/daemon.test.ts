@@ -120,8 +120,11 @@ describe('a daemon', () => {
     expect(readFileSync(at.errorLog, 'utf8')).toContain('SIGINT received, exiting');
   });
 
-  test('moves the PID file of the one before away, and takes its sockets over', async () => {
-    const at = place('upgrade');
+  test.each([
+    ['', 'upgrade', ''],
+    [', with threads', 'upgrade-threads', 'threads: 2\n'],
+  ])('moves the PID file of the one before away, and takes its sockets over%s', async (_, name, settings) => {
+    const at = place(name, settings);
     expect(await start(at).ended).toMatchObject({ code: 0 });
     const old = daemon(at);
     await serves(at);
