@@ -15,6 +15,7 @@ import { build, type Plugin } from 'esbuild';
 import pc from 'picocolors';
 import { generate } from 'selfsigned';
 import { type Contestant, endAll, Load, notPinned, output, Running, wrk } from './processes.ts';
+import { benchThreads } from './threads.ts';
 
 /** The port may cost at most this, as a multiple of fast-proxy. */
 const LIMIT = 0.6;
@@ -29,6 +30,7 @@ interface Options {
   tracing?: boolean;
   bundled?: boolean;
   wrk?: boolean;
+  threads?: boolean;
 }
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -48,6 +50,7 @@ const command = new Command('npm run bench --')
   .option('--h2', 'HTTP/2 over TLS, beside node:http2 with undici')
   .option('--tracing', 'the port, tracing off, beside a build of it in which nothing can be traced')
   .option('--bundled', 'add the port as one bundled file')
+  .option('--threads', 'requests a second of a hook that computes: two threads beside one')
   .option('--wrk', 'make the load with wrk, which has to be installed');
 
 function parse(): Options {
@@ -208,6 +211,10 @@ function table(results: readonly Result[]): void {
 }
 
 async function run(options: Options, directory: string): Promise<number> {
+  if (options.threads) {
+    await benchThreads(options);
+    return 0;
+  }
   const load = new Load();
   const origin = await load.origin();
   const proxies: Running[] = [];

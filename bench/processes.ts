@@ -32,10 +32,10 @@ export class Child {
   /** The answers that are waited for. */
   #waiting: ((message: any, error?: Error) => void)[] = [];
 
-  /** `core`: 0 for what is measured, 1 for what measures. */
-  constructor(name: string, core: 0 | 1, nodeArgs: readonly string[]) {
+  /** `core`: 0 for what is measured, 1 for what measures; undefined: all cores. */
+  constructor(name: string, core: 0 | 1 | undefined, nodeArgs: readonly string[]) {
     this.#name = name;
-    const pin = notPinned === undefined ? ['taskset', '-c', String(core)] : [];
+    const pin = notPinned === undefined && core !== undefined ? ['taskset', '-c', String(core)] : [];
     const [command, ...args] = [...pin, process.execPath, ...nodeArgs];
     this.#process = spawn(command!, args, { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
     running.add(this);
@@ -127,10 +127,11 @@ export class Running {
     this.#child = child;
   }
 
-  static async start(contestant: Contestant, origin: number): Promise<Running> {
+  /** `pinned`: on core 0. */
+  static async start(contestant: Contestant, origin: number, pinned = true): Promise<Running> {
     const port = await freePort();
     const preload = ['--import', tsx, '--import', pathToFileURL(here('./report-cpu.ts')).href];
-    const child = new Child(contestant.name, 0, [...preload, ...contestant.args(port, origin)]);
+    const child = new Child(contestant.name, pinned ? 0 : undefined, [...preload, ...contestant.args(port, origin)]);
     const deadline = Date.now() + PATIENCE;
     while (!(await accepts(port))) {
       child.check();
@@ -171,7 +172,12 @@ function accepts(port: number): Promise<boolean> {
 
 /** The load generator, and the origin. */
 export class Load {
-  readonly #child = new Child('the load generator', 1, ['--import', tsx, here('./load.ts')]);
+  readonly #child: Child;
+
+  /** `pinned`: on core 1. */
+  constructor(pinned = true) {
+    this.#child = new Child('the load generator', pinned ? 1 : undefined, ['--import', tsx, here('./load.ts')]);
+  }
 
   /** Start the origin; returns its port. */
   async origin(): Promise<number> {

@@ -52,7 +52,8 @@ export class Lanes {
   constructor(steps: Steps) {
     const { tasks } = steps.trace;
     const lanes: Lane[] = [];
-    for (const { id, name } of tasks) {
+    for (const { id, name: task, thread } of tasks) {
+      const name = thread === undefined ? task : `${task}, thread ${thread}`;
       const lane: Lane = { task: id, name, top: 0, rows: 0, boxes: [], byRow: [] };
       this.#laneOf.set(id, lane);
     }

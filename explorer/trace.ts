@@ -50,6 +50,8 @@ function checkTask(task: unknown, at: number): asserts task is TraceTask {
   }
   if (task.start !== undefined && !isTime(task.start))
     fail(`task ${task.id} has a start that is no time (${show(task.start)})`);
+  if (task.thread !== undefined && !isId(task.thread))
+    fail(`task ${task.id} has a thread that is no number from 1 (${show(task.thread)})`);
 }
 
 function checkPlace(place: unknown, what: string, wantsLine: boolean): void {

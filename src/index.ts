@@ -34,6 +34,7 @@ export { HttpProxy, httpProxyService, type ProxyExtras, ProxyHttp, Session } fro
 export { ProxyMetrics, type ProxyMetricsOptions, proxyMetrics } from './proxy/metrics.ts';
 export { spawn } from './runtime/lib.ts';
 export type { ShutdownWatch } from './runtime/sync.ts';
+export { shared, threadNumber } from './runtime/thread.ts';
 export { Opt, ServerConf } from './server/configuration/mod.ts';
 export { Server } from './server/mod.ts';
 export { type BackgroundService, backgroundService, GenBackgroundService } from './services/background.ts';

@@ -6,6 +6,7 @@
  * pass a function.
  */
 import { type Logger, pino } from 'pino';
+import { threadNumber } from './runtime/thread.ts';
 
 /** From everything to nothing: a level prints itself and all that come after it. */
 export type Level = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
@@ -28,8 +29,14 @@ export function setLog(level: Level, sink?: Logger): void {
   if (state.sink) state.sink.level = level;
 }
 
+/** Which process says it: of a server with threads each line names its own. */
+function who(): object {
+  const thread = threadNumber();
+  return { pid: process.pid, ...(thread > 0 ? { thread } : {}) };
+}
+
 function sink(): Logger {
-  state.sink ??= pino({ level: 'trace', base: { pid: process.pid } }, pino.destination({ fd: 2, sync: true }));
+  state.sink ??= pino({ level: 'trace', base: who() }, pino.destination({ fd: 2, sync: true }));
   return state.sink;
 }
 

@@ -3,6 +3,7 @@
  */
 import { existsSync, lstatSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
+import { hostname } from 'node:os';
 import { Command, CommanderError, Option } from 'commander';
 import { type DestinationStream, type Logger, pino } from 'pino';
 import { PinoPretty } from 'pino-pretty';
@@ -15,6 +16,8 @@ import { RoundRobin } from './load-balancing/selection/mod.ts';
 import { isLevel, type Level, setLog } from './log.ts';
 import { httpProxyService, ProxyHttp, type Session } from './proxy/lib.ts';
 import type { ProxyMetrics } from './proxy/metrics.ts';
+import { onAsk } from './runtime/channel.ts';
+import { askOwner, shared, threadNumber } from './runtime/thread.ts';
 import { Opt } from './server/configuration/mod.ts';
 import { Server } from './server/mod.ts';
 import { Service } from './services/listening.ts';
@@ -55,6 +58,7 @@ interface Options {
   test: boolean;
   daemon: boolean;
   upgrade: boolean;
+  threads?: number;
   logLevel: Level;
   stack: boolean;
 }
@@ -70,6 +74,10 @@ function program(): Command {
     const every = Number(/^1\/(\d+)$/.exec(value)?.[1] ?? 0);
     if (every === 0) throw new Complaint(`--trace ${value}: write 1/N, as 1/100 for one request in a hundred`, 2);
     return every;
+  };
+  const count = (value: string): number => {
+    if (/^[1-9]\d{0,3}$/.test(value)) return Number(value);
+    throw new Complaint(`--threads ${value}: write a whole number from 1, as --threads 2`, 2);
   };
   return new Command('npm start --')
     .description('Proxy HTTP/1.1 and HTTP/2 to one or more origins, round robin.')
@@ -96,6 +104,9 @@ function program(): Command {
     .option('-t, --test', 'check the configuration and end', false)
     .option('-d, --daemon', 'run in the background', false)
     .option('-u, --upgrade', 'take the sockets over from the server that runs now', false)
+    .addOption(
+      new Option('--threads <n>', 'serve with so many processes (default: as --conf says, or 1)').argParser(count),
+    )
     .addOption(new Option('--log-level <level>', 'what to log').default('info').argParser(level))
     .option('--stack', 'show a stack trace when something is wrong with the start', false)
     .allowExcessArguments()
@@ -151,14 +162,16 @@ class Gateway extends ProxyHttp<{ start: number }> {
 
 /** On a terminal for people, elsewhere one JSON object a line. */
 function logger(level: Level, file: string | undefined): Logger {
+  const base = { pid: process.pid, hostname: hostname(), ...(threadNumber() > 0 ? { thread: threadNumber() } : {}) };
   if (file !== undefined) {
-    return pino({ level }, pino.destination({ dest: file, append: true, mkdir: true, sync: true }));
+    return pino({ level, base }, pino.destination({ dest: file, append: true, mkdir: true, sync: true }));
   }
   const colorize = process.stderr.hasColors?.() === true && process.env.NO_COLOR === undefined;
+  const messageFormat = `${threadNumber() > 0 ? `thread ${threadNumber()}, ` : ''}{target}: {msg}`;
   const to: DestinationStream = process.stderr.isTTY
-    ? PinoPretty({ colorize, destination: 2, sync: true, ignore: 'pid,hostname', messageFormat: '{target}: {msg}' })
+    ? PinoPretty({ colorize, destination: 2, sync: true, ignore: 'pid,hostname,thread', messageFormat })
     : pino.destination({ fd: 2, sync: true });
-  return pino({ level }, to);
+  return pino({ level, base }, to);
 }
 
 function checkAddress(flag: string, address: string): { host: string; port: number } {
@@ -225,7 +238,8 @@ function tlsSettings(options: Options): TlsSettings {
 
 async function certificate(options: Options): Promise<() => TlsSettings> {
   if (options.cert !== undefined || options.key !== undefined) return () => tlsSettings(options);
-  const { cert, key } = await selfSigned(options.tlsListen.map((address) => splitAddress(address)?.host ?? ''));
+  const hosts = options.tlsListen.map((address) => splitAddress(address)?.host ?? '');
+  const { cert, key } = await shared('certificate', () => selfSigned(hosts));
   return () => {
     const settings = TlsSettings.fromPem(cert, key);
     if (options.h2) settings.enableH2();
@@ -258,6 +272,13 @@ async function sampling(options: Options): Promise<((app: HttpServerApp) => Http
   const { trace, traceUi, traceOtlp } = options;
   if (trace === undefined && traceUi === undefined && traceOtlp === undefined) return undefined;
   const { Sampler, intoFolder } = await import('./trace/sampler.ts');
+  if (threadNumber() > 0) {
+    // files and pictures are the business of the process that was started
+    const sampler = new Sampler(trace ?? 1, (sample) => {
+      askOwner('sample', sample).catch(() => {});
+    });
+    return (app) => sampler.wrap(app);
+  }
   const takers: ((sample: Sample) => void)[] = [];
   const traceDir = options.traceDir ?? (traceOtlp === undefined ? 'traces' : undefined);
   if (trace !== undefined && traceDir !== undefined) {
@@ -287,9 +308,13 @@ async function sampling(options: Options): Promise<((app: HttpServerApp) => Http
       throw error instanceof OtlpError ? new Complaint(error.message, 2) : error;
     }
   }
-  const sampler = new Sampler(trace ?? 1, (sample) => {
-    for (const take of takers) take(sample);
-  });
+  let samples = 0;
+  const take = (sample: Sample) => {
+    const numbered = { ...sample, id: ++samples };
+    for (const taker of takers) taker(numbered);
+  };
+  onAsk('sample', take);
+  const sampler = new Sampler(trace ?? 1, take);
   return (app) => sampler.wrap(app);
 }
 
@@ -336,6 +361,7 @@ async function main(argv: string[]): Promise<void> {
   } catch (error) {
     throw error instanceof PingoraError ? new Complaint(error.context ?? error.toString()) : error;
   }
+  if (options.threads !== undefined) server.configuration.threads = options.threads;
   const log = logger(options.logLevel, server.configuration.errorLog);
   setLog(options.logLevel, log);
 
@@ -355,7 +381,7 @@ async function main(argv: string[]): Promise<void> {
   const tls = settings === undefined ? [] : options.tlsListen.map((address) => ({ address, settings: settings() }));
 
   // what is wrong with an address is said before anything else is
-  if (!options.upgrade && !options.test) {
+  if (!options.upgrade && !options.test && threadNumber() === 0) {
     for (const address of options.listen) await tryBind('--listen', address);
     for (const address of options.tlsListen) await tryBind('--tls-listen', address);
     for (const path of options.uds) await tryUds(path);

@@ -1,12 +1,13 @@
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer as createHttp, get, type Server as HttpServer } from 'node:http';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer as createHttp, get, type Server as HttpServer, type IncomingMessage } from 'node:http';
 import { connect as connectHttp2 } from 'node:http2';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import type { TraceDocument } from '../src/trace/model.ts';
 import { selfSigned } from '../src/utils/self-signed.ts';
 import { Program } from './support/program.ts';
 
@@ -85,6 +86,9 @@ describe.concurrent('a command line that cannot be understood ends it with statu
       /--key/,
     ],
     ['HTTP/2 without TLS', ['--listen', '127.0.0.1:0', '--upstream', '127.0.0.1:1', '--h2'], /--h2 needs --tls-listen/],
+    ['no thread', ['--threads', '0'], /--threads 0: write a whole number from 1, as --threads 2/],
+    ['half a thread', ['--threads', '1.5'], /--threads 1\.5: write a whole number/],
+    ['a word for a number of threads', ['--threads', 'two'], /--threads two: write a whole number/],
     ['a level that there is not', ['--log-level', 'loud'], /--log-level.*loud.*debug/],
   ])('%s', async (_, args, expected) => {
     const { line, code } = await refusal(args);
@@ -163,6 +167,31 @@ describe.concurrent('what cannot be done ends it with status 1 and one line', ()
   });
 });
 
+async function fetched(port: string, path: string): Promise<string> {
+  const [response] = (await once(get({ host: '127.0.0.1', port, path, agent: false }), 'response')) as [
+    IncomingMessage,
+  ];
+  let body = '';
+  for await (const chunk of response) body += chunk;
+  return body;
+}
+
+/** Ask until each of two threads has logged a request; how many there were. */
+async function untilTwoThreads(program: Program, port: string): Promise<number> {
+  const lines = () =>
+    program.stderr
+      .split('\n')
+      .filter((line) => line.includes('"msg":"request"'))
+      .map((line) => JSON.parse(line) as { thread: number });
+  let requests = 0;
+  for (const seen = () => new Set(lines().map(({ thread }) => thread)); seen().size < 2; requests++) {
+    await fetched(port, `/${requests}`);
+    await program.until(new RegExp(`"path":"/${requests}"`));
+  }
+  expect(lines()).toHaveLength(requests);
+  return requests;
+}
+
 describe.concurrent('it', () => {
   test('shows where something is wrong only when it is asked to', async () => {
     const program = new Program(entry, ['--stack', '--listen', 'x', '--upstream', upstream]);
@@ -223,6 +252,52 @@ describe.concurrent('it', () => {
     program.child.kill('SIGINT');
     expect(await program.ended).toEqual({ code: 0, signal: null });
     expect(existsSync(uds)).toBe(false);
+  });
+
+  test('serves with as many threads as it is told, says everything once, and counts what all of them served', async () => {
+    const program = new Program(entry, [
+      ...['--threads', '2', '--listen', '127.0.0.1:0', '--tls-listen', '127.0.0.1:0', '--upstream', upstream],
+      ...['--access-log', '--prometheus', '127.0.0.1:0'],
+    ]);
+    await program.until(/^ready/m);
+    const [, port] = await program.until(/listening on http:\/\/127\.0\.0\.1:(\d+)/);
+    const [, metricsPort] = await program.until(/metrics on http:\/\/127\.0\.0\.1:(\d+)/);
+    const requests = await untilTwoThreads(program, port!);
+    const counted = async () =>
+      Number(/requests_total\{code="200".*\} (\d+)/.exec(await fetched(metricsPort!, '/metrics'))![1]);
+    expect(await counted()).toBe(requests);
+    // what a thread has counted stays counted when it is gone
+    const [, pid] = await program.until(/thread 1 runs as process (\d+)/);
+    process.kill(Number(pid), 'SIGKILL');
+    await program.until(/thread 1 \(process \d+\) ended: SIGKILL/);
+    expect(await counted()).toBe(requests);
+    await program.until(/thread 1 runs as process \d+[\s\S]*thread 1 runs as process/);
+    expect(await counted()).toBe(requests);
+    expect(program.stdout.match(/^listening on http:/gm)).toHaveLength(1);
+    expect(program.stdout.match(/^ready/gm)).toHaveLength(1);
+    expect(program.stderr.match(/Bootstrap done/g)).toHaveLength(1);
+    program.child.kill('SIGINT');
+    expect(await program.ended).toEqual({ code: 0, signal: null });
+  });
+
+  test('traces requests of all threads into one folder', async () => {
+    const folder = file('traces');
+    const program = new Program(entry, [
+      ...['--threads', '2', '--listen', '127.0.0.1:0', '--upstream', upstream, '--access-log'],
+      ...['--trace', '1/1', '--trace-dir', folder],
+    ]);
+    await program.until(/^ready/m);
+    const [, port] = await program.until(/listening on http:\/\/127\.0\.0\.1:(\d+)/);
+    const requests = await untilTwoThreads(program, port!);
+    const names = Array.from({ length: requests }, (_, i) => `${String(i + 1).padStart(4, '0')}.json`);
+    await vi.waitFor(() => expect(readdirSync(folder).sort()).toEqual(names), { timeout: 10_000 });
+    program.child.kill('SIGINT');
+    expect((await program.ended).code).toBe(0);
+    const threads = names.map((name) => {
+      const trace = JSON.parse(readFileSync(join(folder, name), 'utf8')) as TraceDocument;
+      return trace.tasks[0]!.thread;
+    });
+    expect(new Set(threads)).toEqual(new Set([1, 2]));
   });
 
   test('makes a certificate when it is given none', async () => {

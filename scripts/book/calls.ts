@@ -11,7 +11,7 @@ export interface CallsOptions {
   without?: readonly string[] | undefined;
   only?: readonly string[] | undefined;
   depth?: number | undefined;
-  /** Only these tasks, by the beginning of their names. */
+  /** Only these tasks, by the beginning of their names; `connection@2`: the one on thread 2. */
   tasks?: readonly string[] | undefined;
 }
 
@@ -60,7 +60,9 @@ export function printCalls(trace: TraceDocument, options: CallsOptions): string 
   const cut = part(stable(trace), options);
   const { only, depth, tasks } = options;
   const lanes = tasks?.map((name) => {
-    const task = cut.tasks.find((one) => one.name.startsWith(name));
+    const [begin, thread] = name.split('@');
+    const on = thread === undefined ? undefined : Number(thread);
+    const task = cut.tasks.find((one) => one.name.startsWith(begin!) && (on === undefined || one.thread === on));
     if (task === undefined) throw new Error(`${trace.scenario} has no task ${name}`);
     return task.id;
   });

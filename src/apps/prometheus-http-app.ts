@@ -8,6 +8,7 @@ import { ResponseCompressionBuilder } from '../modules/http/compression.ts';
 import type { Session as ServerSession } from '../protocols/http/server.ts';
 import { ported } from '../trace/span.ts';
 import { HttpServer, type Response, ServeHttp } from './http-app.ts';
+import { answerForMetrics, metricsOfAll } from './prometheus-threads.ts';
 
 const rust = ported('pingora-core/src/apps/prometheus_http_app.rs');
 
@@ -15,6 +16,8 @@ const rust = ported('pingora-core/src/apps/prometheus_http_app.rs');
 export interface Registry {
   readonly contentType: string;
   metrics(): Promise<string>;
+  /** Without this a server with threads shows the metrics of whichever of its processes is asked. */
+  getMetricsAsJSON?(): Promise<unknown>;
 }
 
 let registry: Registry | undefined;
@@ -24,13 +27,20 @@ export function setRegistry(given: Registry | undefined): void {
   registry = given;
 }
 
+async function current(): Promise<Registry> {
+  registry ??= (await import('prom-client')).register;
+  return registry;
+}
+
+answerForMetrics(current);
+
 /** The metrics of the registry, in whatever format it writes. */
 export class PrometheusHttpApp extends ServeHttp {
   @rust.method('<PrometheusHttpApp as ServeHttp>::response')
   async response(_session: ServerSession): Promise<Response> {
-    registry ??= (await import('prom-client')).register;
-    const { contentType } = registry;
-    const body = Buffer.from(await registry.metrics());
+    const shown = await current();
+    const { contentType } = shown;
+    const body = Buffer.from(await metricsOfAll(shown));
     const head = ResponseHeader.build(200);
     head.insertHeader('Content-Type', contentType);
     head.insertHeader('Content-Length', body.length);

@@ -5,8 +5,9 @@
  */
 import { lookup } from 'node:dns/promises';
 import { chmodSync, lstatSync, renameSync } from 'node:fs';
-import { createServer, isIP, type ListenOptions, type Server } from 'node:net';
+import net, { createServer, isIP, type ListenOptions, type Server } from 'node:net';
 import { dirname, join } from 'node:path';
+import { getSystemErrorName } from 'node:util';
 import { ErrorType, orErr, PingoraError } from '../error/lib.ts';
 import { Log } from '../log.ts';
 import { Listener, SocketFile } from '../protocols/l4/listener.ts';
@@ -60,24 +61,68 @@ export function splitAddress(address: string): { host: string; port: number } | 
   return port > 65535 ? undefined : { host: found[1] ?? found[2] ?? '', port };
 }
 
-const createListening = (options: ListenOptions): Promise<Server> => {
+/** `handle`: instead of binding, listen on what is bound. */
+const createListening = (options: ListenOptions, handle?: object): Promise<Server> => {
   // Paused: not a byte is read before somebody has decided whether TLS is to read it.
   const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true });
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen({ ...options, backlog: LISTENER_BACKLOG }, () => {
+    const listening = () => {
       server.off('error', reject);
       resolve(server);
-    });
+    };
+    if (handle === undefined) server.listen({ ...options, backlog: LISTENER_BACKLOG }, listening);
+    else server.listen(handle, LISTENER_BACKLOG, listening);
   });
 };
+
+/** A socket of the system, as Node has it inside. */
+interface SystemHandle {
+  getsockname?(address: object): number;
+  close(): void;
+}
+
+/** Of Node's own cluster: a socket that is bound, and of which this process accepts nothing. */
+const { _createServerHandle: createHandle } = net as unknown as {
+  _createServerHandle(
+    address: string | null,
+    port: number | null,
+    family: number | null,
+    fd?: number,
+    flags?: number,
+  ): SystemHandle | number;
+};
+const UV_TCP_IPV6ONLY = 1;
+
+/** As {@link createListening}, without accepting: that is for threads, which get the socket. */
+const createHeld = async (options: ListenOptions): Promise<Server> => {
+  const { host, port, path, ipv6Only } = options;
+  const { fd } = options as { fd?: number };
+  let handle: SystemHandle | number;
+  if (fd !== undefined) handle = createHandle(null, null, null, fd);
+  else if (path !== undefined) handle = createHandle(path, -1, -1);
+  else handle = createHandle(host!, port!, isIP(host!), undefined, ipv6Only === true ? UV_TCP_IPV6ONLY : 0);
+  let status = typeof handle === 'number' ? handle : 0;
+  // that an address is in use is what libuv says when it is asked for the address
+  if (typeof handle !== 'number' && path === undefined && fd === undefined) status = handle.getsockname?.({}) ?? 0;
+  if (status !== 0) {
+    if (typeof handle !== 'number') handle.close();
+    const code = getSystemErrorName(status);
+    const where = path ?? `${host}:${port}`;
+    throw Object.assign(new Error(`listen ${code}: ${where}`), { code, errno: status, syscall: 'listen' });
+  }
+  return Object.assign(createServer(), { _handle: handle });
+};
+
+/** How a server comes to its socket. */
+type Open = (options: ListenOptions) => Promise<Server>;
 
 /** The next name for a socket that isn't in its place yet. */
 let lastName = 0;
 
 const bindUds = rust.fn(
   'uds::bind',
-  async (path: string, permissions: number | undefined, keep: () => boolean): Promise<Listener> => {
+  async (path: string, permissions: number | undefined, keep: () => boolean, open: Open): Promise<Listener> => {
     const failed = `Bind() failed on ${path}`;
     if (Buffer.byteLength(path) > LONGEST_UDS_PATH) {
       const cause = new Error(`a socket's path has at most ${LONGEST_UDS_PATH} bytes`);
@@ -92,7 +137,7 @@ const bindUds = rust.fn(
     // Bound beside its place and moved there: permissions are right from the first moment, no client finds nothing
     // in between, and what Node removes when it closes the socket is a name that is long gone.
     const beside = join(dirname(path), `.${process.pid.toString(36)}-${(++lastName).toString(36)}`);
-    const server = await orErr(ErrorType.BindError, failed, () => createListening({ path: beside }));
+    const server = await orErr(ErrorType.BindError, failed, () => open({ path: beside }));
     try {
       chmodSync(beside, permissions ?? DEFAULT_UDS_MODE);
       renameSync(beside, path);
@@ -107,7 +152,7 @@ const bindUds = rust.fn(
 
 const bindTcp = rust.fn(
   'l4::bind_tcp',
-  async (address: string, options: TcpSocketOptions | undefined, stop: AbortSignal): Promise<Listener> => {
+  async (address: string, options: TcpSocketOptions | undefined, stop: AbortSignal, open: Open): Promise<Listener> => {
     const parts = splitAddress(address);
     if (parts === undefined) throw PingoraError.explain(ErrorType.BindError, `Invalid listen address ${address}`);
     const { port } = parts;
@@ -115,7 +160,7 @@ const bindTcp = rust.fn(
       const host = await resolve(parts.host, address);
       try {
         const ipv6Only = options?.ipv6Only ?? false;
-        return new Listener(await createListening({ host, port, ipv6Only }));
+        return new Listener(await open({ host, port, ipv6Only }));
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') {
           throw PingoraError.because(ErrorType.BindError, `bind() failed on ${address}`, error);
@@ -142,17 +187,17 @@ async function resolve(host: string, address: string): Promise<string> {
 
 const bind = rust.fn(
   'l4::bind',
-  (address: ServerAddress, stop: AbortSignal, keep: () => boolean): Promise<Listener> =>
+  (address: ServerAddress, stop: AbortSignal, keep: () => boolean, open: Open): Promise<Listener> =>
     address.type === 'uds'
-      ? bindUds(address.address, address.permissions, keep)
-      : bindTcp(address.address, address.options, stop),
+      ? bindUds(address.address, address.permissions, keep, open)
+      : bindTcp(address.address, address.options, stop, open),
 );
 
 const fromRawFd = rust.fn(
   'l4::from_raw_fd',
-  async (address: ServerAddress, fd: number, keep: () => boolean): Promise<Listener> => {
+  async (address: ServerAddress, fd: number, keep: () => boolean, open: Open): Promise<Listener> => {
     const context = `Listen() failed on ${address.address}`;
-    const server = await orErr(ErrorType.BindError, context, () => createListening({ fd } as ListenOptions));
+    const server = await orErr(ErrorType.BindError, context, () => open({ fd } as ListenOptions));
     if (address.type === 'tcp') return new Listener(server);
     try {
       chmodSync(address.address, address.permissions ?? DEFAULT_UDS_MODE);
@@ -163,6 +208,12 @@ const fromRawFd = rust.fn(
     }
   },
 );
+
+/** What threads have to do with a listening socket. */
+export interface Sharing {
+  readonly hold?: boolean;
+  readonly inherited?: object;
+}
 
 /** One address to listen on. Nothing is bound before {@link ListenerEndpoint.listen}. */
 export class ListenerEndpoint {
@@ -189,18 +240,28 @@ export class ListenerEndpoint {
     return this.listener?.localAddress() ?? this.asStr();
   }
 
-  /** Bind and listen, or take over the socket that the process before handed over. Throws `BindError`. */
+  /**
+   * Bind and listen, or take over the socket that the process before handed over. Throws `BindError`.
+   * `hold`: accept nothing, threads will. `inherited`: the socket that a thread got for that.
+   */
   @rust.method('ListenerEndpoint::listen')
-  async listen(fds: ListenFds | undefined): Promise<void> {
+  async listen(fds: ListenFds | undefined, { hold = false, inherited }: Sharing = {}): Promise<void> {
     if (this.listener !== undefined) return;
+    if (inherited !== undefined) {
+      const context = `Listen() failed on ${this.asStr()}`;
+      const server = await orErr(ErrorType.BindError, context, () => createListening({}, inherited));
+      this.listener = new Listener(server, undefined, true);
+      return;
+    }
+    const open = hold ? createHeld : createListening;
     const address = this.asStr();
     const handed = fds?.get(address);
     // whoever got the sockets has the files too
     const keep = () => fds?.handedOver ?? false;
     const listener =
       handed === undefined
-        ? await bind(this.address, this.stop.signal, keep)
-        : await fromRawFd(this.address, handed, keep);
+        ? await bind(this.address, this.stop.signal, keep, open)
+        : await fromRawFd(this.address, handed, keep, open);
     fds?.add(address, listener.asRawFd());
     this.fds = fds;
     this.listener = listener;
@@ -228,9 +289,24 @@ export class ListenerEndpoint {
     this.listener?.cancelAccept(new Cancelled('accept cancelled'));
   }
 
+  /** What threads need in order to accept from it. */
+  handle(): object {
+    return this.listener!.handle();
+  }
+
+  /** Whether another server has got it. */
+  get handedOver(): boolean {
+    return this.fds?.handedOver ?? false;
+  }
+
+  /** Let nobody new in, so that what waits is all there is; not if another server has it too. */
+  async holdOff(): Promise<void> {
+    if (!this.handedOver) await this.listener?.holdOff();
+  }
+
   /** The connections that wait to be accepted. {@link ListenerEndpoint.close} is to follow at once. */
-  async drain(): Promise<Stream[]> {
-    const waiting = (await this.listener?.drain(this.fds?.handedOver ?? false)) ?? [];
+  async drain(shared = this.handedOver): Promise<Stream[]> {
+    const waiting = (await this.listener?.drain(shared)) ?? [];
     for (const stream of waiting) stream.setNodelay();
     return waiting;
   }

@@ -3,10 +3,11 @@
  *
  * Port of `pingora-core/src/listeners/mod.rs`.
  */
+import type { Socket } from 'node:net';
 import type { Stream } from '../protocols/l4/stream.ts';
 import type { ListenFds } from '../server/transfer-fd/mod.ts';
 import { ported } from '../trace/span.ts';
-import { ListenerEndpoint, type ServerAddress, type TcpSocketOptions } from './l4.ts';
+import { ListenerEndpoint, type ServerAddress, type Sharing, type TcpSocketOptions } from './l4.ts';
 import { type Acceptor, TlsSettings } from './tls.ts';
 
 const rust = ported('pingora-core/src/listeners/mod.rs');
@@ -57,10 +58,26 @@ export class TransportStack {
 
   /** Throws `BindError`. */
   @rust.method('TransportStack::listen')
-  listen(): Promise<void> {
+  listen(sharing?: Sharing): Promise<void> {
     const fds = this.upgradeListeners;
     this.upgradeListeners = undefined;
-    return this.l4.listen(fds);
+    return this.l4.listen(fds, sharing);
+  }
+
+  /** What threads need in order to accept. */
+  handle(): object {
+    return this.l4.handle();
+  }
+
+  /** Let nobody new in, for threads to take what waits. True: another server has the socket too, and takes that. */
+  async holdOff(): Promise<boolean> {
+    await this.l4.holdOff();
+    return this.l4.handedOver;
+  }
+
+  /** A connection that was accepted elsewhere. */
+  adopt(stream: Stream): UninitializedStream {
+    return new UninitializedStream(stream, this.tls);
   }
 
   /** The next connection, as it came. Throws `AcceptError`. */
@@ -75,8 +92,8 @@ export class TransportStack {
   }
 
   /** The connections that wait to be accepted when it is time to stop. The original resets them. */
-  async drain(): Promise<UninitializedStream[]> {
-    return (await this.l4.drain()).map((stream) => new UninitializedStream(stream, this.tls));
+  async drain(shared?: boolean): Promise<UninitializedStream[]> {
+    return (await this.l4.drain(shared)).map((stream) => new UninitializedStream(stream, this.tls));
   }
 
   /** Stop listening. The original leaves that to the scope's end. */
@@ -94,6 +111,11 @@ export class UninitializedStream {
   constructor(l4: Stream, tls: Acceptor | undefined) {
     this.l4 = l4;
     this.tls = tls;
+  }
+
+  /** Give it up, unread, for a thread to look at. */
+  intoSocket(): Socket {
+    return this.l4.intoSocket();
   }
 
   /** Make the TLS handshake, if there is one to make. Throws `TLSHandshakeFailure`; the connection is closed then. */

@@ -42,6 +42,13 @@ const INTERMEDIATE: TlsOptions = {
   ].join(':'),
 };
 
+let ticketKeys: Buffer | undefined;
+
+/** The keys of session tickets of endpoints that bring none: the same in each thread of a server. 48 bytes. */
+export function setTicketKeys(keys: Buffer): void {
+  ticketKeys = keys;
+}
+
 /** How an endpoint speaks TLS. */
 export class TlsSettings {
   /** Node's options, to be adjusted before the server runs: `requestCert` and `ca` for client certificates, …. */
@@ -108,6 +115,7 @@ export class TlsSettings {
   @rust.method('TlsSettings::build')
   build(): Acceptor {
     const options = { ...this.options };
+    if (ticketKeys !== undefined) options.ticketKeys ??= ticketKeys;
     const callbacks = this.callbacks;
     const alpn = this.alpn;
     if (alpn !== undefined) {

@@ -1,15 +1,19 @@
 /**
  * Runtimes and tasks.
  *
- * In the original every service gets a tokio runtime with threads of its own. Here a runtime is a name and a share of
- * the one event loop; what stays is the order in which they are made, and that every task is started through one.
+ * In the original every service gets a tokio runtime with threads of its own. Here a runtime of one thread is a name and
+ * a share of the process's event loop; what stays is the order in which they are made, and that every task is started
+ * through one. Threads beyond that are processes (`threads.ts`), which the runtimes of all services share.
  *
  * Port of `pingora-runtime/src/lib.rs`.
  */
+import type { Socket } from 'node:net';
 import { Log } from '../log.ts';
 import { Cancelled, tracing } from '../trace/recorder.ts';
-import { ported } from '../trace/span.ts';
+import { note, ported } from '../trace/span.ts';
 import { Notify } from './sync.ts';
+import { threadNumber } from './thread.ts';
+import { threads } from './threads.ts';
 
 const rust = ported('pingora-runtime/src/lib.rs');
 const log = new Log('pingora_runtime');
@@ -62,12 +66,18 @@ export function runningTasks(): number {
   return running;
 }
 
+/** The handle of the runtime whose task has just been entered. */
+let current: Handle | undefined;
+
 /** Starts tasks on a runtime. */
 export class Handle {
   readonly #name: string;
+  /** How its service is spread over threads; undefined if it has one thread. */
+  readonly spread: Spread | undefined;
 
-  constructor(name: string) {
+  constructor(name: string, spread?: Spread) {
     this.#name = name;
+    this.spread = spread;
   }
 
   /** The runtime's name. */
@@ -76,12 +86,23 @@ export class Handle {
   }
 
   spawn(name: string, body: () => Promise<unknown>): Promise<void> {
-    return spawn(name, body);
+    return this.spread === undefined ? spawn(name, body) : spawn(name, () => this.enter(body));
+  }
+
+  /** Run the beginning of a task, up to its first wait, with this as the current handle. */
+  private enter<T>(body: () => T): T {
+    const before = current;
+    current = this;
+    try {
+      return body();
+    } finally {
+      current = before;
+    }
   }
 
   /** As {@link Handle.spawn}, for a task whose end nobody waits for: it is logged and traced all the same. */
   spawnDetached(name: string, body: () => Promise<unknown>): void {
-    spawn(name, body).catch(() => {});
+    this.spawn(name, body).catch(() => {});
   }
 
   /** Run one task to its end: tokio's `block_on`, which here blocks nothing. */
@@ -90,41 +111,154 @@ export class Handle {
   }
 }
 
+/**
+ * How a service is spread over threads. In the process that was started: its threads share its listening sockets
+ * (`workStealing`: whoever is idle accepts), or are handed each connection that is accepted here. In a thread: the
+ * other side of that.
+ */
+export interface Spread {
+  /** What the service is called between the processes. */
+  readonly key: string;
+  readonly threads: number;
+  readonly workStealing: boolean;
+  /** Hand a connection to one of them, by chance. Not where they steal. */
+  give(key: string, socket: Socket): void;
+}
+
 /** A runtime of a service. */
 export class Runtime {
   private readonly handle: Handle;
-  /** How many threads were asked for. */
+  private readonly noSteal: NoStealRuntime | undefined;
+  /** How many threads it has. */
   readonly threads: number;
-  /** Whether tasks may move between them. */
+  /** Whether an idle one takes what waits. */
   readonly workStealing: boolean;
 
-  private constructor(threads: number, name: string, workStealing: boolean) {
+  private constructor(threads: number, name: string, key: string, noSteal: NoStealRuntime | undefined) {
     this.threads = threads;
-    this.workStealing = workStealing;
-    this.handle = new Handle(name);
+    this.workStealing = noSteal === undefined;
+    this.noSteal = noSteal;
+    const spread: Spread | undefined =
+      threads === 1
+        ? undefined
+        : {
+            key,
+            threads,
+            workStealing: this.workStealing,
+            give: (to, socket) => noSteal!.getRuntime().give(to, socket),
+          };
+    this.handle = new Handle(name, spread);
   }
 
-  /** A runtime whose threads take work from each other. */
+  /** A runtime whose threads take work from each other. `key`: what its service is called between the processes. */
   @rust.method('Runtime::new_steal')
-  static newSteal(threads: number, name: string): Runtime {
-    return new Runtime(threads, name, true);
+  static newSteal(threads: number, name: string, key = name): Runtime {
+    if (threads > 1) startThreads(threads);
+    return new Runtime(threads, name, key, undefined);
   }
 
   /** A runtime whose threads keep the tasks that began on them. */
   @rust.method('Runtime::new_no_steal')
-  static newNoSteal(threads: number, name: string): Runtime {
-    return new Runtime(threads, name, false);
+  static newNoSteal(threads: number, name: string, key = name): Runtime {
+    return new Runtime(threads, name, key, NoStealRuntime.new(threads, name));
   }
 
+  /**
+   * The original gives that of a random thread if they don't steal; here what is started so, a service, is in the
+   * process that was started, and its connections go to random threads.
+   */
   @rust.method('Runtime::get_handle')
   getHandle(): Handle {
+    if (this.threads > 1) this.noSteal?.getPools();
     return this.handle;
+  }
+
+  /** Its tasks have so many seconds to end. Of threads that services share this is the end for all of them. */
+  @rust.method('Runtime::shutdown_timeout')
+  async shutdownTimeout(seconds: number): Promise<void> {
+    if (this.noSteal !== undefined) await this.noSteal.shutdownTimeout(seconds);
+    else await endThreads(seconds);
   }
 }
 
-const current = new Handle('current');
+/** A thread that connections can be handed to. */
+export interface ThreadHandle {
+  readonly thread: number;
+  give(key: string, socket: Socket): void;
+}
 
-/** The handle of the runtime that the caller runs on. */
+/** A runtime of several threads, each of which keeps what began on it. */
+export class NoStealRuntime {
+  readonly name: string;
+  private readonly count: number;
+  /** Made when first asked for: a daemon isn't one yet when its runtimes are made. */
+  private pools: ThreadHandle[] | undefined;
+
+  private constructor(threads: number, name: string) {
+    this.count = threads;
+    this.name = name;
+  }
+
+  static new(threads: number, name: string): NoStealRuntime {
+    return new NoStealRuntime(threads, name);
+  }
+
+  @rust.method('NoStealRuntime::init_pools')
+  private initPools(): ThreadHandle[] {
+    startThreads(this.count);
+    return Array.from({ length: this.count }, (_, i) => ({
+      thread: i + 1,
+      give: (key: string, socket: Socket) => threads.give({ key, threads: this.count, thread: i + 1, socket }),
+    }));
+  }
+
+  /** The handle of a random thread. */
+  @rust.method('NoStealRuntime::get_runtime')
+  getRuntime(): ThreadHandle {
+    return this.getRuntimeAt(Math.floor(Math.random() * this.count));
+  }
+
+  threads(): number {
+    return this.count;
+  }
+
+  getPools(): ThreadHandle[] {
+    this.pools ??= this.initPools();
+    return this.pools;
+  }
+
+  /** The handle of a thread; the first has index 0. */
+  @rust.method('NoStealRuntime::get_runtime_at')
+  getRuntimeAt(index: number): ThreadHandle {
+    const handle = this.getPools()[index]!;
+    note({ thread: handle.thread });
+    return handle;
+  }
+
+  @rust.method('NoStealRuntime::shutdown_timeout')
+  async shutdownTimeout(seconds: number): Promise<void> {
+    if (this.pools !== undefined) await endThreads(seconds);
+  }
+}
+
+/** In the process that was started; a thread is one, and starts none. */
+function startThreads(count: number): void {
+  if (threadNumber() > 0) return;
+  note({ threads: count });
+  threads.atLeast(count);
+}
+
+let ended: Promise<void> | undefined;
+
+/** End the threads that all runtimes share: at once, or when those who work have had their time. */
+function endThreads(seconds: number): Promise<void> {
+  ended ??= threads.endWithin(seconds);
+  return ended;
+}
+
+const currentDefault = new Handle('current');
+
+/** The handle of the runtime that the caller runs on. Of a service with threads: up to its task's first wait. */
 export function currentHandle(): Handle {
-  return current;
+  return current ?? currentDefault;
 }

@@ -6,10 +6,13 @@
 import { Log } from '../log.ts';
 import { Runtime, shutdownRuntimes } from '../runtime/lib.ts';
 import { Notify, type ShutdownWatch, Watch } from '../runtime/sync.ts';
+import { threadNumber } from '../runtime/thread.ts';
+import { threads as serverThreads } from '../runtime/threads.ts';
 import type { Service } from '../services/mod.ts';
 import { ported } from '../trace/span.ts';
 import { type Opt, ServerConf } from './configuration/mod.ts';
 import { daemonize, inheritFds, isDaemon } from './daemon.ts';
+import { runThread, sharesOf } from './threads.ts';
 import { Fds, type ListenFds } from './transfer-fd/mod.ts';
 
 export type { ShutdownWatch } from '../runtime/sync.ts';
@@ -96,6 +99,7 @@ export class Server {
   private broadcastShutdown(): void {
     log.info('Broadcasting graceful shutdown');
     this.watch.send(true);
+    serverThreads.shutdown();
     log.info('Graceful shutdown started!');
     log.info('Broadcast graceful shutdown complete');
   }
@@ -139,9 +143,10 @@ export class Server {
     shutdown: ShutdownWatch,
     threads: number,
     workStealing: boolean,
+    key: string,
   ): Runtime {
     const name = service.name();
-    const runtime = Server.createRuntime(name, threads, workStealing);
+    const runtime = Server.createRuntime(name, threads, workStealing, key);
     runtime.getHandle().spawnDetached(name, () => serviceTask(service, fds, shutdown));
     return runtime;
   }
@@ -171,10 +176,12 @@ export class Server {
 
   /**
    * Get ready to run: with `--test` the process ends here, with status 0; with `--upgrade` the listening sockets are
-   * taken over from the server that runs now, and the process ends with status 1 if that fails.
+   * taken over from the server that runs now, and the process ends with status 1 if that fails. In a thread all that
+   * has been done.
    */
   @rust.method('Server::bootstrap')
   async bootstrap(): Promise<void> {
+    if (threadNumber() > 0) return;
     log.info('Bootstrap starting');
     log.debug(() => JSON.stringify(this.options));
     if (this.options?.test) {
@@ -193,11 +200,14 @@ export class Server {
   /**
    * Run the services until a signal ends the server. Never returns: it ends the process. Throws `InternalError` if it
    * is to run in the background and can't.
+   *
+   * Services with more than one thread are run by as many processes more, each of which runs this program up to here.
    */
   @rust.method('Server::run_forever')
   async runForever(): Promise<never> {
-    log.info('Server starting');
     const conf = this.configuration;
+    if (threadNumber() > 0) await this.runThread();
+    log.info('Server starting');
     if (conf.daemon) {
       log.info('Daemonizing the server');
       const pid = await daemonize(conf, this.listenFds);
@@ -207,13 +217,7 @@ export class Server {
       }
     }
 
-    const runtimes: Runtime[] = [];
-    // the last one added is the first to run
-    for (let service = this.services.pop(); service !== undefined; service = this.services.pop()) {
-      const threads = service.threads() ?? conf.threads;
-      if (threads > 1) log.warn(`${service.name()}: ${threads} threads asked for, one event loop serves`);
-      runtimes.push(Server.runService(service, this.listenFds, this.shutdownRecv.clone(), threads, conf.workStealing));
-    }
+    const runtimes = this.runServices();
 
     const serverRuntime = Server.createRuntime('Server', 1, true);
     // Services may come to an end while the server doesn't: this keeps the process.
@@ -227,17 +231,41 @@ export class Server {
     }
 
     const timeoutSeconds = shutdownType === 'Quick' ? 0 : conf.gracefulShutdownTimeoutSeconds;
-    for (const _ of runtimes) log.info('Waiting for runtimes to exit!');
+    const exits: Promise<void>[] = [];
+    for (const runtime of runtimes) {
+      log.info('Waiting for runtimes to exit!');
+      if (runtime.threads > 1) exits.push(runtime.shutdownTimeout(timeoutSeconds));
+    }
     shutdownRuntimes();
     if (timeoutSeconds > 0) await this.pause(timeoutSeconds);
+    // those that would take longer, too
+    if (exits.length > 0) await serverThreads.end();
     clearInterval(alive);
     log.info('All runtimes exited, exiting now');
     process.exit(0);
   }
 
+  /** Start the services, or in a thread its share of them. */
+  private runServices(): Runtime[] {
+    const { listenFds, shutdownRecv } = this;
+    const { workStealing } = this.configuration;
+    const runtimes: Runtime[] = [];
+    for (const { service, threads, key } of sharesOf(this.services, this.configuration)) {
+      runtimes.push(Server.runService(service, listenFds, shutdownRecv.clone(), threads, workStealing, key));
+    }
+    return runtimes;
+  }
+
+  /** Be a thread: run its share of the services, until the process that was started says that it is the end. */
+  private async runThread(): Promise<never> {
+    return runThread(this.watch, () => {
+      this.runServices();
+    });
+  }
+
   @rust.method('Server::create_runtime')
-  private static createRuntime(name: string, threads: number, workSteal: boolean): Runtime {
-    return workSteal ? Runtime.newSteal(threads, name) : Runtime.newNoSteal(threads, name);
+  private static createRuntime(name: string, threads: number, workSteal: boolean, key = name): Runtime {
+    return workSteal ? Runtime.newSteal(threads, name, key) : Runtime.newNoSteal(threads, name, key);
   }
 }
 
@@ -254,6 +282,6 @@ const serviceTask = rust.body(
   'Server::run_service',
   async (service: Service, fds: ListenFds | undefined, shutdown: ShutdownWatch): Promise<void> => {
     await service.startService(fds, shutdown);
-    log.info('service exited.');
+    if (threadNumber() === 0) log.info('service exited.');
   },
 );

@@ -22,6 +22,11 @@ export class GenBackgroundService<A extends BackgroundService> implements Servic
   private readonly _task: A;
   /** How many threads it gets. Default: 1. */
   wantedThreads: number | undefined = 1;
+  /**
+   * With services that have threads it runs in each thread, and in the process that was started if that serves too:
+   * what it finds out, the health of backends for example, is the memory of one process. Undefined: it runs once.
+   */
+  spread: 'copies' | undefined = 'copies';
 
   private constructor(name: string, task: A) {
     this._name = name;

@@ -18,10 +18,12 @@ import { Log } from '../log.ts';
 import type { Stream } from '../protocols/l4/stream.ts';
 import { currentHandle } from '../runtime/lib.ts';
 import { Kept, type ShutdownWatch, Turn } from '../runtime/sync.ts';
+import { threadNumber } from '../runtime/thread.ts';
 import type { ListenFds } from '../server/transfer-fd/mod.ts';
 import { sleep } from '../timeout/lib.ts';
 import { Cancelled, ported } from '../trace/span.ts';
 import type { Service as ServiceTrait } from './mod.ts';
+import { type Source, sourceOf } from './source.ts';
 
 const rust = ported('pingora-core/src/services/listening.rs');
 const log = new Log('pingora_core::services::listening');
@@ -44,6 +46,7 @@ export class Service implements ServiceTrait {
   private readonly appLogic: ServerApp;
   /** How many threads it wants; undefined: as many as the configuration says. */
   wantedThreads: number | undefined = undefined;
+  readonly spread = 'connections';
   /** Who is told when an endpoint listens or can't. */
   events: EndpointEvents = {};
 
@@ -136,27 +139,32 @@ export class Service implements ServiceTrait {
     stack: TransportStack,
     shutdown: ShutdownWatch,
     events: EndpointEvents,
+    source: Source,
   ): Promise<void> {
-    const stop = shutdown.onChange(() => stack.cancelAccept());
+    // a thread says nothing that was said where it was started
+    const first = threadNumber() === 0;
+    const stop = source.until.onChange(() => source.cancelAccept());
     try {
-      await stack.listen();
+      await source.listen();
     } catch (thrown) {
       const error = PingoraError.from(thrown);
-      log.error(`Listen() failed: ${error}`);
       stop();
+      if (!first) return;
+      log.error(`Listen() failed: ${error}`);
       events.onListenFailed?.(stack.asStr(), error);
       return;
     }
-    events.onListening?.({ address: stack.asStr(), bound: stack.localAddress(), tls: stack.isTls });
+    if (first) events.onListening?.({ address: stack.asStr(), bound: stack.localAddress(), tls: stack.isTls });
 
+    const give = source.give ?? ((io: UninitializedStream) => serve(io, app, shutdown));
     const turn = new Turn();
     const accepted = new Kept<UninitializedStream>(turn.wake);
     for (;;) {
-      if (shutdown.borrow()) {
-        log.info(`Shutting down ${stack.asStr()}`);
+      if (source.until.borrow()) {
+        if (first) log.info(`Shutting down ${stack.asStr()}`);
         break;
       }
-      if (accepted.idle) accepted.start(stack.accept());
+      if (accepted.idle) accepted.start(source.accept());
       const woken = turn.wait();
       if (woken instanceof Promise) await woken;
       if (!accepted.ready) continue;
@@ -171,11 +179,11 @@ export class Service implements ServiceTrait {
         if (cause?.code === 'EMFILE' || cause?.code === 'ENFILE') await sleep(NO_DESCRIPTORS_PAUSE_MS);
         continue;
       }
-      serve(io, app, shutdown);
+      give(io);
     }
     stop();
-    for (const io of await stack.drain()) serve(io, app, shutdown);
-    stack.cleanup();
+    for (const io of await source.drain()) give(io);
+    source.cleanup();
   }
 
   @rust.method('<Service as Service>::start_service')
@@ -183,10 +191,12 @@ export class Service implements ServiceTrait {
     const runtime = currentHandle();
     const endpoints = this.listeners.build(fds);
     await Promise.all(
-      endpoints.map((endpoint) =>
-        runtime.spawn(`endpoint ${endpoint.asStr()}`, () =>
-          Service.runEndpoint(this.appLogic, endpoint, shutdown.clone(), this.events),
-        ),
+      endpoints.map((endpoint, i) =>
+        runtime.spawn(`endpoint ${endpoint.asStr()}`, () => {
+          const watch = shutdown.clone();
+          const source = sourceOf(endpoint, watch, runtime.spread, i);
+          return Service.runEndpoint(this.appLogic, endpoint, watch, this.events, source);
+        }),
       ),
     );
     this.listeners.cleanup();

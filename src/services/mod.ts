@@ -19,4 +19,11 @@ export interface Service {
 
   /** How many threads it wants; undefined: as many as the configuration says. */
   threads(): number | undefined;
+
+  /**
+   * What more threads are to it, which are processes. `connections`: each serves some of its connections. `copies`: it
+   * runs once in each, whatever its own number, since what it finds out is memory, and each has its own. Undefined: it
+   * runs once, in the process that was started.
+   */
+  readonly spread?: 'connections' | 'copies' | undefined;
 }

@@ -1,4 +1,5 @@
 /** From what a recorder holds to a trace document. */
+import { threadNumber } from '../runtime/thread.ts';
 import type { TraceDocument, TraceTask } from './model.ts';
 import type { Recorder, Task } from './recorder.ts';
 import { SiteTable } from './sites.ts';
@@ -15,11 +16,13 @@ export const PINGORA = '0.1.0';
 export function exportTrace(recorder: Recorder, scenario: string, apps: string[] = []): TraceDocument {
   const table = new SiteTable(apps);
   const numbers = numberTasks(recorder.tasks);
+  const thread = threadNumber();
   const tasks: TraceTask[] = [...numbers].map(([{ name, spawnedBy, start }, id]) => ({
     id,
     name,
     spawnedBy: spawnedBy?.id ?? null,
     start,
+    ...(thread > 0 ? { thread } : {}),
   }));
   const spans = recorder.spans.map(({ id, site, parent, task, phase, start, end, status, attributes, runs }) => ({
     id,

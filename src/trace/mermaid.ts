@@ -124,7 +124,8 @@ class Sequence {
         arrows.flatMap(({ from, to }) => [from, to].filter((one) => one.task === task.id).map(({ module }) => module)),
       );
       if (modules.size === 0) continue;
-      lines.push(`  box task ${task.id} ${escaped(task.name)}`);
+      const on = task.thread === undefined ? '' : `, thread ${task.thread}`;
+      lines.push(`  box task ${task.id} ${escaped(task.name)}${on}`);
       for (const module of modules) lines.push(`    participant ${idOf({ task: task.id, module })} as ${module}`);
       lines.push('  end');
     }

@@ -8,6 +8,8 @@ export interface TraceTask {
   spawnedBy: number | null;
   /** When it was spawned, in microseconds from the start of the trace. */
   start?: number;
+  /** Which thread of the server it runs on; absent in the process that was started. */
+  thread?: number;
 }
 
 export interface TraceSpan {

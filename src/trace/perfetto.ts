@@ -32,9 +32,12 @@ export function printPerfetto(trace: TraceDocument): string {
   const byId = new Map(spans.map((span) => [span.id, span]));
   const events: TraceEvent[] = [];
 
-  for (const { id, name } of tasks) {
-    events.push({ name: 'process_name', ph: 'M', pid: id, tid: THREAD, args: { name: `task ${id} ${name}` } });
-    events.push({ name: 'process_sort_index', ph: 'M', pid: id, tid: THREAD, args: { sort_index: id } });
+  for (const { id, name, thread } of tasks) {
+    const on = thread === undefined ? '' : `thread ${thread}, `;
+    events.push({ name: 'process_name', ph: 'M', pid: id, tid: THREAD, args: { name: `${on}task ${id} ${name}` } });
+    // the tasks of a thread are together
+    const sort_index = (thread ?? 0) * (tasks.length + 1) + id;
+    events.push({ name: 'process_sort_index', ph: 'M', pid: id, tid: THREAD, args: { sort_index } });
     events.push({ name: 'thread_name', ph: 'M', pid: id, tid: THREAD, args: { name: 'spawns' } });
   }
 

@@ -109,9 +109,12 @@ export class Recorder {
   readonly tasks: Task[] = [];
   /** What spans that start now are marked with. Nobody but the recorder's owner sets it. */
   phase: Phase = 'startup';
+  // before the other clock: Node loads what this needs when it is first used
   readonly #origin = performance.now();
   /** When the recorder was made: all its times count from here. Milliseconds since 1970. */
   readonly began = performance.timeOrigin + this.#origin;
+  /** When it was made, in microseconds of a clock that all processes of this machine share. */
+  readonly origin = Number(process.hrtime.bigint() / 1000n);
   readonly #observe: RecorderOptions['observe'];
   readonly #keepRuns: boolean;
   #hook: AsyncHook | null = null;

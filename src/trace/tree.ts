@@ -78,6 +78,9 @@ function printable(text: string): string {
 const clip = (text: string, width: number) =>
   text.length <= width ? text : width < 1 ? '' : `${text.slice(0, width - 1)}…`;
 
+/** Which thread a task runs on, if the server has several. */
+const onThread = ({ thread }: TraceTask) => (thread === undefined ? '' : `  thread ${thread}`);
+
 /** A path cut from the left at a folder, so that it fits; empty if not even the file's name does. */
 function clipPath(path: string, width: number): string {
   if (path.length <= width) return path;
@@ -337,7 +340,10 @@ class Tree {
       const indent = this.#indent(top ? '' : `${levels}${last ? '└ ' : '├ '}`);
       const next = top ? '' : `${levels}${last ? '  ' : '│ '}`;
       if ('task' in item) {
-        const text = clip(`⇢ task ${item.task.id} ${printable(item.task.name)}`, this.#width - 2 - indent.length);
+        const text = clip(
+          `⇢ task ${item.task.id} ${printable(item.task.name)}${onThread(item.task)}`,
+          this.#width - 2 - indent.length,
+        );
         this.#push([{ text: '  ' }, { text: indent, paint: lane }, { text, paint: this.#lane(item.task.id) }]);
       } else {
         const below = this.#items(item.calls[0]!);
@@ -353,7 +359,7 @@ class Tree {
     const lane = this.#lane(task.id);
     const { bold, dim } = this.#c;
     const by = task.spawnedBy === null ? undefined : this.#byId.get(task.spawnedBy);
-    const head = clip(`● task ${task.id}  ${printable(task.name)}`, this.#width);
+    const head = clip(`● task ${task.id}  ${printable(task.name)}${onThread(task)}`, this.#width);
     const from = by ? clip(`  ⇠ ${printable(by.fn)}, task ${by.task}`, this.#width - head.length) : '';
     this.#lines.push('');
     this.#push([

@@ -249,3 +249,53 @@ describe('the table of sockets', () => {
     expect(copy.get('127.0.0.1:1')).toBeUndefined();
   });
 });
+
+describe('a socket that is held for threads', () => {
+  const held = async (address: ServerAddress): Promise<ListenerEndpoint> => {
+    const endpoint = ListenerEndpoint.new(address);
+    onTestFinished(() => endpoint.close());
+    await endpoint.listen(undefined, { hold: true });
+    return endpoint;
+  };
+
+  test('is bound, and accepts where its handle is inherited', async () => {
+    const owner = await held(tcp('127.0.0.1:0'));
+    const port = portOf(owner);
+    const refused = connect({ port, host: '127.0.0.1' });
+    const [error] = (await once(refused, 'error')) as [NodeJS.ErrnoException];
+    expect(error.code).toBe('ECONNREFUSED');
+    const thread = ListenerEndpoint.new(tcp('127.0.0.1:0'));
+    onTestFinished(() => thread.close());
+    await thread.listen(undefined, { inherited: owner.handle() });
+    const client = await dial({ port, host: '127.0.0.1' });
+    const stream = await thread.accept();
+    client.write('hello');
+    expect(String(await stream.read(5))).toBe('hello');
+    stream.destroy();
+  });
+
+  test('waits for its address as any other does', async () => {
+    const lines = captureLog('warn');
+    const taken = await listening(tcp('127.0.0.1:0'));
+    const address = `127.0.0.1:${portOf(taken)}`;
+    const waiting = held(tcp(address));
+    while (lines.length === 0) await new Promise((resolve) => setImmediate(resolve));
+    taken.close();
+    const endpoint = await waiting;
+    expect(endpoint.localAddress()).toBe(address);
+  });
+
+  test('says what is wrong as any other does', async () => {
+    const error = await failure(held(tcp('192.0.2.1:0')));
+    expect(error.rootCause()).toMatchObject({ code: 'EADDRNOTAVAIL' });
+    expect((await failure(held(uds(join(dir, 'no/such/folder.sock'))))).context).toContain('folder.sock');
+  });
+
+  test('that is a Unix socket has its file, and removes it', async () => {
+    const path = join(dir, 'held.sock');
+    const endpoint = await held(uds(path, 0o600));
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+    endpoint.close();
+    expect(existsSync(path)).toBe(false);
+  });
+});

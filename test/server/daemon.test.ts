@@ -120,8 +120,11 @@ describe('a daemon', () => {
     expect(readFileSync(at.errorLog, 'utf8')).toContain('SIGINT received, exiting');
   });
 
-  test('moves the PID file of the one before away, and takes its sockets over', async () => {
-    const at = place('upgrade');
+  test.each([
+    ['', 'upgrade', ''],
+    [', with threads', 'upgrade-threads', 'threads: 2\n'],
+  ])('moves the PID file of the one before away, and takes its sockets over%s', async (_, name, settings) => {
+    const at = place(name, settings);
     expect(await start(at).ended).toMatchObject({ code: 0 });
     const old = daemon(at);
     await serves(at);
@@ -135,6 +138,26 @@ describe('a daemon', () => {
     expect(await answered(at)).toBe(200);
     process.kill(pid, 'SIGTERM');
     await ended(pid);
+    expect(existsSync(at.sock)).toBe(false);
+  });
+
+  test('has its threads beside it, and they end with it', async () => {
+    const at = place('threads', 'threads: 2\n');
+    expect(await start(at).ended).toMatchObject({ code: 0 });
+    const pid = daemon(at);
+    await serves(at);
+    const threads = await vi.waitFor(() => {
+      const found = [...readFileSync(at.errorLog, 'utf8').matchAll(/thread \d runs as process (\d+)/g)];
+      expect(found).toHaveLength(2);
+      return found.map(([, thread]) => Number(thread));
+    });
+    for (const thread of threads) {
+      expect(readlinkSync(`/proc/${thread}/cwd`)).toBe('/');
+      expect(status(thread).PPid).toBe(String(pid));
+    }
+    process.kill(pid, 'SIGTERM');
+    await ended(pid);
+    for (const thread of threads) await ended(thread);
     expect(existsSync(at.sock)).toBe(false);
   });
 

@@ -202,9 +202,14 @@ describe.concurrent('the start of a server', () => {
     expect(server.stdout).toBe('');
   });
 
-  test('more than one thread is warned of', async () => {
-    const { server } = await run({ conf: { threads: 4 } });
-    expect(server.logged(TARGET)).toContain('Hello: 4 threads asked for, one event loop serves');
+  test('threads for a service that has no connections to spread are warned of', async () => {
+    const server = new Program(entry, [JSON.stringify({ conf: short, beside: ['A'], besideThreads: 4 })]);
+    await server.until(/started A/);
+    expect(server.logged(TARGET)).toContain(
+      'A: 4 threads asked for, but it has no connections to spread; it runs in one',
+    );
+    server.child.kill('SIGINT');
+    expect((await server.ended).code).toBe(0);
   });
 
   test('a service that comes to its end does not end the server', async () => {

@@ -14,6 +14,8 @@ interface Plan {
   /** Background services beside, by name. */
   readonly beside?: readonly string[];
   readonly uds?: string;
+  /** How many threads those want. Default: 1. */
+  readonly besideThreads?: number;
 }
 
 class Hello extends ServeHttp {
@@ -37,7 +39,7 @@ server.addService(service);
 server.addServices(
   (plan.beside ?? []).map((name) => ({
     name: () => name,
-    threads: () => 1,
+    threads: () => plan.besideThreads ?? 1,
     async startService() {
       process.stdout.write(`started ${name}\n`);
     },

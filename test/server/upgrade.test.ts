@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Load, startOrigin } from '../support/load.ts';
 import { Program } from '../support/program.ts';
 
@@ -20,7 +20,7 @@ afterAll(() => {
 });
 
 /** A configuration whose waits are short enough for a test. */
-function conf(name: string): string {
+function conf(name: string, more = ''): string {
   const path = join(dir, `${name}.yaml`);
   writeFileSync(
     path,
@@ -31,7 +31,7 @@ graceful_shutdown_timeout_seconds: 0.2
 close_timeout_seconds: 0.5
 upgrade_sock_connect_accept_max_retries: 300
 upgrade_sock_retry_interval_seconds: 0.1
-`,
+${more}`,
   );
   return path;
 }
@@ -42,9 +42,9 @@ interface Proxy {
   readonly tls: string;
 }
 
-function start(name: string, ...flags: string[]): Program {
+function start(name: string, { more = '', flags = [] as string[] } = {}): Program {
   return new Program(entry, [
-    ...['--conf', conf(name), '--upstream', `127.0.0.1:${origin.port}`, '--log-level', 'info'],
+    ...['--conf', conf(name, more), '--upstream', `127.0.0.1:${origin.port}`, '--log-level', 'info'],
     ...['--listen', '127.0.0.1:0', '--tls-listen', '127.0.0.2:0', '--h2', '--uds', join(dir, `${name}.sock`)],
     ...flags,
   ]);
@@ -67,7 +67,7 @@ test('three upgrades in a row under load lose no request', { timeout: 120_000 },
   load.fresh({ path: join(dir, 'row.sock') }, 1);
   load.http2(tls, 2, 4);
   for (let i = 0; i < 3; i++) {
-    const next = start('row', '--upgrade');
+    const next = start('row', { flags: ['--upgrade'] });
     serving.program.child.kill('SIGQUIT');
     const taken = await ready(next);
     expect([taken.tcp, taken.tls]).toEqual([tcp, tls]);
@@ -97,4 +97,37 @@ test('a graceful stop under load answers whatever was sent', { timeout: 60_000 }
   await load.stop();
   expect(load.failures).toEqual([]);
   expect(load.unreachable).toBeGreaterThan(0);
+});
+
+describe.each([
+  ['that steal', 'threads: 2\n'],
+  ['that do not steal', 'threads: 2\nwork_stealing: false\n'],
+])('a server with threads %s', (how, more) => {
+  const name = `threads-${how.replaceAll(' ', '-')}`;
+
+  test('hands over to another one under load, and stops under load, and loses no request', {
+    timeout: 120_000,
+  }, async () => {
+    const serving = await ready(start(name, { more }));
+    const { tcp, tls } = serving;
+    const load = new Load();
+    load.keepalive(tcp, 8);
+    load.fresh(tcp, 2);
+    load.keepalive({ path: join(dir, `${name}.sock`) }, 2);
+    load.fresh({ path: join(dir, `${name}.sock`) }, 1);
+    load.http2(tls, 2, 4);
+    await load.until(1000);
+    const next = start(name, { more, flags: ['--upgrade'] });
+    serving.program.child.kill('SIGQUIT');
+    const taken = await ready(next);
+    expect([taken.tcp, taken.tls]).toEqual([tcp, tls]);
+    expect([await serving.program.ended, load.failures]).toEqual([{ code: 0, signal: null }, []]);
+    await load.until(load.answered + 1000);
+    expect(load.told).toBeGreaterThanOrEqual(10);
+    taken.program.child.kill('SIGTERM');
+    expect(await taken.program.ended).toEqual({ code: 0, signal: null });
+    await load.stop();
+    expect(load.failures).toEqual([]);
+    expect(existsSync(join(dir, `${name}.sock`))).toBe(false);
+  });
 });

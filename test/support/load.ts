@@ -143,7 +143,7 @@ export class Load {
   }
 
   #failed(kind: string, error: unknown): void {
-    if ((error as Error).message.includes('ECONNREFUSED')) {
+    if (/connect (?:ECONNREFUSED|ENOENT)/.test((error as Error).message)) {
       this.unreachable++;
       // there is nobody to make the load for
       this.#stopped = true;

@@ -31,7 +31,7 @@ export class Program {
   constructor(
     entry: string,
     args: readonly string[],
-    options: { uid?: number; gid?: number; env?: NodeJS.ProcessEnv } = {},
+    options: { uid?: number; gid?: number; env?: NodeJS.ProcessEnv; detached?: boolean } = {},
   ) {
     const { env, ...identity } = options;
     this.child = spawn(process.execPath, ['--import', loader, entry, ...args], {

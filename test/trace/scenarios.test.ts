@@ -76,11 +76,14 @@ describe('a trace', () => {
     expect(new Set(phases).size).toBeGreaterThanOrEqual(2);
   });
 
-  test.each(['h1', 'tls-h2'])('of %s is the same in each run, but for times and ports', async (name) => {
-    const scenario = findScenario(name)!;
-    const [first, second] = [await traceOf(scenario), await runScenario(scenario, { tmp })];
-    expect(normalised(second)).toBe(normalised(first));
-  });
+  test.each(['h1', 'tls-h2', 'threads', 'no-steal'])(
+    'of %s is the same in each run, but for times and ports',
+    async (name) => {
+      const scenario = findScenario(name)!;
+      const [first, second] = [await traceOf(scenario), await runScenario(scenario, { tmp })];
+      expect(normalised(second)).toBe(normalised(first));
+    },
+  );
 
   test('is no wider than 100 columns as a tree', async () => {
     for (const scenario of available) {

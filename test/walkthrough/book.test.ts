@@ -67,7 +67,7 @@ describe('an excerpt', () => {
       "@rust.method('Server::run_forever')",
       'async runForever(): Promise<never> {',
       '  // …',
-      '  const runtimes: Runtime[] = [];',
+      '  const runtimes = this.runServices();',
       '  // …',
       '}',
     ]);

@@ -66,11 +66,16 @@ export class Listener {
   private waiting: { resolve: (stream: Stream) => void; reject: (error: Error) => void } | null = null;
 
   private readonly file: SocketFile | undefined;
+  private readonly inherited: boolean;
 
-  /** `server` is listening, and gives its sockets paused. `file`: the Unix socket's. */
-  constructor(server: Server, file?: SocketFile) {
+  /**
+   * `server` is listening, and gives its sockets paused. `file`: the Unix socket's. `inherited`: a thread's, of a
+   * socket that is the server's to close.
+   */
+  constructor(server: Server, file?: SocketFile, inherited = false) {
     this.server = server;
     this.file = file;
+    this.inherited = inherited;
     server.on('connection', (socket: Socket) => {
       const stream = new Stream(socket);
       const waiting = this.waiting;
@@ -112,9 +117,7 @@ export class Listener {
    */
   async drain(shared: boolean): Promise<Stream[]> {
     if (!shared) {
-      // from here on nobody new finds the way in
-      if (this.file !== undefined) this.file.remove();
-      else await this.finishHandshakes();
+      if (!this.inherited) await this.holdOff();
       const until = performance.now() + LONGEST_DRAIN_MS;
       for (let before = -1; before < this.accepted.length && performance.now() < until; ) {
         before = this.accepted.length;
@@ -126,6 +129,12 @@ export class Listener {
     const waiting = this.accepted.splice(0);
     this.close();
     return waiting;
+  }
+
+  /** From here on nobody new finds the way in. */
+  async holdOff(): Promise<void> {
+    if (this.file !== undefined) this.file.remove();
+    else await this.finishHandshakes();
   }
 
   /** Without koffi a client that connects in the very moment before the socket is closed may still be reset. */
@@ -146,6 +155,11 @@ export class Listener {
     if (address === null) return '';
     const host = address.family === 'IPv6' ? `[${address.address}]` : address.address;
     return `${host}:${address.port}`;
+  }
+
+  /** Node's handle of the socket, to be sent to a thread. */
+  handle(): object {
+    return (this.server as unknown as { _handle: object })._handle;
   }
 
   /** The system's handle of the socket, to be handed to another process; -1 where there is none. */

@@ -1,4 +1,7 @@
 /** The application that all scenarios run: a load-balancing proxy, and an echo service beside it. */
+import { createHash } from 'node:crypto';
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { type Response, ServeHttp } from '../../apps/http-app.ts';
 import type { PingoraError } from '../../error/lib.ts';
 import { ResponseHeader } from '../../http/lib.ts';
@@ -18,9 +21,12 @@ export class LB extends ProxyHttp<Ctx> {
   readonly #options: AppOptions;
   /** A port where nothing listens. */
   readonly #closed: number;
+  /** Where it tells the client that it computes, and is told to stop. */
+  readonly #dir: string;
 
-  constructor(lb: LoadBalancer<RoundRobin>, options: AppOptions, closed: number) {
+  constructor(lb: LoadBalancer<RoundRobin>, options: AppOptions, closed: number, dir: string) {
     super();
+    this.#dir = dir;
     this.#lb = lb;
     this.#options = options;
     this.#closed = closed;
@@ -35,6 +41,7 @@ export class LB extends ProxyHttp<Ctx> {
       await session.respondError(403);
       return true;
     }
+    if (this.#options.busy && session.reqHeader().path.startsWith('/busy')) compute(this.#dir);
     // compression is a matter of the request: it is off until an application turns it on
     if (this.#options.compress) session.downstreamCompression.adjustLevel(6);
     return false;
@@ -62,6 +69,15 @@ export class LB extends ProxyHttp<Ctx> {
       error.setRetry(true);
     }
     return error;
+  }
+}
+
+/** Keep the thread busy until the client has what it wanted, or is gone. */
+function compute(dir: string): void {
+  writeFileSync(join(dir, 'busy'), '');
+  let hash = Buffer.alloc(32);
+  while (existsSync(dir) && !existsSync(join(dir, 'enough'))) {
+    for (let i = 0; i < 1000; i++) hash = createHash('sha256').update(hash).digest();
   }
 }
 

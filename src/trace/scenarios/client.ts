@@ -1,8 +1,10 @@
 /** The clients of the scenarios: real ones, which end a scenario if the answer isn't what it must be. */
+import { existsSync, watch, writeFileSync } from 'node:fs';
 import { Agent, type IncomingHttpHeaders, type RequestOptions, request } from 'node:http';
 import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2';
 import { request as requestTls, Agent as TlsAgent } from 'node:https';
 import { connect } from 'node:net';
+import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { callGrpc, talkWebSocket } from './protocols.ts';
 
@@ -36,11 +38,13 @@ export class Client {
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 });
   readonly #tls: TlsAgent;
   readonly #closing: (() => Promise<void>)[] = [];
+  readonly #dir: string;
 
-  /** `ca`: the certificate to trust. */
-  constructor(at: Addresses, ca?: string) {
+  /** `ca`: the certificate to trust. `dir`: the scenario's folder. */
+  constructor(at: Addresses, ca?: string, dir = '') {
     this.#at = at;
     this.#ca = ca;
+    this.#dir = dir;
     this.#tls = new TlsAgent({
       keepAlive: true,
       maxSockets: 1,
@@ -53,6 +57,30 @@ export class Client {
   /** HTTP/1.1 over TCP, one connection for all. */
   http(path: string, ask: Ask = {}): Promise<Answer> {
     return send(request, { host: '127.0.0.1', port: this.#at.tcp, agent: this.#agent, path }, ask);
+  }
+
+  /** HTTP/1.1 over TCP, on a connection of its own. */
+  alone(path: string): Promise<Answer> {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    this.#closing.push(async () => agent.destroy());
+    return send(request, { host: '127.0.0.1', port: this.#at.tcp, agent, path }, {});
+  }
+
+  /** Wait until the application has made this file: a hook that computes can't say anything over the network. */
+  appears(file: string): Promise<void> {
+    return new Promise((resolve) => {
+      const look = () => {
+        if (existsSync(join(this.#dir, file))) resolve();
+      };
+      const watcher = watch(this.#dir, look);
+      this.#closing.push(async () => watcher.close());
+      look();
+    });
+  }
+
+  /** Make a file for the application to find. */
+  put(file: string): void {
+    writeFileSync(join(this.#dir, file), '');
   }
 
   /** HTTP/1.1 to the service beside the proxy. */

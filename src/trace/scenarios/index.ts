@@ -25,6 +25,8 @@ export interface AppOptions {
   readTimeout?: number;
   /** Another application, that overrides every hook. */
   phases?: boolean;
+  /** `request_filter` computes, for paths that begin with `/busy`, until the client says that it is enough. */
+  busy?: boolean;
 }
 
 /** How a scenario ends. */
@@ -46,6 +48,10 @@ export interface Scenario {
   /** Default: HTTP/1.1. */
   origin?: OriginKind;
   app?: AppOptions;
+  /** How many threads services have. Default: 1. */
+  threads?: number;
+  /** Whether idle ones take what waits. Default: true. */
+  workStealing?: boolean;
   /** A service beside the proxy's. */
   beside?: 'health-check' | 'echo' | 'prometheus';
   /** What the client does, to its last byte; throws if an answer is wrong. */
@@ -313,6 +319,30 @@ export const scenarios: readonly Scenario[] = [
     origin: 'tls-h2-refused',
     app: { tlsUpstream: true, h2Upstream: true, h1Too: true },
     client: get('/a'),
+  },
+  {
+    name: 'threads',
+    about: 'two threads: while a hook computes on one of them, the other one serves',
+    listeners: ['tcp'],
+    does: ['GET /busy: request_filter computes', 'meanwhile GET /quick on another connection, answered at once'],
+    app: { busy: true },
+    threads: 2,
+    client: async (client) => {
+      const busy = client.alone('/busy');
+      await client.appears('busy');
+      expectAnswer(await client.alone('/quick'), 200, BODY);
+      client.put('enough');
+      expectAnswer(await busy, 200, BODY);
+    },
+  },
+  {
+    name: 'no-steal',
+    about: 'two threads and no work stealing: what is accepted goes to a random one',
+    listeners: ['tcp'],
+    does: ['GET /hello'],
+    threads: 2,
+    workStealing: false,
+    client: get('/hello'),
   },
 ];
 

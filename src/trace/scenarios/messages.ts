@@ -14,8 +14,13 @@ export interface ServerPlan {
   key: string;
   /** Where the scenario's files go: Unix sockets, the PID. */
   dir: string;
-  /** The file that the trace is written to as the process exits. */
+  /** The file that the trace is written to as the process exits; see {@link partOf}. */
   trace: string;
+}
+
+/** The file that a process of the server writes its part of the trace to; 0: the one that was started. */
+export function partOf({ trace }: ServerPlan, thread: number): string {
+  return thread === 0 ? trace : `${trace}.${thread}`;
 }
 
 /** From the runner. The server answers each with `{ done: id }`. */
@@ -25,6 +30,8 @@ export type Command = { id: number } & (
   | { idle: 'requests' }
   /** Wait until no connection is being served. */
   | { idle: 'connections' }
+  /** Wait until so many listeners accept; the server's own, to its threads. */
+  | { listening: number }
   /** Wait until a function has ended so many times. */
   | { fn: string; ended: number }
 );

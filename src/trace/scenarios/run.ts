@@ -8,11 +8,12 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { mergeTraces, type TracePart } from '../merge.ts';
 import type { TraceDocument } from '../model.ts';
 import { makeCertificate } from './certificate.ts';
 import { type Addresses, Client } from './client.ts';
 import type { Scenario } from './index.ts';
-import type { Command, Report, ServerPlan } from './messages.ts';
+import { type Command, partOf, type Report, type ServerPlan } from './messages.ts';
 import { closedPort, startOrigin } from './origin.ts';
 
 /** A scenario that takes longer than this, in milliseconds, has failed. */
@@ -98,6 +99,10 @@ class ServerProcess {
   kill(): void {
     if (this.#child.exitCode === null && this.#child.signalCode === null) this.#child.kill('SIGKILL');
   }
+}
+
+function readPart(plan: ServerPlan, thread: number): TracePart {
+  return JSON.parse(readFileSync(partOf(plan, thread), 'utf8')) as TracePart;
 }
 
 /** What is to be undone at the end of a run, last first. */
@@ -195,7 +200,7 @@ export async function runScenario(
 
     enter('the client');
     await child.tell({ phase: 'request' });
-    const client = new Client(addresses, certificate.cert);
+    const client = new Client(addresses, certificate.cert, dir);
     cleanup.add(() => client.close());
     await child.whileRunning(scenario.client(client));
 
@@ -217,7 +222,10 @@ export async function runScenario(
     if (code !== 0) throw new Error(`the server's exit code is ${code}`);
 
     enter('read the trace');
-    return JSON.parse(readFileSync(plan.trace, 'utf8')) as TraceDocument;
+    const parts = Array.from({ length: scenario.threads === undefined ? 1 : scenario.threads + 1 }, (_, thread) =>
+      readPart(plan, thread),
+    );
+    return parts.length === 1 ? parts[0]!.trace : mergeTraces(parts);
   };
 
   const running = run();

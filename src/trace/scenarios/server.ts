@@ -10,16 +10,20 @@ import { TcpHealthCheck } from '../../load-balancing/health-check.ts';
 import { LoadBalancer } from '../../load-balancing/lib.ts';
 import { RoundRobin } from '../../load-balancing/selection/mod.ts';
 import { httpProxyService } from '../../proxy/lib.ts';
+import { onAsk } from '../../runtime/channel.ts';
+import { threadNumber } from '../../runtime/thread.ts';
+import { threads } from '../../runtime/threads.ts';
 import { Opt } from '../../server/configuration/mod.ts';
 import { Server } from '../../server/mod.ts';
 import { backgroundService } from '../../services/background.ts';
 import { Service } from '../../services/listening.ts';
 import { exportTrace } from '../export.ts';
+import type { TracePart } from '../merge.ts';
 import { Recorder } from '../recorder.ts';
 import { Echo, LB } from './app.ts';
 import type { Addresses } from './client.ts';
 import { findScenario, type Scenario } from './index.ts';
-import type { Command, Report, ServerPlan } from './messages.ts';
+import { type Command, partOf, type Report, type ServerPlan } from './messages.ts';
 import { Phases } from './phases.ts';
 import { Progress } from './progress.ts';
 
@@ -32,33 +36,37 @@ const progress = new Progress();
 const recorder = new Recorder({ runs: true, observe: progress.observe }).attach();
 const report = (message: Report) => process.send?.(message);
 
-let orphaned = false;
-process.on('exit', () => {
-  if (orphaned) return;
+process.on('exit', (code) => {
+  if (code !== 0) return;
   const app = fileURLToPath(new URL(scenario.app?.phases ? './phases.ts' : './app.ts', import.meta.url));
-  writeFileSync(plan.trace, JSON.stringify(exportTrace(recorder, scenario.name, [app])));
+  const trace = exportTrace(recorder, scenario.name, [app]);
+  const part: TracePart = { thread: threadNumber(), origin: recorder.origin, trace };
+  writeFileSync(partOf(plan, threadNumber()), JSON.stringify(part));
 });
 // The runner is gone: nobody else will end this process and clean up.
 function orphan(): never {
-  orphaned = true;
   rmSync(plan.dir, { recursive: true, force: true });
   process.exit(1);
 }
-if (!process.connected) orphan();
-process.on('disconnect', orphan);
-process.on('message', (command: Command) => {
-  obey(command).then(
-    () => report({ done: command.id }),
-    (error: unknown) => {
-      console.error(error);
-      process.exit(1);
-    },
-  );
-});
+if (threadNumber() > 0) onAsk('obey', (command: Omit<Command, 'id'>) => obey(command as Command));
+else {
+  if (!process.connected) orphan();
+  process.on('disconnect', orphan);
+  process.on('message', (command: Command) => {
+    Promise.all([obey(command), threads.askAll('obey', command)]).then(
+      () => report({ done: command.id }),
+      (error: unknown) => {
+        console.error(error);
+        process.exit(1);
+      },
+    );
+  });
+}
 
 async function obey(command: Command): Promise<void> {
   if ('phase' in command) recorder.phase = command.phase;
   else if ('fn' in command) await progress.until(() => progress.ended(command.fn) >= command.ended);
+  else if ('listening' in command) await progress.until(() => progress.begun('Listener::accept') >= command.listening);
   else if (command.idle === 'connections') await progress.idle('Service::handle_event');
   else await progress.idle('HttpProxy::process_request', 'HttpProxy::finish');
   await new Promise((resolve) => setImmediate(resolve));
@@ -66,7 +74,12 @@ async function obey(command: Command): Promise<void> {
 
 async function main(): Promise<void> {
   const server = Server.new(new Opt());
-  Object.assign(server.configuration, scenario.ends?.conf, { upgradeSock: join(plan.dir, 'upgrade.sock') });
+  const { threads: count = 1, workStealing = true } = scenario;
+  Object.assign(server.configuration, scenario.ends?.conf, {
+    threads: count,
+    workStealing,
+    upgradeSock: join(plan.dir, 'upgrade.sock'),
+  });
   await server.bootstrap();
   const upstreams = await LoadBalancer.tryFromIter([`127.0.0.1:${plan.origin}`], RoundRobin);
   if (scenario.beside === 'health-check') {
@@ -77,7 +90,7 @@ async function main(): Promise<void> {
   const options = scenario.app ?? {};
   const proxy = options.phases
     ? httpProxyService(server.configuration, new Phases(plan.origin, plan.closed))
-    : httpProxyService(server.configuration, new LB(background.task(), options, plan.closed));
+    : httpProxyService(server.configuration, new LB(background.task(), options, plan.closed, plan.dir));
   for (const listener of scenario.listeners) {
     if (listener === 'tcp') proxy.addTcp('127.0.0.1:0');
     else if (listener === 'uds') proxy.addUds(join(plan.dir, 'proxy.sock'));
@@ -87,6 +100,7 @@ async function main(): Promise<void> {
       proxy.addTlsWithSettings('127.0.0.1:0', undefined, tls);
     }
   }
+  if (scenario.threads !== undefined) proxy.events = { onListening };
   server.addService(proxy);
   if (scenario.beside === 'health-check') server.addService(background);
   if (scenario.beside === 'echo') {
@@ -102,10 +116,23 @@ async function main(): Promise<void> {
   await server.runForever();
 }
 
+let onListening = () => {};
+/** With threads: one of them accepts. Without, the span says so. */
+const bound = new Promise<void>((resolve) => {
+  onListening = resolve;
+});
+
 const besideListens = scenario.beside === 'echo' || scenario.beside === 'prometheus';
 
 async function ready(): Promise<void> {
   const listeners = scenario.listeners.length + (besideListens ? 1 : 0);
+  if (scenario.threads !== undefined) {
+    await bound;
+    const accepting = { listening: listeners };
+    await (scenario.workStealing === false ? obey({ id: 0, ...accepting }) : threads.askAll('obey', accepting));
+    report({ ready: addresses() });
+    return;
+  }
   await progress.until(
     () =>
       progress.begun('Listener::accept') >= listeners &&
@@ -131,4 +158,4 @@ function addresses(): Addresses {
   return found;
 }
 
-await Promise.all([recorder.root('main', main), ready()]);
+await Promise.all([recorder.root('main', main), ...(threadNumber() === 0 ? [ready()] : [])]);
