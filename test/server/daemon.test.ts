@@ -120,10 +120,7 @@ describe('a daemon', () => {
     expect(readFileSync(at.errorLog, 'utf8')).toContain('SIGINT received, exiting');
   });
 
-  test.each([
-    ['', 'upgrade', ''],
-    [', with threads', 'upgrade-threads', 'threads: 2\n'],
-  ])('moves the PID file of the one before away, and takes its sockets over%s', async (_, name, settings) => {
+  const replaced = async (name: string, settings = ''): Promise<void> => {
     const at = place(name, settings);
     expect(await start(at).ended).toMatchObject({ code: 0 });
     const old = daemon(at);
@@ -139,7 +136,11 @@ describe('a daemon', () => {
     process.kill(pid, 'SIGTERM');
     await ended(pid);
     expect(existsSync(at.sock)).toBe(false);
-  });
+  };
+
+  test('moves the PID file of the one before away, and takes its sockets over', () => replaced('upgrade'));
+
+  test('does so with threads too', () => replaced('upgrade-threads', 'threads: 2\n'));
 
   test('has its threads beside it, and they end with it', async () => {
     const at = place('threads', 'threads: 2\n');
