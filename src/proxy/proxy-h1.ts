@@ -191,6 +191,10 @@ const proxyHandleUpstream = rust.fn(
         const woken = turn.wait();
         if (woken instanceof Promise) await woken;
       }
+    } catch (error) {
+      // before the channels close: a half that sees no more than that takes it for the end of a whole message
+      stop.stopped = true;
+      throw error;
     } finally {
       if (response.pending) client.stream.cancelReads();
       tx.close();
@@ -308,6 +312,9 @@ const proxyHandleDownstream = rust.fn(
         log.error(`Error finish sending body to downstream: ${error}`);
         downstream.setKeepalive(undefined);
       }
+    } catch (error) {
+      stop.stopped = true;
+      throw error;
     } finally {
       if (body.pending) downstream.cancelIdle();
       tx.close();
