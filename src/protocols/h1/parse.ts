@@ -4,6 +4,7 @@
  * It looks for the end of the head first, turns the head into one string, and goes over that once. Strict: whatever
  * two implementations could understand differently is refused (RFC 9112 2.2, 3, 5; RFC 9110 5.5).
  */
+import { isUtf8 } from 'node:buffer';
 import { HMap, RequestHeader, ResponseHeader } from '../../http/lib.ts';
 import { MAX_HEADERS } from './common.ts';
 
@@ -31,9 +32,11 @@ const VALUE = new Uint8Array(256).fill(1, 32);
 VALUE[TAB] = 1;
 VALUE[127] = 0;
 const ESCAPED = 2;
-/** What a target may hold as it is (1) or is escaped; the rest, control characters, is refused. */
-const TARGET = new Uint8Array(256).fill(1, 33);
+const HIGH = 3;
+/** What a target may hold as it is (1), escaped, or as part of UTF-8; the rest, control characters and `, is refused. */
+const TARGET = new Uint8Array(256).fill(1, 33).fill(HIGH, 128);
 TARGET[127] = 0;
+TARGET['`'.charCodeAt(0)] = 0;
 for (const char of ' "<>') TARGET[char.charCodeAt(0)] = ESCAPED;
 
 /**
@@ -81,7 +84,7 @@ function parseFields(text: string, at: number, headers: HMap, lenient: boolean):
     if (colon === at) {
       const first = text.charCodeAt(at);
       if (lenient && (first === SP || first === TAB) && headers.length > 0) {
-        // RFC 9112 5.2: a proxy replaces an obsolete fold with space
+        // RFC 9112 5.2: a proxy replaces an obsolete fold with space; the original passes it on as it came
         const last = headers.length - 1;
         const more = text.slice(at, end).trim();
         for (let i = 0; i < more.length; i++) if (VALUE[more.charCodeAt(i)] !== 1) return 'invalid header value';
@@ -133,11 +136,15 @@ export function parseRequest(buf: Buffer, scanned: number): HeaderParseState<Req
   let target = text.slice(methodEnd + 1, versionAt - 1);
   if (target === '') return invalid('empty target');
   let illegal = false;
+  let high = false;
   for (let i = 0; i < target.length; i++) {
     const kind = TARGET[target.charCodeAt(i)];
+    if (kind === 1) continue;
     if (kind === 0) return invalid('invalid target');
     if (kind === ESCAPED) illegal = true;
+    else high = true;
   }
+  if (high && !isUtf8(Buffer.from(target, 'latin1'))) return invalid('invalid target');
   if (illegal) target = escapeIllegalTarget(target);
   const head = new RequestHeader(text.slice(0, methodEnd), target);
   if (minor === 48) head.version = 'HTTP/1.0';
