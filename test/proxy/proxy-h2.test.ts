@@ -1,8 +1,9 @@
 import { once } from 'node:events';
 import { constants, type ServerHttp2Stream } from 'node:http2';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import type { PingoraError } from '../../src/error/lib.ts';
 import { RequestHeader, type ResponseHeader } from '../../src/http/lib.ts';
+import { patience } from '../../src/protocols/h2/client.ts';
 import type { Session } from '../../src/proxy/lib.ts';
 import { updateH2SchemeAuthority } from '../../src/proxy/proxy-h2.ts';
 import { HttpPeer } from '../../src/upstreams/peer.ts';
@@ -251,6 +252,54 @@ test('an origin that wants HTTP/1.1 gets it at the second try, and from then on'
     expect([got.status, got.body.toString()]).toEqual([200, 'hello']);
   }
   expect(failures).toEqual(['H2Downgrade']);
+});
+
+// nghttp2 answers with GOAWAY and is deaf from then on: also to the end of the connection
+test.each([
+  ['bytes that are no frame', Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n')],
+  ['DATA before a head', frame(0, 1, 1, Buffer.from('x'))],
+])('a server that answers %s keeps no request waiting for ever, nor the next', async (_what, bytes) => {
+  const before = { ...patience };
+  Object.assign(patience, { silence: 50, answer: 50 });
+  onTestFinished(() => void Object.assign(patience, before));
+  let connections = 0;
+  const peer = await rawH2Origin((socket) => {
+    connections++;
+    socket.write(frame(4, 0, 0, Buffer.alloc(0)));
+    let seen = 0;
+    socket.on('data', (piece: Buffer) => {
+      seen += piece.length;
+      if (seen < 80) return;
+      seen = Number.NEGATIVE_INFINITY;
+      socket.end(bytes);
+    });
+  });
+  const proxy = await startProxy(new ToPeer(peer));
+  for (const _ of [1, 2]) {
+    const client = await proxy.client();
+    client.send(`GET / HTTP/1.1\r\nHost: a.test\r\nX-Long: ${'x'.repeat(60)}\r\n\r\n`);
+    expect(await client.end()).toMatch(/^HTTP\/1\.1 502 /);
+  }
+  expect(connections).toBe(2);
+});
+
+test('a silent server that is there is waited for', async () => {
+  const before = { ...patience };
+  Object.assign(patience, { silence: 20, answer: 5000 });
+  onTestFinished(() => void Object.assign(patience, before));
+  let asked = () => {};
+  const ping = new Promise<void>((resolve) => {
+    asked = resolve;
+  });
+  const origin = await h2Origin(async (stream) => {
+    stream.session!.on('ping', asked);
+    await ping;
+    stream.respond({ ':status': 200 });
+    stream.end('late');
+  });
+  const client = await (await startProxy(new ToPeer(origin.peer()))).client();
+  client.send('GET / HTTP/1.1\r\nHost: a.test\r\n\r\n');
+  expect(await client.until((text) => text.endsWith('0\r\n\r\n'))).toMatch(/^HTTP\/1\.1 200 .*late/s);
 });
 
 test('many streams at once over one connection each', async () => {
