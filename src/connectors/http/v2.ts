@@ -87,8 +87,8 @@ export class ConnectionRef {
   }
 
   /**
-   * Over some errors nghttp2 says goodbye (GOAWAY) and listens no more, and `node:http2` doesn't notice: not even that
-   * the server closes. Without this, each request on such a connection would wait for ever.
+   * Over some errors nghttp2 says goodbye (GOAWAY) and listens no more, and `node:http2` doesn't notice. Without this,
+   * each request on such a connection would wait for ever.
    */
   private silent(): void {
     const { session } = this.stub;
