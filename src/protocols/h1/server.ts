@@ -20,6 +20,7 @@ import { BodyReader, BodyWriter } from './body.ts';
 import {
   BODY_BUF_LIMIT,
   bufToContentLength,
+  debugHead,
   initBodyWriterComm,
   isBufKeepalive,
   isHeaderValueChunkedEncoding,
@@ -189,9 +190,10 @@ export class HttpSession {
         continue;
       }
       if (parsed.state === 'Invalid') return this.invalid(parsed.reason, buf);
+      if (parsed.size > MAX_HEADER_SIZE) continue; // it came at once
       const request = parsed.head;
       // what came is judged first: the target of an absolute form replaces Host, however many there were
-      const reason = refuse(request) ?? (originForm(request) ? undefined : 'invalid uri');
+      const reason = refuse(request) ?? (originForm(request) ? undefined : `invalid uri ${request.rawPath()}`);
       if (reason !== undefined) return this.invalid(reason, buf);
       this.rawHeader = buf.subarray(0, parsed.size);
       stream.consume(parsed.size);
@@ -206,8 +208,8 @@ export class HttpSession {
 
   private invalid(reason: string, buf: Buffer): never {
     log.debug(() => `Invalid request header: ${reason}`);
-    const begin = JSON.stringify(buf.toString('latin1', 0, 256));
-    throw PingoraError.explain(ErrorType.InvalidHTTPHeader, `buf: ${begin} cause: ${reason}`);
+    const context = reason.startsWith('invalid uri ') ? reason : `buf: ${debugHead(buf)} cause: ${reason}`;
+    throw PingoraError.explain(ErrorType.InvalidHTTPHeader, context);
   }
 
   /** The request's head. Throws when called before {@link HttpSession.readRequest}. */
