@@ -14,7 +14,7 @@ import { ported } from '../trace/span.ts';
 import { Lru, Node, Once } from './lru.ts';
 
 const rust = ported('pingora-pool/src/connection.rs');
-const log = new Log('pingora_pool');
+const log = new Log('pingora_pool::connection');
 
 /** What connections have in common that may be used for one another. */
 export type GroupKey = string | number;

@@ -114,7 +114,8 @@ export class Hooks<CTX> {
   }
 
   suppressErrorLog(session: Session, ctx: CTX, error: PingoraError): boolean {
-    return this.#app.suppressErrorLog(session, ctx, error);
+    if (tracing.recorder === null) return this.#app.suppressErrorLog(session, ctx, error);
+    return this.#traced('suppress_error_log', 'suppressErrorLog', session, ctx, error);
   }
 
   errorWhileProxy(

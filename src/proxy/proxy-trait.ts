@@ -121,6 +121,7 @@ export abstract class ProxyHttp<CTX = undefined> {
   logging(_session: Session, _error: PingoraError | undefined, _ctx: CTX): MaybePromise<void> {}
 
   /** Whether the proxy should log nothing of this error. Default: false. */
+  @rust.method('ProxyHttp::suppress_error_log')
   suppressErrorLog(_session: Session, _ctx: CTX, _error: PingoraError): boolean {
     return false;
   }

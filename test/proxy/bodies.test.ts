@@ -156,6 +156,25 @@ describe('a request body', () => {
     client.send('POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 3\r\n\r\nabc');
     expect(await client.end()).toMatch(/^HTTP\/1\.1 500 /);
   });
+
+  // Ended with a last chunk, what had come before the fault would be a whole request to the origin.
+  test.each([
+    ['whose chunks are bad', 'zz\r\nabc\r\n0\r\n\r\n', undefined],
+    ['whose chunks go bad', '3\r\nabc0\r\n\r\n', undefined],
+    ['that a filter fails on', '3\r\nabc\r\n0\r\n\r\n', new Error('too bad')],
+  ])('%s does not end for the origin', async (_, chunks, failure) => {
+    const origin = await Origin.start(() => {});
+    class App extends ToPeer {
+      override requestBodyFilter(_session: Session, body: Buffer | undefined): Buffer | undefined {
+        if (failure !== undefined) throw failure;
+        return body;
+      }
+    }
+    const client = await (await startProxy(new App(h1Peer(origin)))).client();
+    client.send(`POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n${chunks}`);
+    await client.end();
+    expect(bodyOf(await origin.connections[0]!.end())).toMatch(/^(?:3\r\nabc\r\n)?$/);
+  });
 });
 
 describe('Expect: 100-continue', () => {

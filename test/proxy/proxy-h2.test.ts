@@ -1,15 +1,18 @@
+import { once } from 'node:events';
 import { constants, type ServerHttp2Stream } from 'node:http2';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import type { PingoraError } from '../../src/error/lib.ts';
 import { RequestHeader, type ResponseHeader } from '../../src/http/lib.ts';
+import { patience } from '../../src/protocols/h2/client.ts';
 import type { Session } from '../../src/proxy/lib.ts';
 import { updateH2SchemeAuthority } from '../../src/proxy/proxy-h2.ts';
 import { HttpPeer } from '../../src/upstreams/peer.ts';
 import { answer, frame, request } from '../protocols/h2/harness.ts';
 import { h2Origin, rawH2Origin } from '../support/h2-origin.ts';
 import { startH2Proxy, ToPeer } from '../support/h2-proxy.ts';
-import { dechunk, HELLO, Origin } from '../support/origin.ts';
+import { answering, dechunk, HELLO, Origin } from '../support/origin.ts';
 import { startProxy } from '../support/proxy.ts';
+import { turn } from '../support/streams.ts';
 
 /** An origin that sends back what it gets, and trailers that say what trailers it got. */
 const grpc = (stream: ServerHttp2Stream) => {
@@ -90,6 +93,53 @@ test('an application may turn trailers into the end of the body', async () => {
   const proxy = await startH2Proxy(new App(origin.peer()));
   const got = await request(proxy.client(), { ':method': 'POST', te: 'trailers' }, 'body;');
   expect(got.body.toString()).toBe('body;grpc-status=0&x-got=none');
+});
+
+test('names that HTTP/1 writes in capitals are written so, in either direction', async () => {
+  const h2 = await h2Origin((stream) => {
+    stream.respond({ ':status': 200, 'content-type': 'text/plain', 'content-length': '5', server: 's', 'x-a': '1' });
+    stream.end('hello');
+  });
+  const client = await (await startProxy(new ToPeer(h2.peer()))).client();
+  client.send('GET / HTTP/1.1\r\nHost: a.test\r\n\r\n');
+  const got = await client.until((text) => text.endsWith('hello'));
+  for (const line of ['Content-Type: text/plain', 'Content-Length: 5', 'Server: s', 'x-a: 1']) {
+    expect(got).toContain(`\r\n${line}\r\n`);
+  }
+
+  const h1 = await Origin.start();
+  const proxy = await startH2Proxy(new ToPeer(HttpPeer.new(`127.0.0.1:${h1.port}`, false, '')));
+  const fields = { ':method': 'POST', 'content-length': '3', 'content-type': 'a/b', accept: '*/*' };
+  expect((await request(proxy.client(), fields, 'abc')).status).toBe(200);
+  for (const line of ['Content-Length: 3', 'Content-Type: a/b', 'accept: */*']) {
+    expect(h1.received).toContain(`\r\n${line}\r\n`);
+  }
+});
+
+test('the fragment of a path stays here', async () => {
+  const origin = await Origin.start();
+  const proxy = await startH2Proxy(new ToPeer(HttpPeer.new(`127.0.0.1:${origin.port}`, false, '')));
+  expect((await request(proxy.client(), { ':path': '/a?b#c' })).status).toBe(200);
+  expect(origin.received).toMatch(/^GET \/a\?b HTTP\/1\.1\r\n/);
+});
+
+test('a status that HTTP/2 does not send is a bad gateway', async () => {
+  const origin = await Origin.start(answering(() => HELLO.replace('200 OK', '999 Denied')));
+  const proxy = await startH2Proxy(new ToPeer(HttpPeer.new(`127.0.0.1:${origin.port}`, false, '')));
+  expect((await request(proxy.client(), {})).status).toBe(502);
+});
+
+test('a body that ends with an empty frame ends once for an HTTP/1 origin', async () => {
+  const origin = await Origin.start();
+  const proxy = await startH2Proxy(new ToPeer(HttpPeer.new(`127.0.0.1:${origin.port}`, false, '')));
+  const stream = proxy.client().request({ ':method': 'POST' });
+  stream.write('abc');
+  while (!origin.received.includes('abc')) await turn();
+  stream.end();
+  await once(stream, 'response');
+  stream.close();
+  expect((await request(proxy.client(), { ':path': '/next' })).status).toBe(200);
+  expect(origin.connections[0]!.received).toMatch(/\r\n\r\n3\r\nabc\r\n0\r\n\r\nGET \/next /);
 });
 
 test('a large body goes up and down through both sides', async () => {
@@ -202,6 +252,54 @@ test('an origin that wants HTTP/1.1 gets it at the second try, and from then on'
     expect([got.status, got.body.toString()]).toEqual([200, 'hello']);
   }
   expect(failures).toEqual(['H2Downgrade']);
+});
+
+// nghttp2 answers with GOAWAY and is deaf from then on
+test.each([
+  ['bytes that are no frame', Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n')],
+  ['DATA before a head', frame(0, 1, 1, Buffer.from('x'))],
+])('a server that answers %s keeps no request waiting for ever, nor the next', async (_what, bytes) => {
+  const before = { ...patience };
+  Object.assign(patience, { silence: 50, answer: 50 });
+  onTestFinished(() => void Object.assign(patience, before));
+  let connections = 0;
+  const peer = await rawH2Origin((socket) => {
+    connections++;
+    socket.write(frame(4, 0, 0, Buffer.alloc(0)));
+    let seen = 0;
+    socket.on('data', (piece: Buffer) => {
+      seen += piece.length;
+      if (seen < 80) return;
+      seen = Number.NEGATIVE_INFINITY;
+      socket.write(bytes);
+    });
+  });
+  const proxy = await startProxy(new ToPeer(peer));
+  for (const _ of [1, 2]) {
+    const client = await proxy.client();
+    client.send(`GET / HTTP/1.1\r\nHost: a.test\r\nX-Long: ${'x'.repeat(60)}\r\n\r\n`);
+    expect(await client.end()).toMatch(/^HTTP\/1\.1 502 /);
+  }
+  expect(connections).toBe(2);
+});
+
+test('a silent server that is there is waited for', async () => {
+  const before = { ...patience };
+  Object.assign(patience, { silence: 20, answer: 5000 });
+  onTestFinished(() => void Object.assign(patience, before));
+  let asked = () => {};
+  const ping = new Promise<void>((resolve) => {
+    asked = resolve;
+  });
+  const origin = await h2Origin(async (stream) => {
+    stream.session!.on('ping', asked);
+    await ping;
+    stream.respond({ ':status': 200 });
+    stream.end('late');
+  });
+  const client = await (await startProxy(new ToPeer(origin.peer()))).client();
+  client.send('GET / HTTP/1.1\r\nHost: a.test\r\n\r\n');
+  expect(await client.until((text) => text.endsWith('0\r\n\r\n'))).toMatch(/^HTTP\/1\.1 200 .*late/s);
 });
 
 test('many streams at once over one connection each', async () => {

@@ -9,7 +9,7 @@ import { Log } from '../../log.ts';
 import { ConnectionMeta, ConnectionPool, type GroupKey, PoolNode } from '../../pool/connection.ts';
 import type { Digest } from '../../protocols/digest.ts';
 import { HttpSession as Http1Session } from '../../protocols/h1/client.ts';
-import { driveConnection, Http2Session, type PingState } from '../../protocols/h2/client.ts';
+import { driveConnection, Http2Session, type PingState, patience, pong } from '../../protocols/h2/client.ts';
 import { HttpSession } from '../../protocols/http/client.ts';
 import type { Stream } from '../../protocols/l4/stream.ts';
 import { ALPN } from '../../protocols/mod.ts';
@@ -60,6 +60,8 @@ export class ConnectionRef {
   goaway: number | undefined = undefined;
   /** A pool holds it. */
   pooled = false;
+  /** The server was asked whether it is there, since the last stream began. */
+  private asked = false;
 
   private constructor(
     session: ClientHttp2Session,
@@ -80,6 +82,24 @@ export class ConnectionRef {
     });
     session.on('goaway', (code: number) => {
       this.goaway ??= code;
+    });
+    session.setTimeout(patience.silence, () => this.silent());
+  }
+
+  /**
+   * Over some errors nghttp2 says goodbye (GOAWAY) and listens no more, and `node:http2` doesn't notice. Without this,
+   * each request on such a connection would wait for ever.
+   */
+  private silent(): void {
+    const { session } = this.stub;
+    if (this.currentStreams === 0 || this.asked || session.destroyed) return;
+    this.asked = true;
+    spawn('ask_silent_server', async () => {
+      const failure = await pong(session, patience.answer);
+      if (failure === null || session.destroyed) return;
+      log.warn(`H2 connection fd: ${this.id} is silent: ${failure}`);
+      this.ping.timedOut = true;
+      session.destroy(new Error(failure));
     });
   }
 
@@ -128,6 +148,7 @@ export class ConnectionRef {
     if (this.currentStreams >= this.maxStreams) return undefined;
     const stream = this.stub.newStream(this);
     this.currentStreams++;
+    this.asked = false;
     return stream;
   }
 

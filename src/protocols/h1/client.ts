@@ -16,6 +16,7 @@ import type { IoError, Stream } from '../l4/stream.ts';
 import { BodyReader, BodyWriter } from './body.ts';
 import {
   bufToContentLength,
+  debugHead,
   initBodyWriterComm,
   isBufKeepalive,
   isHeaderValueChunkedEncoding,
@@ -28,6 +29,7 @@ import { parseResponse } from './parse.ts';
 
 const rust = ported('pingora-core/src/protocols/http/v1/client.rs');
 const log = new Log('pingora_core::protocols::http::v1::client');
+const bodyLog = new Log('pingora_core::protocols::http::v1::body');
 
 type MaybePromise<T> = T | Promise<T>;
 
@@ -218,6 +220,7 @@ export class HttpSession {
         // RFC 9110 15.2.2: nobody changes the protocol on their own
         const unasked = response.status === 101 && !this.isUpgradeReq();
         const reason = unasked ? '101 without an upgrade' : refuse(response);
+        if (parsed.size > MAX_HEADER_SIZE) continue; // it came at once
         if (reason !== undefined) return invalid(reason, buf);
         this.rawHeader = buf;
         this.rawHeaderSize = parsed.size;
@@ -329,6 +332,9 @@ export class HttpSession {
   reuse(): Stream | undefined {
     // A response whose end was not seen, or that was followed by more bytes, leaves them for the next one to trip over.
     const { _stream: stream } = this;
+    if (this.bodyReader.complete && stream.bufferedLength > 0) {
+      bodyLog.warn(`Peer sent more data then expected: extra ${stream.bufferedLength}bytes, discarding them`);
+    }
     if (this.keepalive === 'Off' || !this.bodyReader.complete || stream.readEnded || stream.bufferedLength > 0) {
       log.debug('HTTP shutdown connection');
       this.shutdown();
@@ -495,6 +501,5 @@ function responseReadError(thrown: unknown, have: number): never {
 }
 
 function invalid(reason: string, buf: Buffer): never {
-  const begin = JSON.stringify(buf.toString('latin1', 0, 256));
-  throw PingoraError.explain(ErrorType.InvalidHTTPHeader, `buf: ${begin} cause: ${reason}`);
+  throw PingoraError.explain(ErrorType.InvalidHTTPHeader, `buf: ${debugHead(buf)} cause: ${reason}`);
 }

@@ -117,3 +117,23 @@ export function removeHopByHop(headers: HMap, kind: 'request' | 'response', upgr
 
 /** They frame or route the message: naming them in `Connection` can't take them away. */
 const KEPT = new Set(['connection', 'content-length', 'transfer-encoding', 'host']);
+
+/** So many bytes of a head that can't be read go into the log. The original shows all. */
+const SHOWN = 256;
+
+/** The beginning of `buf` as Rust's `{:?}` shows a string: for the log. */
+export function debugHead(buf: Buffer): string {
+  const text = buf.toString('utf8', 0, SHOWN);
+  let shown = '';
+  for (const char of text) {
+    const code = char.charCodeAt(0);
+    if (char === '"' || char === '\\') shown += `\\${char}`;
+    else if (code === 0) shown += '\\0';
+    else if (code === 9) shown += '\\t';
+    else if (code === 10) shown += '\\n';
+    else if (code === 13) shown += '\\r';
+    else if (code < 32 || (code >= 127 && code < 161) || code === 173) shown += `\\u{${code.toString(16)}}`;
+    else shown += char;
+  }
+  return `"${shown}"`;
+}

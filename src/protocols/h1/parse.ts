@@ -4,6 +4,7 @@
  * It looks for the end of the head first, turns the head into one string, and goes over that once. Strict: whatever
  * two implementations could understand differently is refused (RFC 9112 2.2, 3, 5; RFC 9110 5.5).
  */
+import { isUtf8 } from 'node:buffer';
 import { HMap, RequestHeader, ResponseHeader } from '../../http/lib.ts';
 import { MAX_HEADERS } from './common.ts';
 
@@ -31,9 +32,11 @@ const VALUE = new Uint8Array(256).fill(1, 32);
 VALUE[TAB] = 1;
 VALUE[127] = 0;
 const ESCAPED = 2;
-/** What a target may hold as it is (1) or is escaped; the rest, control characters, is refused. */
-const TARGET = new Uint8Array(256).fill(1, 33);
+const HIGH = 3;
+/** What a target may hold as it is (1), escaped, or as part of UTF-8; the rest, control characters and `, is refused. */
+const TARGET = new Uint8Array(256).fill(1, 33).fill(HIGH, 128);
 TARGET[127] = 0;
+TARGET['`'.charCodeAt(0)] = 0;
 for (const char of ' "<>') TARGET[char.charCodeAt(0)] = ESCAPED;
 
 /**
@@ -81,7 +84,7 @@ function parseFields(text: string, at: number, headers: HMap, lenient: boolean):
     if (colon === at) {
       const first = text.charCodeAt(at);
       if (lenient && (first === SP || first === TAB) && headers.length > 0) {
-        // RFC 9112 5.2: a proxy replaces an obsolete fold with space
+        // RFC 9112 5.2: a proxy replaces an obsolete fold with space; the original passes it on as it came
         const more = text.slice(at, end).trim();
         for (let i = 0; i < more.length; i++) if (VALUE[more.charCodeAt(i)] !== 1) return 'invalid header value';
         headers.extendLast(more);
@@ -118,7 +121,7 @@ export function parseRequest(buf: Buffer, scanned: number): HeaderParseState<Req
   if (end < 0) {
     // What can't become a method is refused at once: whoever speaks another protocol waits for an answer.
     for (let i = start; i < buf.length && i < start + 16 && buf[i] !== SP; i++) {
-      if (TOKEN[buf[i]!] !== 1 && buf[i] !== CR && buf[i] !== LF) return invalid('invalid method');
+      if (TOKEN[buf[i]!] !== 1 && buf[i] !== CR && buf[i] !== LF) return invalid('invalid token');
     }
     return PARTIAL;
   }
@@ -128,24 +131,37 @@ export function parseRequest(buf: Buffer, scanned: number): HeaderParseState<Req
   if (text.charCodeAt(lineEnd - 1) === CR) lineEnd--;
   let methodEnd = 0;
   while (methodEnd < lineEnd && TOKEN[text.charCodeAt(methodEnd)] === 1) methodEnd++;
-  if (methodEnd === 0 || text.charCodeAt(methodEnd) !== SP) return invalid('invalid method');
+  if (methodEnd === 0 || text.charCodeAt(methodEnd) !== SP) return invalid('invalid token');
   const versionAt = lineEnd - 8;
-  if (versionAt <= methodEnd + 1 || text.charCodeAt(versionAt - 1) !== SP) return invalid('invalid request line');
+  if (versionAt <= methodEnd + 1 || text.charCodeAt(versionAt - 1) !== SP) {
+    return invalid(afterTarget(text.slice(methodEnd + 1, lineEnd)));
+  }
   const minor = text.charCodeAt(lineEnd - 1);
   if (!text.startsWith('HTTP/1.', versionAt) || (minor !== 48 && minor !== 49)) return invalid('invalid HTTP version');
   let target = text.slice(methodEnd + 1, versionAt - 1);
-  if (target === '') return invalid('empty target');
+  if (target === '') return invalid('invalid token');
   let illegal = false;
+  let high = false;
   for (let i = 0; i < target.length; i++) {
     const kind = TARGET[target.charCodeAt(i)];
-    if (kind === 0) return invalid('invalid target');
+    if (kind === 1) continue;
+    if (kind === 0) return invalid(target[i] === '`' ? `invalid uri ${target}` : 'invalid token');
     if (kind === ESCAPED) illegal = true;
+    else high = true;
   }
+  if (high && !isUtf8(Buffer.from(target, 'latin1'))) return invalid('invalid token');
   if (illegal) target = escapeIllegalTarget(target);
   const head = new RequestHeader(text.slice(0, methodEnd), target);
   if (minor === 48) head.version = 'HTTP/1.0';
   const reason = parseFields(text, fieldsAt, head.headers, false);
   return reason === undefined ? { state: 'Complete', head, size: start + fieldsEnd } : invalid(reason);
+}
+
+/** What httparse would say of a request line that doesn't end as one does: the words of the log are those of Pingora's. */
+function afterTarget(rest: string): string {
+  const space = rest.indexOf(' ');
+  if (space < 0) return 'invalid token';
+  return /^HTTP\/1\.[01]/.test(rest.slice(space + 1)) ? 'invalid new line' : 'invalid HTTP version';
 }
 
 /**
@@ -180,10 +196,10 @@ export function parseResponse(buf: Buffer, scanned: number): HeaderParseState<Re
   let status = 0;
   for (let i = 9; i < 12; i++) {
     const digit = text.charCodeAt(i) - 48;
-    if (i >= lineEnd || !(digit >= 0 && digit <= 9)) return invalid('invalid status');
+    if (i >= lineEnd || !(digit >= 0 && digit <= 9)) return invalid('invalid response status');
     status = status * 10 + digit;
   }
-  if (status < 100 || (lineEnd > 12 && text.charCodeAt(12) !== SP)) return invalid('invalid status');
+  if (status < 100 || (lineEnd > 12 && text.charCodeAt(12) !== SP)) return invalid('invalid response status');
   for (let i = 13; i < lineEnd; i++) if (VALUE[text.charCodeAt(i)] !== 1) return invalid('invalid reason phrase');
   const head = new ResponseHeader(status, new HMap());
   if (minor === 48) head.version = 'HTTP/1.0';

@@ -20,6 +20,7 @@ import { BodyReader, BodyWriter } from './body.ts';
 import {
   BODY_BUF_LIMIT,
   bufToContentLength,
+  debugHead,
   initBodyWriterComm,
   isBufKeepalive,
   isHeaderValueChunkedEncoding,
@@ -155,9 +156,10 @@ export class HttpSession {
     const parsed = parseReqBuffer(buf, scanned);
     if (parsed.state === 'Partial') return undefined;
     if (parsed.state === 'Invalid') return this.invalid(parsed.reason, buf);
+    if (parsed.size > MAX_HEADER_SIZE) throw tooLarge(); // it came at once
     const request = parsed.head;
     // what came is judged first: the target of an absolute form replaces Host, however many there were
-    const reason = refuse(request) ?? (originForm(request) ? undefined : 'invalid uri');
+    const reason = refuse(request) ?? (originForm(request) ? undefined : `invalid uri ${request.rawPath()}`);
     if (reason !== undefined) return this.invalid(reason, buf);
     this.rawHeader = buf;
     this.rawHeaderSize = parsed.size;
@@ -172,8 +174,8 @@ export class HttpSession {
 
   private invalid(reason: string, buf: Buffer): never {
     log.debug(() => `Invalid request header: ${reason}`);
-    const begin = JSON.stringify(buf.toString('latin1', 0, 256));
-    throw PingoraError.explain(ErrorType.InvalidHTTPHeader, `buf: ${begin} cause: ${reason}`);
+    const context = reason.startsWith('invalid uri ') ? reason : `buf: ${debugHead(buf)} cause: ${reason}`;
+    throw PingoraError.explain(ErrorType.InvalidHTTPHeader, context);
   }
 
   /** The request's head. Throws when called before {@link HttpSession.readRequest}. */
@@ -804,9 +806,7 @@ class HeadReader implements Reader {
 
   private waitForMore(): void {
     const { have } = this;
-    if (have > MAX_HEADER_SIZE) {
-      throw PingoraError.explain(ErrorType.InvalidHTTPHeader, `Request header larger than ${MAX_HEADER_SIZE}`);
-    }
+    if (have > MAX_HEADER_SIZE) throw tooLarge();
     if (have === 0) {
       this.stream.wait(this, this.kept === 'Infinite' ? undefined : firstByteMs(this.kept));
       return;
@@ -825,6 +825,10 @@ class HeadReader implements Reader {
     }
     return true;
   }
+}
+
+function tooLarge(): PingoraError {
+  return PingoraError.explain(ErrorType.InvalidHTTPHeader, `Request header larger than ${MAX_HEADER_SIZE}`);
 }
 
 const IDLE_CANCELLED = new Cancelled('idle wait cancelled');

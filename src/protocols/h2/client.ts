@@ -35,6 +35,11 @@ export const PING_TIMEDOUT = ErrorType.new('PingTimedout');
 const WRITE_BUF_LIMIT = 64 * 1024;
 /** The server has so many milliseconds to answer a ping. */
 const PING_TIMEOUT = 5000;
+/**
+ * A server that has streams to answer and says nothing for `silence` milliseconds is asked once whether it is there,
+ * and has `answer` milliseconds to say so. @internal Tests have less of it.
+ */
+export const patience = { silence: 10_000, answer: PING_TIMEOUT };
 
 const SESSION = Symbol('session');
 type OwnedStream = ClientHttp2Stream & { [SESSION]?: Http2Session };
@@ -529,9 +534,9 @@ function pause(session: ClientHttp2Session, ms: number): Promise<boolean> {
 }
 
 /** Ping; null if the answer came, else what went wrong. */
-function pong(session: ClientHttp2Session): Promise<string | null> {
+export function pong(session: ClientHttp2Session, timeout = PING_TIMEOUT): Promise<string | null> {
   return new Promise((resolve) => {
-    const armed = arm(PING_TIMEOUT, () => resolve('ping timeout'));
+    const armed = arm(timeout, () => resolve('ping timeout'));
     const sent = session.ping((error: Error | null) => {
       armed.cancel();
       resolve(error === null ? null : `ping error: ${error.message}`);

@@ -2,6 +2,16 @@
 import type { OutgoingHttpHeaders } from 'node:http2';
 import { HMap, lowerName } from '../../http/lib.ts';
 
+/**
+ * Names as they are written in HTTP/1 when HTTP/2, which has lower case only, gave no other form. As many as the
+ * original knows (`titled_header_name_str` of `pingora-http/src/case_header_name.rs`).
+ */
+const TITLED = new Map(
+  'Age Cache-Control Connection Content-Type Content-Encoding Content-Length Date Transfer-Encoding Host Server'
+    .split(' ')
+    .map((name) => [name.toLowerCase(), name]),
+);
+
 /** A head without its pseudo-header fields. */
 export function fieldsOf(raw: readonly string[]): HMap {
   const headers = new HMap();
@@ -12,7 +22,7 @@ export function fieldsOf(raw: readonly string[]): HMap {
     if (name === 'cookie') {
       const before = headers.get(name);
       headers.insertUnchecked(name, before === undefined ? raw[i + 1]! : `${before}; ${raw[i + 1]!}`);
-    } else headers.appendUnchecked(name, raw[i + 1]!);
+    } else headers.appendUnchecked(TITLED.get(name) ?? name, raw[i + 1]!);
   }
   return headers;
 }

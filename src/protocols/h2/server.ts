@@ -7,6 +7,7 @@
  *
  * Port of `pingora-core/src/protocols/http/v2/server.rs`.
  */
+import { isUtf8 } from 'node:buffer';
 import {
   constants,
   type IncomingHttpHeaders,
@@ -20,6 +21,7 @@ import { ErrorType, PingoraError } from '../../error/lib.ts';
 import { type HMap, lowerName, RequestHeader, type ResponseHeader } from '../../http/lib.ts';
 import { Log } from '../../log.ts';
 import { Cancelled, ported } from '../../trace/span.ts';
+import { MAX_HEADERS } from '../h1/common.ts';
 import { FixedBuffer } from '../http/body-buffer.ts';
 import { getCachedDate } from '../http/date.ts';
 import type { HttpTask } from '../http/mod.ts';
@@ -42,6 +44,8 @@ const MAX_CONCURRENT_STREAMS = 128;
  */
 const RESETS_AT_ONCE = 900;
 const RESETS_PER_SECOND = 30;
+/** As many fields as a head of HTTP/1 may have, and the four pseudo-header fields. `node:http2` takes half of them. */
+const MAX_HEADER_PAIRS = MAX_HEADERS + 4;
 /** See {@link H2Options.silenceMs}. */
 const SILENCE_MS = 60_000;
 
@@ -51,7 +55,7 @@ export interface H2Options {
   readonly settings?: Settings;
   /** Memory that one connection may use, in megabytes. */
   readonly maxSessionMemory?: number;
-  /** Fields that one head may have, pseudo-header fields included. */
+  /** Fields that one head may have, pseudo-header fields included. Default: 260. */
   readonly maxHeaderListPairs?: number;
   /** Invalid frames after which the connection is closed. */
   readonly maxSessionInvalidFrames?: number;
@@ -147,8 +151,9 @@ export class H2Connection {
   /** @internal */
   opened(stream: OwnedStream, headers: IncomingHttpHeaders, raw: string[]): void {
     stream.on('error', ignore);
-    if (!authorityIsHost(headers)) {
-      stream.close(constants.NGHTTP2_PROTOCOL_ERROR);
+    const refused = refusal(headers);
+    if (refused !== undefined) {
+      stream.close(refused);
       return;
     }
     this.#opened.push(new HttpSession(this, stream, headers, raw));
@@ -241,6 +246,27 @@ function authorityIsHost(headers: IncomingHttpHeaders): boolean {
   );
 }
 
+/** What a target in HTTP/1 can't hold, or holds only as UTF-8; space and control characters are nghttp2's to refuse. */
+const SUSPECT = /[<>`\x80-\xff]/;
+
+/** Why a request can't be sent on, as the code that its stream is reset with. */
+function refusal(headers: IncomingHttpHeaders): number | undefined {
+  // a tunnel is not what a reverse proxy has; the original gives up before it writes such a head
+  if (headers[':method'] === 'CONNECT') return constants.NGHTTP2_CANCEL;
+  if (!authorityIsHost(headers)) return constants.NGHTTP2_PROTOCOL_ERROR;
+  const path = headers[':path'];
+  if (path !== undefined && SUSPECT.test(path)) {
+    if (/[<>`]/.test(path) || !isUtf8(Buffer.from(path, 'latin1'))) return constants.NGHTTP2_PROTOCOL_ERROR;
+  }
+  return undefined;
+}
+
+/** A path without a fragment, which is no part of a request (RFC 9110 7.1). */
+function withoutFragment(path: string): string {
+  const fragment = path.indexOf('#');
+  return fragment < 0 ? path : path.slice(0, fragment);
+}
+
 /**
  * Begin HTTP/2 on an established connection, most often one of TLS. The connection belongs to the result from then on.
  * Throws `HandshakeError`.
@@ -257,6 +283,7 @@ export const handshake = rust.fn(
       socket.allowHalfOpen = false;
       const { silenceMs = SILENCE_MS, ...forNode } = options;
       const session = performServerHandshake(socket, {
+        maxHeaderListPairs: MAX_HEADER_PAIRS,
         ...forNode,
         settings: { maxConcurrentStreams: MAX_CONCURRENT_STREAMS, ...options.settings },
       });
@@ -306,8 +333,7 @@ export class HttpSession {
     this.connection = connection;
     const method = headers[':method'] ?? 'GET';
     const authority = headers[':authority'];
-    // CONNECT has no path; its target is the authority (RFC 9113 8.5)
-    const header = new RequestHeader(method, headers[':path'] ?? authority ?? '/', fieldsOf(raw));
+    const header = new RequestHeader(method, withoutFragment(headers[':path'] ?? '/'), fieldsOf(raw));
     header.version = 'HTTP/2';
     header.authority = authority;
     this._reqHeader = header;
@@ -566,6 +592,11 @@ export class HttpSession {
     for (let i = from; i < tasks.length; i++) {
       const task = tasks[i]!;
       if (task.type === 'Failed') throw task.error;
+      if (task.type === 'Header' && task.header.status > 599) {
+        // no status of HTTP (RFC 9110 15), and `node:http2` doesn't send it: a bad gateway rather than a reset
+        const context = `status ${task.header.status} cannot be sent over h2`;
+        throw PingoraError.explain(ErrorType.H2Error, context).intoUp();
+      }
       let wait: unknown;
       try {
         if (task.type === 'Header') {

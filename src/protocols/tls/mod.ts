@@ -46,9 +46,9 @@ export class SslStream extends Stream {
    * the connection is closed then.
    */
   @rust.method('SslStream::connect')
-  connect(cancellation?: Cancellation): Promise<void> {
+  async connect(cancellation?: Cancellation): Promise<void> {
     const ssl = this.ssl;
-    return new Promise<void>((resolve, reject) => {
+    await new Promise<void>((resolve, reject) => {
       let forget: (() => void) | undefined;
       const settle = () => {
         ssl.off('secureConnect', secure);
@@ -58,7 +58,6 @@ export class SslStream extends Stream {
       };
       const secure = () => {
         settle();
-        this.handshakeDone();
         resolve();
       };
       const failed = (error: IoError) => {
@@ -76,6 +75,7 @@ export class SslStream extends Stream {
         reject(new Cancelled());
       });
     });
+    this.handshakeDone();
   }
 
   /** Take down what is known now that the handshake is done. */

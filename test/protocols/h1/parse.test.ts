@@ -57,6 +57,7 @@ describe('a request', () => {
 
   it('escapes in the target what the original escapes', () => {
     expect(whole(request('GET /a?q=<"b c"> HTTP/1.1\r\n\r\n')).head.rawPath()).toBe('/a?q=%3C%22b%20c%22%3E');
+    expect(whole(request('GET /\xc3\xa9 x HTTP/1.1\r\n\r\n')).head.rawPath()).toBe('/%C3%A9%20x');
   });
 
   it('may have 256 fields and not one more', () => {
@@ -90,6 +91,9 @@ describe('a request', () => {
     ['DEL in a value', 'GET / HTTP/1.1\r\nX: a\x7f\r\n\r\n'],
     ['a byte above 127 in a name', 'GET / HTTP/1.1\r\nTransfer-Encod\xefng: chunked\r\n\r\n'],
     ['a NUL in the target', 'GET /\0 HTTP/1.1\r\nHost: a\r\n\r\n'],
+    ['a backquote in the target', 'GET /` HTTP/1.1\r\nHost: a\r\n\r\n'],
+    ['a target that is no UTF-8', 'GET /caf\xe9 HTTP/1.1\r\nHost: a\r\n\r\n'],
+    ['a target whose UTF-8 is cut off', 'GET /\xc3 HTTP/1.1\r\nHost: a\r\n\r\n'],
     ['a tab as separator', 'GET\t/\tHTTP/1.1\r\nHost: a\r\n\r\n'],
     ['a tab before the version', 'GET /\tHTTP/1.1\r\nHost: a\r\n\r\n'],
     ['no target', 'GET HTTP/1.1\r\nHost: a\r\n\r\n'],

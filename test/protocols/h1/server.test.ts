@@ -131,6 +131,7 @@ describe('reading a request', () => {
     ['a target without a host', 'GET http:///x HTTP/1.1\r\nHost: a\r\n\r\n'],
     ['a target that is no path', 'GET x HTTP/1.1\r\nHost: a\r\n\r\n'],
     ['another scheme', 'GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n'],
+    ['a target that begins with its query', 'GET ?a HTTP/1.1\r\nHost: a\r\n\r\n'],
     ['* for GET', 'GET * HTTP/1.1\r\nHost: a\r\n\r\n'],
     ['CONNECT', 'CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n'],
   ])('refuses where a request could go to two places: %s', async (_what, text) => {

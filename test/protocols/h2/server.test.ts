@@ -399,8 +399,50 @@ test.each([
   ['Content-Length longer than the body', [...POST, ['content-length', '5']], 'abc'],
   ['Content-Length shorter than the body', [...POST, ['content-length', '1']], 'abc'],
   ['Host other than :authority', [...GET, ['host', 'b.test']], undefined],
+  ['a backquote in :path', [...GET.slice(0, 3), [':path', '/`']], undefined],
+  ['an angle bracket in :path', [...GET.slice(0, 3), [':path', '/<']], undefined],
+  ['a :path that is no UTF-8', [...GET.slice(0, 3), [':path', '/\xe9']], undefined],
 ] as const)('a request with %s is reset', async (_what, fields, body) => {
   expect(await malformed(fields, body)).toEqual({ reset: constants.NGHTTP2_PROTOCOL_ERROR, served: 0 });
+});
+
+test('CONNECT is taken back: no tunnel is made', async () => {
+  const connect = [
+    [':method', 'CONNECT'],
+    [':authority', 'a.test:443'],
+  ] as const;
+  expect(await malformed(connect)).toEqual({ reset: constants.NGHTTP2_CANCEL, served: 0 });
+});
+
+test('a field that is malformed is left out, whatever is around it', async () => {
+  let seen = '';
+  running = await listen(async (session) => {
+    seen = session.reqHeader().headers.toWire();
+    await session.responseDuplexVec([HttpTask.Header(head(200), true)]);
+  });
+  const socket = await running.raw();
+  const answered = frames(socket, (one) => one.type === 1);
+  const fields = [
+    ['a', '1'],
+    ['crlf', 'x\r\ny: z'],
+    ['nul', 'x\0'],
+    ['na me', 'x'],
+    ['', 'x'],
+    ['b', '2'],
+  ] as const;
+  socket.write(Buffer.concat([PREFACE, frame(1, 5, 1, hpack([...GET, ...fields]))]));
+  await answered;
+  socket.destroy();
+  expect(seen).toBe('a: 1\r\nb: 2\r\n');
+});
+
+test('a head may have as many fields as one of HTTP/1', async () => {
+  running = await listen((session) => {
+    session.writeResponseHeader(head(session.reqHeader().headers.length === 256 ? 200 : 500), true);
+  });
+  const many = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, i) => [`x-${i}`, '1']));
+  expect((await request(running.client(), many(256))).status).toBe(200);
+  expect((await request(running.client(), many(257))).rstCode).toBe(constants.NGHTTP2_ENHANCE_YOUR_CALM);
 });
 
 test('a flood of streams opened and reset at once ends the connection, not the process', async () => {

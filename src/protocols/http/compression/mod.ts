@@ -101,7 +101,8 @@ export class ResponseCompressionCtx {
     parseAcceptEncoding(req.headers.get('accept-encoding'), this.accepted);
   }
 
-  private headerFilter(resp: ResponseHeader, end: boolean): void {
+  @rust.method('ResponseCompressionCtx::response_header_filter')
+  private responseHeaderFilter(resp: ResponseHeader, end: boolean): void {
     // a second head after the one that counted: nothing to decide any more, where the original panics
     if (this.phase === 'Body') return;
     if (resp.isInformational) {
@@ -129,7 +130,7 @@ export class ResponseCompressionCtx {
   responseFilter(task: HttpTask): HttpTask | undefined {
     if (!this.isEnabled()) return undefined;
     if (task.type === 'Header') {
-      this.headerFilter(task.header, task.end);
+      this.responseHeaderFilter(task.header, task.end);
       return undefined;
     }
     const encoder = this.encoder;
@@ -139,12 +140,17 @@ export class ResponseCompressionCtx {
       return undefined;
     }
     const end = task.type !== 'Body' || task.end;
+    // The last bytes of the coding have to be sent, so trailers give way to them, as they may (RFC 9110 6.5.1). The
+    // original passes trailers on and leaves the body without its end.
+    return this.responseBodyFilter(encoder, task.type === 'Body' ? task.data : undefined, end);
+  }
+
+  @rust.method('ResponseCompressionCtx::response_body_filter')
+  private responseBodyFilter(encoder: Encode, data: Buffer | undefined, end: boolean): HttpTask {
     try {
       // even nothing is fed: the coding may have kept something for the end
-      const out = encoder.encode(task.type === 'Body' ? (task.data ?? EMPTY) : EMPTY, end);
+      const out = encoder.encode(data ?? EMPTY, end);
       if (end) this.close();
-      // The last bytes of the coding have to be sent, so trailers give way to them, as they may (RFC 9110 6.5.1). The
-      // original passes trailers on and leaves the body without its end.
       return HttpTask.Body(out.length > 0 ? out : undefined, end);
     } catch (error) {
       log.warn(() => `Failed to compress, compression disabled, ${error}`);
