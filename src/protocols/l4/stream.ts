@@ -100,6 +100,14 @@ class Onlooker implements Reader {
   }
 }
 
+/** Where the other end of a connection is. */
+export interface PeerAddress {
+  /** Without brackets. */
+  readonly ip: string;
+  /** Of TCP. */
+  readonly port: number;
+}
+
 /** An established connection. Pingora's `Stream` (`Box<dyn IO>`), whatever it runs over. */
 export class Stream {
   /** The socket, TCP's or TLS's; this class reads it, so nobody else may. */
@@ -109,7 +117,7 @@ export class Stream {
   /** Told when the connection ends, if the peer asked for that. */
   tracer: Tracer | undefined = undefined;
   private proxyDigest: ProxyDigest | undefined = undefined;
-  private _peerAddress: { readonly ip: string; readonly port: number } | undefined = undefined;
+  private _peerAddress: PeerAddress | undefined = undefined;
   /** Unique among the connections of this process; the original uses the file descriptor, which is reused. */
   private readonly _id = ++lastId;
 
@@ -151,7 +159,7 @@ export class Stream {
   }
 
   /** The peer's IP address and port; undefined for a Unix socket. Kept: Node asks two getters each time. */
-  get peerAddress(): { readonly ip: string; readonly port: number } | undefined {
+  get peerAddress(): PeerAddress | undefined {
     if (this._peerAddress === undefined) {
       const { remoteAddress: ip, remotePort: port } = this.socket;
       if (ip !== undefined && port !== undefined) this._peerAddress = { ip, port };
