@@ -69,7 +69,6 @@ describe('TryJoin', () => {
     let resolve = (_: number) => {};
     const slow = new Promise<number>((done) => (resolve = done));
     let got = 0;
-    // biome-ignore lint/correctness/useYield: it never has to wait
     function* short(): Future<void> {}
     function* long(): Future<void> {
       got = yield* until(slow, join.wake);

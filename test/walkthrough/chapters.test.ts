@@ -18,9 +18,8 @@ const PARTS = {
 };
 /** What a chapter has no use for. */
 const WITHOUT: Record<string, string[]> = {
-  '20-threads': ['picture'],
   '21-the-price-of-tracing': ['calls'],
-  '22-wrong': ['code', 'calls', 'picture'],
+  '22-wrong': ['code', 'calls'],
 };
 
 describe.each(chapters())('chapter %s', (chapter) => {
