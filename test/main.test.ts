@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { TraceDocument } from '../src/trace/model.ts';
 import { selfSigned } from '../src/utils/self-signed.ts';
-import { Program } from './support/program.ts';
+import { Program, runsAsNobody } from './support/program.ts';
 
 vi.setConfig({ maxConcurrency: 2 });
 
@@ -157,7 +157,7 @@ describe.concurrent('what cannot be done ends it with status 1 and one line', ()
   });
 
   // needs a user without the right: only root can become one, and only where such ports are kept for root
-  test.skipIf(process.getuid?.() !== 0 || firstFreePort < 81)('a port that takes a right', async () => {
+  test.skipIf(!runsAsNobody() || firstFreePort < 81)('a port that takes a right', async () => {
     const { line, code } = await refusal(['--listen', '127.0.0.1:80', '--upstream', upstream], {
       uid: 65534,
       gid: 65534,

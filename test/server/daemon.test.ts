@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
   existsSync,
@@ -16,12 +15,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { startOrigin } from '../support/load.ts';
-import { Program } from '../support/program.ts';
+import { Program, runsAsNobody } from '../support/program.ts';
 
 const entry = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const isRoot = process.getuid?.() === 0;
-/** A Node in root's home, say, is nobody's to run. */
-const nobodyRuns = isRoot && spawnSync(process.execPath, ['--version'], { uid: 65534, gid: 65534 }).status === 0;
 
 let dir: string;
 let origin: Awaited<ReturnType<typeof startOrigin>>;
@@ -199,7 +196,7 @@ describe('what keeps it from running is said in one line, where it was started',
     expect(program.stderr.trimEnd().split('\n')).toEqual([expect.stringContaining(message)]);
   });
 
-  test.runIf(nobodyRuns)('a user that only root can become', async () => {
+  test.runIf(runsAsNobody())('a user that only root can become', async () => {
     const at = place('not-root', 'user: root\n');
     chmodSync(at.conf, 0o644);
     const program = new Program(

@@ -1,5 +1,5 @@
 /** Programs of the project run as processes of their own, and what they print. */
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { type ChildProcessByStdio, spawn, spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import type { Readable } from 'node:stream';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -7,6 +7,21 @@ import { afterAll } from 'vitest';
 
 const loader = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
 const root = fileURLToPath(new URL('../..', import.meta.url));
+
+/** Whether a program of the project can be run as nobody, which takes root, and a place that is not only root's. */
+export function runsAsNobody(): boolean {
+  if (process.getuid?.() !== 0) return false;
+  const reads = spawnSync(
+    process.execPath,
+    ['-e', `require('fs').readFileSync(${JSON.stringify(fileURLToPath(loader))})`],
+    {
+      cwd: '/',
+      uid: 65534,
+      gid: 65534,
+    },
+  );
+  return reads.status === 0;
+}
 
 export interface Ended {
   readonly code: number | null;
