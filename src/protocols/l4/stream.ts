@@ -336,16 +336,14 @@ export class Stream {
 
   /**
    * Wait until more has arrived than `have` bytes. False at the end of the stream.
-   * Throws the socket's error if the connection broke and there is nothing more, `Elapsed` after `patience`
-   * milliseconds, if that is given.
+   * Throws the socket's error if the connection broke and there is nothing more.
    */
-  fill(have: number, patience?: number): boolean | Promise<boolean> {
+  fill(have: number): boolean | Promise<boolean> {
     if (this.size > have) return true;
     if (this.ended) {
       if (this.error !== null) throw this.error;
       return false;
     }
-    if (patience !== undefined) this.limit(patience);
     return this.later(false, have);
   }
 
