@@ -11,6 +11,7 @@ import type { WatchReceiver } from '../runtime/sync.ts';
 import { type Armed, arm } from '../timeout/lib.ts';
 import { tracing } from '../trace/recorder.ts';
 import { ported } from '../trace/span.ts';
+import { Entry, List } from '../utils/list.ts';
 import { Lru, Node, Once } from './lru.ts';
 
 const rust = ported('pingora-pool/src/connection.rs');
@@ -63,50 +64,53 @@ const HOT_QUEUE_SIZE = 16;
 
 /** Exchangeable items, handed out in the order in which they came as long as there are few. */
 export class PoolNode<T> {
-  readonly #connections = new Map<number, T>();
-  readonly #hotQueue: [id: number, item: T][] = [];
+  /** No `Map`, for the reason that {@link List} gives. */
+  readonly #connections = new List<Pooled<T>>();
+  readonly #hotQueue: Pooled<T>[] = [];
 
   static new<T>(): PoolNode<T> {
     return new PoolNode<T>();
   }
 
   get length(): number {
-    return this.#connections.size + this.#hotQueue.length;
+    return this.#connections.length + this.#hotQueue.length;
   }
 
   /** Take any item; the hot queue's oldest if there is one. */
-  getAny(): [id: number, item: T] | undefined {
+  getAny(): Pooled<T> | undefined {
     const hot = this.#hotQueue.shift();
     if (hot !== undefined) return hot;
-    for (const any of this.#connections) {
-      this.#connections.delete(any[0]);
-      return any;
-    }
-    return undefined;
+    const { first } = this.#connections;
+    if (first === null) return undefined;
+    this.#connections.remove(first);
+    return first.value;
   }
 
   /** Put an item in under its unique id. */
   insert(id: number, item: T): void {
     if (this.#hotQueue.length < HOT_QUEUE_SIZE) this.#hotQueue.push([id, item]);
-    else this.#connections.set(id, item);
+    else this.#connections.add(new Entry<Pooled<T>>([id, item]));
   }
 
-  /** Take the item with this id out, if it is in. */
+  /** Take the item with this id out, if it is in. Looks from the oldest on, which is mostly the one that goes. */
   remove(id: number): T | undefined {
-    const item = this.#connections.get(id);
-    if (item !== undefined) {
-      this.#connections.delete(id);
-      return item;
-    }
     const at = this.#hotQueue.findIndex(([hot]) => hot === id);
-    return at < 0 ? undefined : this.#hotQueue.splice(at, 1)[0]![1];
+    if (at >= 0) return this.#hotQueue.splice(at, 1)[0]![1];
+    for (let entry = this.#connections.first; entry !== null; entry = entry.after) {
+      if (entry.value[0] !== id) continue;
+      this.#connections.remove(entry);
+      return entry.value[1];
+    }
+    return undefined;
   }
 
   *[Symbol.iterator](): Generator<T> {
     for (const [, item] of this.#hotQueue) yield item;
-    yield* this.#connections.values();
+    for (const [, item] of this.#connections) yield item;
   }
 }
+
+type Pooled<T> = [id: number, item: T];
 
 /** What {@link ConnectionPool.idlePoll} watches: a `Stream` is one. */
 export interface Idle {
