@@ -9,7 +9,6 @@ import { ConnectorOptions } from '../connectors/mod.ts';
 import { ErrorType, PingoraError } from '../error/lib.ts';
 import { type RequestHeader, ResponseHeader } from '../http/lib.ts';
 import { Log } from '../log.ts';
-import type { Http2Session } from '../protocols/h2/client.ts';
 import type { HttpSession as ClientSession } from '../protocols/http/client.ts';
 import { ResponseCompressionCtx } from '../protocols/http/compression/mod.ts';
 import { type HttpTask, SERVER_NAME } from '../protocols/http/mod.ts';
@@ -26,7 +25,7 @@ import { Entry, List } from '../utils/list.ts';
 import { Hooks } from './hooks.ts';
 import type { ProxyMetrics } from './metrics.ts';
 import { type Outcome, proxyCache } from './proxy-cache.ts';
-import { type H1Outcome, proxyToH1Upstream } from './proxy-h1.ts';
+import { proxyToH1Upstream } from './proxy-h1.ts';
 import { proxyToH2Upstream } from './proxy-h2.ts';
 import type { ProxyHttp } from './proxy-trait.ts';
 
@@ -124,10 +123,6 @@ export class Session {
   }
 }
 
-/** What the log says of filters that failed. */
-const REQUEST_FILTER = 'Fail to filter request';
-const PROXY_UPSTREAM_FILTER = 'Error deciding if we should proxy to upstream';
-
 /** What is sent when `proxy_upstream_filter` refuses and writes nothing itself. */
 function badGateway(): ResponseHeader {
   const response = ResponseHeader.build(502);
@@ -194,95 +189,48 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
     downstream.shutdown();
   }
 
-  // What follows is written with `then` rather than `await`: most requests wait for nothing but their origin, and an
-  // async function costs its promise, its frame and a turn whether there is something to wait for or not.
-
   /** One try: choose an origin, connect, exchange. `reuse`: the client's connection can be kept. */
   @rust.method('HttpProxy::proxy_to_upstream')
-  proxyToUpstream(session: Session, ctx: CTX): MaybePromise<Outcome> {
-    let peer: MaybePromise<HttpPeer>;
+  async proxyToUpstream(session: Session, ctx: CTX): Promise<Outcome> {
+    let peer: HttpPeer;
     try {
-      peer = this.hooks.upstreamPeer(session, ctx);
+      const chosen = this.hooks.upstreamPeer(session, ctx);
+      peer = chosen instanceof Promise ? await chosen : chosen;
     } catch (error) {
-      return noPeer(error);
+      return { reuse: false, error: PingoraError.from(error) };
     }
-    if (peer instanceof Promise) return peer.then((chosen) => this.proxyToPeer(session, chosen, ctx), noPeer);
-    return this.proxyToPeer(session, peer, ctx);
-  }
-
-  private proxyToPeer(session: Session, peer: HttpPeer, ctx: CTX): MaybePromise<Outcome> {
     if (tracing.recorder !== null) note({ peer: peer.address().toString() });
-    let got: ReturnType<Connector['getHttpSession']>;
+
+    let clientSession: ClientSession;
+    let clientReused: boolean;
     try {
-      got = this.clientUpstream.getHttpSession(peer);
+      const got = this.clientUpstream.getHttpSession(peer);
+      [clientSession, clientReused] = got instanceof Promise ? await got : got;
     } catch (error) {
-      return this.notConnected(session, peer, ctx, error);
+      const failed = this.hooks.failToConnect(session, peer, ctx, PingoraError.from(error));
+      return { reuse: false, error: failed.intoUp() };
     }
-    if (got instanceof Promise) {
-      return got.then(
-        ([client, reused]) => this.proxyOver(session, client, reused, peer, ctx),
-        (error: unknown) => this.notConnected(session, peer, ctx, error),
-      );
+
+    const { h1, h2 } = clientSession;
+    let outcome: Outcome;
+    if (h1 !== undefined) {
+      const exchanged = await proxyToH1Upstream(this, session, h1, clientReused, peer, ctx);
+      if (exchanged.reuseClient) {
+        this.clientUpstream.releaseHttpSession(clientSession, peer, peer.options.idleTimeout);
+      } else h1.stream.destroy();
+      outcome = exchanged;
+    } else {
+      outcome = await proxyToH2Upstream(this, session, h2!, clientReused, peer, ctx);
+      this.clientUpstream.releaseHttpSession(clientSession, peer, peer.options.idleTimeout);
+      const { error } = outcome;
+      if (error?.etype().is(ErrorType.H2Downgrade) || error?.etype().is(ErrorType.InvalidH2)) {
+        // All later requests to this origin speak HTTP/1.1, unless the peer allows only HTTP/2 (gRPC).
+        if (peer.options.alpn.getMinHttpVersion() === 1) this.clientUpstream.preferH1(peer);
+        else error!.setRetry(false);
+      }
     }
-    return this.proxyOver(session, got[0], got[1], peer, ctx);
-  }
-
-  private notConnected(session: Session, peer: HttpPeer, ctx: CTX, error: unknown): Outcome {
-    const failed = this.hooks.failToConnect(session, peer, ctx, PingoraError.from(error));
-    return { reuse: false, error: failed.intoUp() };
-  }
-
-  private proxyOver(
-    session: Session,
-    client: ClientSession,
-    reused: boolean,
-    peer: HttpPeer,
-    ctx: CTX,
-  ): MaybePromise<Outcome> {
-    const { h1, h2 } = client;
-    if (h1 === undefined) return this.proxyOverH2(session, client, h2!, reused, peer, ctx);
-    const exchanged = proxyToH1Upstream(this, session, h1, reused, peer, ctx);
-    if (exchanged instanceof Promise) {
-      return exchanged.then((outcome) => this.overH1(session, client, outcome, reused, peer, ctx));
-    }
-    return this.overH1(session, client, exchanged, reused, peer, ctx);
-  }
-
-  private overH1(
-    session: Session,
-    client: ClientSession,
-    outcome: H1Outcome,
-    reused: boolean,
-    peer: HttpPeer,
-    ctx: CTX,
-  ): Outcome {
-    if (outcome.reuseClient) this.clientUpstream.releaseHttpSession(client, peer, peer.options.idleTimeout);
-    else client.h1!.stream.destroy();
-    return this.over(session, outcome, reused, peer, ctx);
-  }
-
-  private async proxyOverH2(
-    session: Session,
-    client: ClientSession,
-    h2: Http2Session,
-    reused: boolean,
-    peer: HttpPeer,
-    ctx: CTX,
-  ): Promise<Outcome> {
-    const outcome = await proxyToH2Upstream(this, session, h2, reused, peer, ctx);
-    this.clientUpstream.releaseHttpSession(client, peer, peer.options.idleTimeout);
-    const { error } = outcome;
-    if (error?.etype().is(ErrorType.H2Downgrade) || error?.etype().is(ErrorType.InvalidH2)) {
-      // All later requests to this origin speak HTTP/1.1, unless the peer allows only HTTP/2 (gRPC).
-      if (peer.options.alpn.getMinHttpVersion() === 1) this.clientUpstream.preferH1(peer);
-      else error!.setRetry(false);
-    }
-    return this.over(session, outcome, reused, peer, ctx);
-  }
-
-  private over(session: Session, outcome: Outcome, reused: boolean, peer: HttpPeer, ctx: CTX): Outcome {
     if (outcome.error !== undefined) {
-      outcome.error = this.hooks.errorWhileProxy(peer, session, outcome.error, ctx, reused);
+      outcome.error = this.hooks.errorWhileProxy(peer, session, outcome.error, ctx, clientReused);
     }
     return outcome;
   }
@@ -300,15 +248,6 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
   /** Log the request and end the session. Returns the connection if it can serve another request. */
   @rust.method('HttpProxy::finish')
   finish(
-    session: Session,
-    ctx: CTX,
-    reuse: boolean,
-    error: PingoraError | undefined,
-  ): MaybePromise<Stream | undefined> {
-    return this.end(session, ctx, reuse, error);
-  }
-
-  private end(
     session: Session,
     ctx: CTX,
     reuse: boolean,
@@ -360,100 +299,65 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
 
   /** The phases of a request, from the first filter to the log. */
   @rust.method('HttpProxy::process_request')
-  processRequest(session: Session, ctx: CTX): MaybePromise<Stream | undefined> {
-    let answered: MaybePromise<boolean>;
+  async processRequest(session: Session, ctx: CTX): Promise<Stream | undefined> {
     try {
-      answered = this.hooks.requestFilter(session, ctx);
+      const filtered = this.hooks.requestFilter(session, ctx);
+      if (filtered instanceof Promise ? await filtered : filtered) {
+        await this.log(session, undefined, ctx);
+        return await this.finishDownstream(session);
+      }
     } catch (error) {
-      return this.filterFailed(REQUEST_FILTER, session, ctx, error);
+      return this.filterFailed('Fail to filter request', session, ctx, error);
     }
-    if (answered instanceof Promise) {
-      return answered.then(
-        (done) => this.filtered(session, ctx, done),
-        (error: unknown) => this.filterFailed(REQUEST_FILTER, session, ctx, error),
-      );
-    }
-    return this.filtered(session, ctx, answered);
-  }
-
-  /** `answered`: the filter has, and that was all. */
-  private filtered(session: Session, ctx: CTX, answered: boolean): MaybePromise<Stream | undefined> {
-    if (answered) return this.end(session, ctx, true, undefined);
 
     session.downstreamCompression.requestFilter(session.reqHeader());
 
     const looked = proxyCache(this, session, ctx);
-    if (looked instanceof Promise) return looked.then((hit) => this.lookedUp(session, ctx, hit));
-    return this.lookedUp(session, ctx, looked);
-  }
-
-  private lookedUp(session: Session, ctx: CTX, hit: Outcome | undefined): MaybePromise<Stream | undefined> {
+    const hit = looked instanceof Promise ? await looked : looked;
     if (hit !== undefined) return this.finish(session, ctx, hit.reuse, hit.error);
 
-    let allowed: MaybePromise<boolean>;
     try {
-      allowed = this.hooks.proxyUpstreamFilter(session, ctx);
+      const allowed = this.hooks.proxyUpstreamFilter(session, ctx);
+      if (!(allowed instanceof Promise ? await allowed : allowed)) {
+        if (session.responseWritten() === undefined) {
+          try {
+            await session.downstreamSession.writeResponseHeader(badGateway());
+          } catch (error) {
+            return this.filterFailed('Error responding with Bad Gateway', session, ctx, error);
+          }
+        }
+        return this.finish(session, ctx, false, undefined);
+      }
     } catch (error) {
-      return this.filterFailed(PROXY_UPSTREAM_FILTER, session, ctx, error);
+      return this.filterFailed('Error deciding if we should proxy to upstream', session, ctx, error);
     }
-    if (allowed instanceof Promise) {
-      return allowed.then(
-        (yes) => this.decided(session, ctx, yes),
-        (error: unknown) => this.filterFailed(PROXY_UPSTREAM_FILTER, session, ctx, error),
+
+    let retries = 0;
+    let reuse = false;
+    let failure: PingoraError | undefined;
+    while (retries < MAX_RETRIES) {
+      retries++;
+      const outcome = await this.proxyToUpstream(session, ctx);
+      reuse = outcome.reuse;
+      failure = outcome.error;
+      if (failure === undefined) break;
+      const retry = failure.retryType === true;
+      // what the client has got can't be taken back
+      const answered = session.responseWritten();
+      if (!retry || (answered !== undefined && (answered.status === 101 || !answered.isInformational))) break;
+      log.warn(
+        `Fail to proxy: ${failure}, tries: ${retries}, retry: ${retry}, ${this.hooks.requestSummary(session, ctx)}`,
       );
     }
-    return this.decided(session, ctx, allowed);
-  }
 
-  private decided(session: Session, ctx: CTX, allowed: boolean): MaybePromise<Stream | undefined> {
-    return allowed ? this.tryUpstream(session, ctx, 1) : this.refuseToProxy(session, ctx);
-  }
-
-  private async refuseToProxy(session: Session, ctx: CTX): Promise<Stream | undefined> {
-    if (session.responseWritten() === undefined) {
-      try {
-        await session.downstreamSession.writeResponseHeader(badGateway());
-      } catch (error) {
-        return this.filterFailed('Error responding with Bad Gateway', session, ctx, error);
+    if (failure !== undefined) {
+      const status = await this.failToProxy(session, failure, ctx);
+      if (!this.hooks.suppressErrorLog(session, ctx, failure)) {
+        const summary = this.hooks.requestSummary(session, ctx);
+        log.error(`Fail to proxy: ${failure}, status: ${status}, tries: ${retries}, retry: false, ${summary}`);
       }
     }
-    return this.finish(session, ctx, false, undefined);
-  }
-
-  private tryUpstream(session: Session, ctx: CTX, tries: number): MaybePromise<Stream | undefined> {
-    const outcome = this.proxyToUpstream(session, ctx);
-    if (outcome instanceof Promise) return outcome.then((tried) => this.tried(session, ctx, tries, tried));
-    return this.tried(session, ctx, tries, outcome);
-  }
-
-  private tried(session: Session, ctx: CTX, tries: number, outcome: Outcome): MaybePromise<Stream | undefined> {
-    const { reuse, error } = outcome;
-    if (error === undefined) return this.finish(session, ctx, reuse, undefined);
-    const retry = error.retryType === true;
-    // what the client has got can't be taken back
-    const answered = session.responseWritten();
-    if (!retry || (answered !== undefined && (answered.status === 101 || !answered.isInformational))) {
-      return this.failed(session, ctx, tries, reuse, error);
-    }
-    const summary = this.hooks.requestSummary(session, ctx);
-    log.warn(`Fail to proxy: ${error}, tries: ${tries}, retry: ${retry}, ${summary}`);
-    if (tries >= MAX_RETRIES) return this.failed(session, ctx, tries, reuse, error);
-    return this.tryUpstream(session, ctx, tries + 1);
-  }
-
-  private async failed(
-    session: Session,
-    ctx: CTX,
-    tries: number,
-    reuse: boolean,
-    error: PingoraError,
-  ): Promise<Stream | undefined> {
-    const status = await this.failToProxy(session, error, ctx);
-    if (!this.hooks.suppressErrorLog(session, ctx, error)) {
-      const summary = this.hooks.requestSummary(session, ctx);
-      log.error(`Fail to proxy: ${error}, status: ${status}, tries: ${tries}, retry: false, ${summary}`);
-    }
-    return this.finish(session, ctx, reuse, error);
+    return this.finish(session, ctx, reuse, failure);
   }
 
   /** Serve a request that nobody waits for, as `createDummySession` makes them. */
@@ -507,10 +411,6 @@ export interface ProxyExtras {
   metrics?: ProxyMetrics | undefined;
   /** Puts something around the HTTP application, as sampled tracing does. Default: nothing. */
   wrap?: ((app: HttpServerApp) => HttpServerApp) | undefined;
-}
-
-function noPeer(error: unknown): Outcome {
-  return { reuse: false, error: PingoraError.from(error) };
 }
 
 function notFinished(error: unknown): undefined {

@@ -4,7 +4,7 @@
  * Port of `pingora-proxy/src/proxy_h1.rs`.
  */
 import { ErrorType, PingoraError } from '../error/lib.ts';
-import type { HMap, RequestHeader } from '../http/lib.ts';
+import type { HMap } from '../http/lib.ts';
 import { Log } from '../log.ts';
 import type { HttpSession as HttpSessionV1 } from '../protocols/h1/client.ts';
 import { removeHopByHop } from '../protocols/h1/common.ts';
@@ -64,13 +64,13 @@ function notUsed(error: unknown): H1Outcome {
 
 const proxy1to1 = rust.fn(
   'HttpProxy::proxy_1to1',
-  <CTX>(
+  async <CTX>(
     proxy: HttpProxy<CTX>,
     session: Session,
     client: HttpSessionV1,
     peer: HttpPeer,
     ctx: CTX,
-  ): MaybePromise<H1Outcome> => {
+  ): Promise<H1Outcome> => {
     client.readTimeout = peer.options.readTimeout;
     client.writeTimeout = peer.options.writeTimeout;
     const { downstreamSession: downstream } = session;
@@ -94,68 +94,45 @@ const proxy1to1 = rust.fn(
 
     try {
       const filtered = proxy.hooks.upstreamRequestFilter(session, request, ctx);
-      if (filtered instanceof Promise) {
-        return filtered.then(() => sendHead(proxy, session, client, request, ctx), notSent);
-      }
+      if (filtered instanceof Promise) await filtered;
     } catch (error) {
-      return notSent(error);
+      // nothing was sent: the connection is as good as before
+      return { reuse: false, reuseClient: true, error: PingoraError.from(error) };
     }
-    return sendHead(proxy, session, client, request, ctx);
-  },
-);
 
-/** Nothing was sent: the connection is as good as before. */
-function notSent(error: unknown): H1Outcome {
-  return { reuse: false, reuseClient: true, error: PingoraError.from(error) };
-}
+    if (proxy.hooks.filtersRequest && !downstream.isUpgradeReq() && !downstream.isBodyEmpty()) ensureFramed(headers);
 
-function sendHead<CTX>(
-  proxy: HttpProxy<CTX>,
-  session: Session,
-  client: HttpSessionV1,
-  request: RequestHeader,
-  ctx: CTX,
-): MaybePromise<H1Outcome> {
-  const { downstreamSession: downstream } = session;
-  if (proxy.hooks.filtersRequest && !downstream.isUpgradeReq() && !downstream.isBodyEmpty()) {
-    ensureFramed(request.headers);
-  }
-  session.upstreamCompression.requestFilter(request);
-  try {
-    const wrote = client.writeRequestHeader(request);
-    if (wrote instanceof Promise) return wrote.then(() => exchange(proxy, session, client, ctx), notWritten);
-  } catch (error) {
-    return notWritten(error);
-  }
-  return exchange(proxy, session, client, ctx);
-}
+    session.upstreamCompression.requestFilter(request);
 
-function notWritten(error: unknown): H1Outcome {
-  return { reuse: false, reuseClient: false, error: PingoraError.from(error).intoUp() };
-}
+    try {
+      const wrote = client.writeRequestHeader(request);
+      if (wrote instanceof Promise) await wrote;
+    } catch (error) {
+      return { reuse: false, reuseClient: false, error: PingoraError.from(error).intoUp() };
+    }
 
-/** Run the two halves. */
-function exchange<CTX>(proxy: HttpProxy<CTX>, session: Session, client: HttpSessionV1, ctx: CTX): Promise<H1Outcome> {
-  // each channel: one half sends, the other receives
-  const toUpstream = new Channel<HttpTask>(TASK_BUFFER_SIZE, true);
-  const toDownstream = new Channel<HttpTask>(TASK_BUFFER_SIZE, true);
-  const shared: Shared = { trailers: undefined, refused: false };
+    // each channel: one half sends, the other receives
+    const toUpstream = new Channel<HttpTask>(TASK_BUFFER_SIZE, true);
+    const toDownstream = new Channel<HttpTask>(TASK_BUFFER_SIZE, true);
+    const shared: Shared = { trailers: undefined, refused: false };
 
-  session.downstreamSession.enableRetryBuffering();
+    downstream.enableRetryBuffering();
 
-  const joined = (): H1Outcome => {
+    try {
+      const halves = new TryJoin();
+      await halves.run(
+        proxyHandleDownstream(proxy, session, toUpstream, toDownstream, ctx, shared, halves.wake),
+        proxyHandleUpstream(client, toDownstream, toUpstream, shared, halves.wake),
+      );
+    } catch (error) {
+      return { reuse: false, reuseClient: false, error: PingoraError.from(error) };
+    }
     // an origin that waits for the rest of a request can't be sent another
     if (shared.refused) return { reuse: true, reuseClient: false, error: undefined };
     client.respectKeepalive();
     return { reuse: true, reuseClient: true, error: undefined };
-  };
-  // whichever half ends last runs it, and yet it is none of that half's
-  const halves = new TryJoin(tracing.recorder?.bind(joined) ?? joined, notUsed);
-  return halves.run(
-    proxyHandleDownstream(proxy, session, toUpstream, toDownstream, ctx, shared, halves.wake),
-    proxyHandleUpstream(client, toDownstream, toUpstream, shared, halves.wake),
-  );
-}
+  },
+);
 
 /** The origin's half: reads its response, writes the request's body to it. */
 const proxyHandleUpstream = rust.poll(

@@ -21,33 +21,26 @@ export function* until<T>(operation: Promise<T>, wake: () => void): Future<T> {
 /**
  * tokio's `try_join!` of two futures: they run in turns, the first one first, whenever something has woken either.
  * The first error drops both.
- *
- * `joined` and `failed` say what becomes of that: as parameters, for a promise that is derived with `then` costs
- * another turn.
  */
-export class TryJoin<T> {
+export class TryJoin {
   /** What both are to be woken with. */
   readonly wake: () => void;
-  private readonly joined: () => T;
-  private readonly failed: (error: unknown) => T;
   private first: Future<void> | null = null;
   private second: Future<void> | null = null;
   private polling = false;
   private woken = false;
-  private resolve: (value: T) => void = nothing;
+  private resolve: () => void = nothing;
   private reject: (error: unknown) => void = nothing;
 
-  constructor(joined: () => T, failed: (error: unknown) => T) {
-    this.joined = joined;
-    this.failed = failed;
+  constructor() {
     this.wake = () => this.poll();
   }
 
-  /** Run both to their ends. Resolves with what `joined`, or with the first error `failed`, makes of it. */
-  run(first: Future<void>, second: Future<void>): Promise<T> {
+  /** Run both to their ends. Rejects with what the first to fail throws. */
+  run(first: Future<void>, second: Future<void>): Promise<void> {
     this.first = first;
     this.second = second;
-    return new Promise<T>((resolve, reject) => {
+    return new Promise<void>((resolve, reject) => {
       this.resolve = resolve;
       this.reject = reject;
       this.poll();
@@ -69,15 +62,7 @@ export class TryJoin<T> {
       this.fail(error);
     }
     this.polling = false;
-    if (this.first === null && this.second === null) this.settle(this.joined);
-  }
-
-  private settle(how: (error: unknown) => T, error?: unknown): void {
-    try {
-      this.resolve(how(error));
-    } catch (thrown) {
-      this.reject(thrown);
-    }
+    if (this.first === null && this.second === null) this.resolve();
   }
 
   private fail(error: unknown): void {
@@ -86,7 +71,7 @@ export class TryJoin<T> {
     this.second = null;
     first?.return();
     second?.return();
-    this.settle(this.failed, error);
+    this.reject(error);
   }
 }
 

@@ -238,17 +238,14 @@ export class Recorder {
   }
 
   /** `fn`, to be called by others and yet a run of the span that runs now. */
-  bind<T>(fn: () => T): () => T {
+  bind(fn: () => void): () => void {
     const context = storage!.getStore();
     if (context === undefined) return fn;
     const { recorder, span } = context;
     return () => {
       const from = recorder.now();
-      try {
-        return storage!.run(context, fn);
-      } finally {
-        if (span !== null && span.runs !== null && span.end === null) addRun(span.runs, from, recorder.now());
-      }
+      storage!.run(context, fn);
+      if (span !== null && span.runs !== null && span.end === null) addRun(span.runs, from, recorder.now());
     };
   }
 
