@@ -16,6 +16,7 @@ import type { Tracer } from '../../upstreams/peer.ts';
 import type { ProxyDigest, SslDigest, TimingDigest } from '../digest.ts';
 import { ALPN } from '../mod.ts';
 import { readDirectly } from './direct.ts';
+import { atEndOfTurn, type Flushed } from './flush.ts';
 
 const protocols = ported('pingora-core/src/protocols/mod.rs');
 
@@ -25,6 +26,8 @@ const BUF_READ_SIZE = 64 * 1024;
 const BUF_WRITE_SIZE = 1460;
 /** A buffer up to this size is joined to the text before it: one write and no copy beside it. */
 const JOIN_SIZE = 4096;
+/** So many bytes that were flushed aren't kept until the end of the turn. */
+const TURN_SIZE = 16 * 1024;
 
 /** A connection that is being closed waits so long for its peer's end. */
 const LINGER_MS = 1000;
@@ -109,7 +112,7 @@ export interface PeerAddress {
 }
 
 /** An established connection. Pingora's `Stream` (`Box<dyn IO>`), whatever it runs over. */
-export class Stream {
+export class Stream implements Flushed {
   /** The socket, TCP's or TLS's; this class reads it, so nobody else may. */
   socket: Socket;
   /** When this connection was established, in milliseconds since the epoch. */
@@ -134,6 +137,8 @@ export class Stream {
   private closers: (() => void)[] = [];
 
   private pending = '';
+  /** `pending` is to be written at the end of this turn. */
+  private flushed = false;
   private drainers: ((error: IoError | null) => void)[] = [];
 
   private flowing = false;
@@ -402,9 +407,28 @@ export class Stream {
     return this.pending.length >= BUF_WRITE_SIZE ? this.flush() : undefined;
   }
 
-  /** Send what waits. A promise means that the peer reads too slowly and the writer has to wait. */
+  /**
+   * Send what waits, at the end of this turn of the event loop. A promise means that the peer reads too slowly and the
+   * writer has to wait.
+   */
   flush(): void | Promise<void> {
-    return this.pending === '' ? undefined : this.send(null);
+    const { socket, pending } = this;
+    if (pending === '') return;
+    const late = pending.length >= TURN_SIZE || this.error !== null || socket.writableLength > 0;
+    if (late || socket.destroyed || socket.writableEnded) return this.send(null);
+    if (this.flushed) return;
+    this.flushed = true;
+    atEndOfTurn(this);
+  }
+
+  /** @internal */
+  writeFlushed(): void {
+    this.flushed = false;
+    const { socket, pending } = this;
+    // by now it may have gone out before something larger, or have nowhere to go
+    if (pending === '' || this.error !== null || socket.destroyed || socket.writableEnded) return;
+    this.pending = '';
+    socket.write(pending, 'latin1');
   }
 
   private send(data: Buffer | null): void | Promise<void> {
