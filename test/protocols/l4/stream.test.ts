@@ -1,0 +1,128 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { afterEach, describe, expect, it } from 'vitest';
+import { Stream } from '../../../src/protocols/l4/stream.ts';
+
+const servers: Server[] = [];
+afterEach(async () => {
+  for (const server of servers.splice(0)) await new Promise((resolve) => server.close(resolve));
+});
+
+/** A stream, and what its peer gets. */
+async function pair() {
+  const server = createServer().listen(0, '127.0.0.1');
+  servers.push(server);
+  await once(server, 'listening');
+  const arrived = once(server, 'connection') as Promise<[Socket]>;
+  const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  const [socket] = await arrived;
+  let got = '';
+  client.on('data', (bytes) => {
+    got += bytes.toString('latin1');
+  });
+  const stream = new Stream(socket);
+  const everything = async () => {
+    await once(client, 'end');
+    return got;
+  };
+  return { stream, socket, client, everything };
+}
+
+/** How often `socket` is written to. */
+function counted(socket: Socket): () => number {
+  const write = socket.write.bind(socket) as (...args: unknown[]) => boolean;
+  let writes = 0;
+  socket.write = ((...args: unknown[]) => {
+    writes++;
+    return write(...args);
+  }) as typeof socket.write;
+  return () => writes;
+}
+
+const endOfTurn = () => new Promise((resolve) => setImmediate(resolve));
+
+describe('what a stream writes', () => {
+  it('leaves in one piece at the end of the turn in which it was flushed', async () => {
+    const { stream, socket, everything } = await pair();
+    const writes = counted(socket);
+    stream.write('one ');
+    stream.flush();
+    stream.write('two ');
+    stream.flush();
+    expect(writes()).toBe(0);
+    await endOfTurn();
+    expect(writes()).toBe(1);
+    stream.write('three');
+    stream.flush();
+    await endOfTurn();
+    expect(writes()).toBe(2);
+    stream.shutdown();
+    expect(await everything()).toBe('one two three');
+  });
+
+  it('keeps its order when something larger follows in the same turn', async () => {
+    const { stream, everything } = await pair();
+    const large = Buffer.alloc(100_000, 'b');
+    stream.write('head ');
+    stream.flush();
+    await stream.write(large);
+    stream.write(' tail');
+    stream.flush();
+    await endOfTurn();
+    stream.shutdown();
+    expect(await everything()).toBe(`head ${large} tail`);
+  });
+
+  it('is not gathered without end in one turn', async () => {
+    const { stream, socket, everything } = await pair();
+    const writes = counted(socket);
+    const piece = Buffer.alloc(4096, 'p');
+    for (let i = 0; i < 16; i++) {
+      await stream.write(piece);
+      await stream.flush();
+    }
+    expect(writes()).toBeGreaterThan(1);
+    stream.shutdown();
+    expect(await everything()).toHaveLength(16 * 4096);
+  });
+
+  it.each(['shutdown', 'destroy'] as const)('is sent before %s in the same turn', async (end) => {
+    const { stream, everything } = await pair();
+    stream.write('the last answer');
+    stream.flush();
+    stream[end]();
+    expect(await everything()).toBe('the last answer');
+  });
+
+  it('goes nowhere, and harms nobody, when the connection breaks before the turn ends', async () => {
+    const one = await pair();
+    const other = await pair();
+    one.stream.write('lost');
+    one.stream.flush();
+    other.stream.write('arrives');
+    other.stream.flush();
+    one.socket.destroy();
+    await endOfTurn();
+    other.stream.shutdown();
+    expect(await other.everything()).toBe('arrives');
+    expect(() => {
+      one.stream.write('more');
+      return one.stream.flush();
+    }).toThrow('the connection is closed');
+  });
+
+  it('waits for a peer that does not read', async () => {
+    const { stream, client, everything } = await pair();
+    client.pause();
+    const large = Buffer.alloc(8 << 20, 'x');
+    const wrote = stream.write(large);
+    expect(wrote).toBeInstanceOf(Promise);
+    stream.write('and then');
+    const flushed = stream.flush();
+    expect(flushed).toBeInstanceOf(Promise);
+    client.resume();
+    await Promise.all([wrote, flushed]);
+    stream.shutdown();
+    expect(await everything()).toHaveLength(large.length + 'and then'.length);
+  });
+});
