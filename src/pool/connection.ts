@@ -7,12 +7,13 @@
  * Port of `pingora-pool/src/connection.rs`.
  */
 import { Log } from '../log.ts';
+import type { Reader } from '../protocols/l4/stream.ts';
 import type { WatchReceiver } from '../runtime/sync.ts';
 import { type Armed, arm } from '../timeout/lib.ts';
 import { tracing } from '../trace/recorder.ts';
 import { ported } from '../trace/span.ts';
 import { Entry, List } from '../utils/list.ts';
-import { Lru, Node, Once } from './lru.ts';
+import { Lru, Node, Once, type OnceWaiter } from './lru.ts';
 
 const rust = ported('pingora-pool/src/connection.rs');
 const log = new Log('pingora_pool::connection');
@@ -114,44 +115,108 @@ type Pooled<T> = [id: number, item: T];
 
 /** What {@link ConnectionPool.idlePoll} watches: a `Stream` is one. */
 export interface Idle {
-  /** Call `wake` at the next byte or the end, without taking a byte; returns what takes the call back. */
-  onReadable(wake: () => void): () => void;
+  /** Wake `reader` at the next byte or the end, at once if that is here. */
+  watch(reader: Reader): void;
+  /** Don't wake it any more. */
+  unwatch(reader: Reader): void;
   readonly bufferedLength: number;
   readonly ioError: Error | null;
 }
 
-/** How the wait of a watched connection ended: bytes that nobody asked for, its end, or the time was up. */
-type ReadResult = 'data' | 'closed' | 'timeout' | 'error';
+/** Watches a connection that waits, in one object: there is one for each request. */
+class IdleWatch<S> implements Reader, OnceWaiter {
+  /** Of `read_with_timeout`. Pending for ever if that is cancelled, as a dropped future is: its span ends with its task. */
+  reading: Promise<void> | undefined = undefined;
+  private readonly pool: ConnectionPool<S>;
+  private readonly connection: Idle;
+  private readonly meta: ConnectionMeta;
+  private readonly timeoutMs: number | undefined;
+  private readonly evicted: Once;
+  private readonly used: Once;
+  private readonly done: () => void;
+  private armed: Armed | null = null;
+  private readDone: (() => void) | undefined = undefined;
 
-class IdleRead {
-  /** Pending for ever if the read is cancelled, as a dropped future is: its span then ends with its task. */
-  ended: Promise<void> | null = null;
-  #stop: (() => void) | null = null;
-  #armed: Armed | null = null;
+  constructor(
+    pool: ConnectionPool<S>,
+    connection: Idle,
+    meta: ConnectionMeta,
+    timeoutMs: number | undefined,
+    evicted: Once,
+    used: Once,
+    done: () => void,
+  ) {
+    this.pool = pool;
+    this.connection = connection;
+    this.meta = meta;
+    this.timeoutMs = timeoutMs;
+    this.evicted = evicted;
+    this.used = used;
+    this.done = done;
+  }
 
-  /** Begin; `done` is called once, or never after {@link IdleRead.cancel}. */
-  begin(connection: Idle, timeoutMs: number | undefined, done: (result: ReadResult) => void): void {
+  start(): void {
+    this.used.watch(this);
+    this.evicted.watch(this);
+    if (tracing.recorder === null) this.read(undefined);
+    else this.reading = readWithTimeout(this);
+  }
+
+  /** Wait for a byte, the end or the time-out; `readDone` is called first then. */
+  read(readDone: (() => void) | undefined): void {
+    const { timeoutMs } = this;
+    this.readDone = readDone;
     if (timeoutMs !== undefined) {
-      this.#armed = arm(timeoutMs, () => {
-        this.cancel();
+      this.armed = arm(timeoutMs, () => {
+        this.armed = null;
+        this.connection.unwatch(this);
         log.debug(() => `keepalive timeout ${timeoutMs}ms reached`);
-        done('timeout');
+        this.readEnded();
       });
     }
-    const stop = connection.onReadable(() => {
-      this.#armed?.cancel();
-      this.#armed = null;
-      done(connection.bufferedLength > 0 ? 'data' : connection.ioError !== null ? 'error' : 'closed');
-    });
-    this.#stop = stop;
+    this.connection.watch(this);
   }
 
-  /** Let go of the connection: no byte was taken. */
-  cancel(): void {
-    this.#stop?.();
-    this.#armed?.cancel();
+  wake(): void {
+    this.armed?.cancel();
+    this.readEnded();
+  }
+
+  /** Whoever ends all reads doesn't mean this one. */
+  end(): boolean {
+    return false;
+  }
+
+  private readEnded(): void {
+    const { connection } = this;
+    this.readDone?.();
+    this.used.forget();
+    this.evicted.forget();
+    if (connection.bufferedLength > 0) log.warn('Data received on idle client connection, close it');
+    else if (connection.ioError !== null) {
+      log.debug(() => `error with the idle connection, close it ${connection.ioError?.message}`);
+    } else log.debug('Peer closed the idle connection or timeout');
+    this.pool.popClosed(this.meta);
+    this.done();
+  }
+
+  /** It is used or evicted: let go of the connection, without a byte taken. */
+  happened(once: Once): void {
+    const { used, evicted } = this;
+    log.debug(once === used ? 'idle connection is being picked up' : 'idle connection is being evicted');
+    used.forget();
+    evicted.forget();
+    this.connection.unwatch(this);
+    this.armed?.cancel();
+    this.done();
   }
 }
+
+/** Wait for a byte, the end or the time-out, whichever is first. */
+const readWithTimeout = rust.fn(
+  'connection::read_with_timeout',
+  (watch: IdleWatch<any>) => new Promise<void>((resolve) => watch.read(resolve)),
+);
 
 /**
  * The pool. What it drops (evicted, timed out, closed by the peer) it gives to `close`: Rust frees it by scope.
@@ -286,31 +351,7 @@ export class ConnectionPool<S> {
       done();
       return;
     }
-    const read = new IdleRead();
-    watchUse.onNotified(() => {
-      log.debug('idle connection is being picked up');
-      notifyEvicted.forget();
-      read.cancel();
-      done();
-    });
-    notifyEvicted.onNotified(() => {
-      log.debug('idle connection is being evicted');
-      watchUse.forget();
-      read.cancel();
-      done();
-    });
-    const begin = tracing.recorder === null ? beginRead : readWithTimeout;
-    // not as a function with a name: tools that keep names would define it anew each time
-    read.ended = begin(read, connection, timeoutMs, (result) => {
-      watchUse.forget();
-      notifyEvicted.forget();
-      if (result === 'data') log.warn('Data received on idle client connection, close it');
-      else if (result === 'error') {
-        log.debug(() => `error with the idle connection, close it ${connection.ioError?.message}`);
-      } else log.debug('Peer closed the idle connection or timeout');
-      this.popClosed(meta);
-      done();
-    });
+    new IdleWatch(this, connection, meta, timeoutMs, notifyEvicted, watchUse, done).start();
   }
 
   /**
@@ -355,25 +396,3 @@ export class ConnectionPool<S> {
     }
   }
 }
-
-function beginRead(
-  read: IdleRead,
-  connection: Idle,
-  timeoutMs: number | undefined,
-  done: (result: ReadResult) => void,
-): null {
-  read.begin(connection, timeoutMs, done);
-  return null;
-}
-
-/** Wait for a byte, the end or the time-out, whichever is first, and say which. */
-const readWithTimeout = rust.fn(
-  'connection::read_with_timeout',
-  (read: IdleRead, connection: Idle, timeoutMs: number | undefined, done: (result: ReadResult) => void) =>
-    new Promise<void>((resolve) => {
-      read.begin(connection, timeoutMs, (result) => {
-        resolve();
-        done(result);
-      });
-    }),
-);

@@ -11,10 +11,16 @@ import { Entry, List } from '../utils/list.ts';
 
 const rust = ported('pingora-pool/src/lru.rs');
 
+/** Who waits for a {@link Once}. */
+export interface OnceWaiter {
+  /** `once` has happened. */
+  happened(once: Once): void;
+}
+
 /** Something that happens once, and the one who waits for it: tokio's `oneshot`, and `Notify` with one waiter. */
 export class Once {
   #happened = false;
-  #wake: (() => void) | null = null;
+  #waiter: OnceWaiter | null = null;
 
   get happened(): boolean {
     return this.#happened;
@@ -23,20 +29,25 @@ export class Once {
   notify(): void {
     if (this.#happened) return;
     this.#happened = true;
-    const wake = this.#wake;
-    this.#wake = null;
-    wake?.();
+    const waiter = this.#waiter;
+    this.#waiter = null;
+    waiter?.happened(this);
   }
 
-  /** Call `wake` when it happens, at once if it has. Only one can wait. */
+  /** Tell `waiter` when it happens, at once if it has. Only one can wait. */
+  watch(waiter: OnceWaiter): void {
+    if (this.#happened) waiter.happened(this);
+    else this.#waiter = waiter;
+  }
+
+  /** As {@link Once.watch}, with a function. */
   onNotified(wake: () => void): void {
-    if (this.#happened) wake();
-    else this.#wake = wake;
+    this.watch({ happened: wake });
   }
 
   /** Nobody waits any more. */
   forget(): void {
-    this.#wake = null;
+    this.#waiter = null;
   }
 }
 

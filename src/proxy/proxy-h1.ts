@@ -260,9 +260,9 @@ const proxyHandleDownstream = rust.poll('HttpProxy::proxy_handle_downstream', fu
         }
       }
       if (!responseState.upstreamDone()) {
-        const first = rx.tryRecv();
-        if (first !== undefined) {
-          const written = writeTasks(proxy, session, first, rx, ctx, shared);
+        const tasks = rx.tryRecvAll();
+        if (tasks !== undefined) {
+          const written = writeTasks(proxy, session, tasks, ctx, shared);
           const ended = written instanceof Promise ? yield* until(written, wake) : written;
           responseState.maybeSetUpstreamDone(ended);
           // an upgrade that was refused has no body left to read
@@ -299,21 +299,19 @@ const proxyHandleDownstream = rust.poll('HttpProxy::proxy_handle_downstream', fu
   }
 });
 
-/** Filter and write `first` and whatever else has come. Returns whether the response ended. */
+/** Filter and write what has come. Returns whether the response ended. */
 function writeTasks<CTX>(
   proxy: HttpProxy<CTX>,
   session: Session,
-  first: HttpTask,
-  rx: Channel<HttpTask>,
+  tasks: HttpTask[],
   ctx: CTX,
   shared: Shared,
 ): MaybePromise<boolean> {
+  const first = tasks[0]!;
   if (first.type === 'Header' && !first.header.isInformational && refusesBody(session)) {
     shared.refused = true;
     session.setKeepalive(undefined);
   }
-  const tasks = [first];
-  for (let next = rx.tryRecv(); next !== undefined; next = rx.tryRecv()) tasks.push(next);
   return filterFrom(proxy, session, tasks, 0, ctx);
 }
 

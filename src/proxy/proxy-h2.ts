@@ -208,13 +208,14 @@ const bidirection1to2 = rust.fn(
         // The server has answered and takes no more: nobody wants the rest of the body.
         if (responseState.isDone() && client.isClosed()) break;
         if (!responseState.upstreamDone()) {
-          const first = rx.tryRecv();
-          if (first !== undefined) {
+          const tasks = rx.tryRecvAll();
+          if (tasks !== undefined) {
+            const first = tasks[0]!;
             if (first.type === 'Header' && !first.header.isInformational && refusesBody(session)) {
               refused = true;
               downstream.setKeepalive(undefined);
             }
-            const written = writeTasks(proxy, session, first, rx, ctx);
+            const written = filterFrom(proxy, session, tasks, 0, ctx);
             responseState.maybeSetUpstreamDone(written instanceof Promise ? await written : written);
             if (responseState.isDone() && refused) break;
             continue;
@@ -275,19 +276,7 @@ function takeSent(sending: Kept<boolean>, state: DownstreamStateMachine, client:
   }
 }
 
-/** Filter and write `first` and whatever else has come. Returns whether the response ended. */
-function writeTasks<CTX>(
-  proxy: HttpProxy<CTX>,
-  session: Session,
-  first: HttpTask,
-  rx: Channel<HttpTask>,
-  ctx: CTX,
-): MaybePromise<boolean> {
-  const tasks = [first];
-  for (let next = rx.tryRecv(); next !== undefined; next = rx.tryRecv()) tasks.push(next);
-  return filterFrom(proxy, session, tasks, 0, ctx);
-}
-
+/** Filter and write what has come, from the task at `from` on. Returns whether the response ended. */
 function filterFrom<CTX>(
   proxy: HttpProxy<CTX>,
   session: Session,

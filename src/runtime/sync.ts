@@ -233,6 +233,17 @@ export class Channel<T> {
     return item;
   }
 
+  /** All items that are there, if there are any. */
+  tryRecvAll(): T[] | undefined {
+    const items = this.#items;
+    if (items.length === 0) return undefined;
+    this.#items = [];
+    const wake = this.#wakeSender;
+    this.#wakeSender = null;
+    wake?.();
+    return items;
+  }
+
   /** Call `wake` once there is an item or the end. Only one at a time can wait. */
   onItem(wake: () => void): void {
     this.#wakeReceiver = wake;

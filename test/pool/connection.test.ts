@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ConnectionMeta, ConnectionPool, type Idle, PoolNode } from '../../src/pool/connection.ts';
+import type { Reader } from '../../src/protocols/l4/stream.ts';
 import { Watch } from '../../src/runtime/sync.ts';
 
 /** A connection whose peer does what the test says. */
@@ -7,24 +8,25 @@ class Mock implements Idle {
   bufferedLength = 0;
   ioError: Error | null = null;
   waiting = 0;
-  #wake: (() => void) | undefined;
+  #reader: Reader | undefined;
 
-  onReadable(wake: () => void): () => void {
+  watch(reader: Reader): void {
     this.waiting++;
-    this.#wake = wake;
-    return () => {
-      this.waiting--;
-      this.#wake = undefined;
-    };
+    this.#reader = reader;
+  }
+
+  unwatch(): void {
+    this.waiting--;
+    this.#reader = undefined;
   }
 
   send(bytes: number): void {
     this.bufferedLength += bytes;
-    this.#wake?.();
+    this.#reader?.wake();
   }
 
   end(): void {
-    this.#wake?.();
+    this.#reader?.wake();
   }
 }
 

@@ -12,7 +12,7 @@ import { tracing } from '../../trace/recorder.ts';
 import { Cancelled, note, ported } from '../../trace/span.ts';
 import type { Digest } from '../digest.ts';
 import { HttpTask } from '../http/mod.ts';
-import type { IoError, Stream } from '../l4/stream.ts';
+import type { IoError, Reader, Stream } from '../l4/stream.ts';
 import { BodyReader, BodyWriter } from './body.ts';
 import {
   bufToContentLength,
@@ -63,7 +63,7 @@ function refuse(response: ResponseHeader): string | undefined {
 }
 
 /** The HTTP/1 client session: writes one request, reads one response. */
-export class HttpSession {
+export class HttpSession implements Reader {
   private readonly _stream: Stream;
   private requestWritten: RequestHeader | undefined = undefined;
   private responseHeader: ResponseHeader | undefined = undefined;
@@ -80,7 +80,8 @@ export class HttpSession {
   private _digest: Digest | undefined = undefined;
   private bytesSent = 0;
   private upgraded = false;
-  private stopWatching: (() => void) | null = null;
+  /** Where a response is waited for without a promise. */
+  private waiting: Kept<HttpTask> | null = null;
 
   private constructor(stream: Stream) {
     this._stream = stream;
@@ -424,17 +425,27 @@ export class HttpSession {
       return this.readResponseTask();
     }
     response.pend();
-    this.stopWatching = stream.onReadable(() => {
-      this.stopWatching = null;
-      response.retry();
-    });
+    this.waiting = response;
+    stream.watch(this);
     return undefined;
+  }
+
+  /** @internal Something has come for {@link HttpSession.readResponseTaskOrWatch}. */
+  wake(): void {
+    const response = this.waiting;
+    this.waiting = null;
+    response?.retry();
+  }
+
+  /** @internal That wait ends with {@link HttpSession.cancelRead} only. */
+  end(): boolean {
+    return false;
   }
 
   /** End the wait of a read: no byte is lost. */
   cancelRead(): void {
-    this.stopWatching?.();
-    this.stopWatching = null;
+    if (this.waiting !== null) this._stream.unwatch(this);
+    this.waiting = null;
     this._stream.cancelReads();
   }
 

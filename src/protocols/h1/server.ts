@@ -15,7 +15,7 @@ import { FixedBuffer } from '../http/body-buffer.ts';
 import { getCachedDate } from '../http/date.ts';
 import { genErrorResponse, http400Response, http502Response } from '../http/error-resp.ts';
 import type { HttpTask } from '../http/mod.ts';
-import type { Reader, Stream } from '../l4/stream.ts';
+import type { EndWatcher, Reader, Stream } from '../l4/stream.ts';
 import { BodyReader, BodyWriter } from './body.ts';
 import {
   BODY_BUF_LIMIT,
@@ -98,7 +98,7 @@ function originForm(request: RequestHeader): boolean {
 }
 
 /** The HTTP/1 server session: reads one request, writes one response. */
-export class HttpSession {
+export class HttpSession implements EndWatcher {
   private readonly _stream: Stream;
   private requestHeader: RequestHeader | undefined = undefined;
   private _responseWritten: ResponseHeader | undefined = undefined;
@@ -121,6 +121,8 @@ export class HttpSession {
   private upgraded = false;
   private onUpgraded: (() => void) | null = null;
   private _cancelIdle: (() => void) | null = null;
+  /** What fails when the client leaves. */
+  private leaving: Kept<unknown> | null = null;
 
   private constructor(stream: Stream) {
     this._stream = stream;
@@ -555,7 +557,10 @@ export class HttpSession {
 
   /** End a pending {@link HttpSession.readBodyOrIdle}: it throws {@link Cancelled}, and no byte is lost. */
   cancelIdle(): void {
-    if (this._cancelIdle !== null) this._cancelIdle();
+    if (this.leaving !== null) {
+      this.leaving = null;
+      this._stream.unwatchEnd(this);
+    } else if (this._cancelIdle !== null) this._cancelIdle();
     else this._stream.cancelReads();
   }
 
@@ -578,20 +583,19 @@ export class HttpSession {
    * when the client leaves. For where nothing is traced and nobody would see the wait itself (1.5 KB less a request).
    */
   failWhenClientLeaves(wait: Kept<unknown>): void {
-    const stream = this._stream;
     wait.pend();
-    const takeBack = stream.onPeerGone(() => {
-      this._cancelIdle = null;
-      const error = stream.ioError;
-      wait.fail(
-        error === null ? this.clientLeft() : PingoraError.because(ErrorType.ReadError, 'during HTTP idle state', error),
-      );
-    });
-    if (stream.readEnded) return;
-    this._cancelIdle = () => {
-      this._cancelIdle = null;
-      takeBack();
-    };
+    this.leaving = wait;
+    this._stream.watchEnd(this);
+  }
+
+  /** @internal The client left while {@link HttpSession.failWhenClientLeaves} was in force. */
+  peerGone(): void {
+    const wait = this.leaving;
+    this.leaving = null;
+    const error = this._stream.ioError;
+    wait?.fail(
+      error === null ? this.clientLeft() : PingoraError.because(ErrorType.ReadError, 'during HTTP idle state', error),
+    );
   }
 
   /** The request's head as it arrived. */

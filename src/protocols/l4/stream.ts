@@ -86,21 +86,10 @@ class PendingRead implements Reader {
   }
 }
 
-/** Wants to know of bytes, and takes none. */
-class Onlooker implements Reader {
-  private readonly tell: () => void;
-
-  constructor(tell: () => void) {
-    this.tell = tell;
-  }
-
-  wake(): void {
-    this.tell();
-  }
-
-  end(): boolean {
-    return false;
-  }
+/** Who waits for the peer to end the connection. */
+export interface EndWatcher {
+  /** It has, or the connection broke. */
+  peerGone(): void;
 }
 
 /** Where the other end of a connection is. */
@@ -134,7 +123,7 @@ export class Stream implements Flushed {
   /** How long the present read may wait, if that is limited. */
   private patience: Deadline | null = null;
   /** Hardly ever more than one; no `Set`, for the reason that `List` gives. */
-  private closers: (() => void)[] = [];
+  private closers: EndWatcher[] = [];
 
   private pending = '';
   /** `pending` is to be written at the end of this turn. */
@@ -244,7 +233,7 @@ export class Stream implements Flushed {
     const closers = this.closers;
     if (closers.length > 0) {
       this.closers = [];
-      for (const wake of closers) wake();
+      for (const closer of closers) closer.peerGone();
     }
   }
 
@@ -369,25 +358,39 @@ export class Stream implements Flushed {
    * Returns what takes the call back.
    */
   onPeerGone(wake: () => void): () => void {
-    if (this.ended) {
-      wake();
-      return () => {};
-    }
-    this.flow();
-    this.closers.push(wake);
-    return () => takeOut(this.closers, wake);
+    const watcher = { peerGone: wake };
+    this.watchEnd(watcher);
+    return () => this.unwatchEnd(watcher);
   }
 
-  /** Call `wake` at the next byte or the end; returns what takes the call back. */
-  onReadable(wake: () => void): () => void {
-    if (this.size > 0 || this.ended) {
-      wake();
-      return () => {};
+  /** Tell `watcher` once the peer has ended the connection (or it broke), at once if it has; bytes are left alone. */
+  watchEnd(watcher: EndWatcher): void {
+    if (this.ended) {
+      watcher.peerGone();
+      return;
     }
     this.flow();
-    const reader = new Onlooker(wake);
+    this.closers.push(watcher);
+  }
+
+  /** Don't tell `watcher` any more. */
+  unwatchEnd(watcher: EndWatcher): void {
+    takeOut(this.closers, watcher);
+  }
+
+  /** Wake `reader` at the next byte or the end, at once if that is here. For who takes no byte. */
+  watch(reader: Reader): void {
+    if (this.size > 0 || this.ended) {
+      reader.wake();
+      return;
+    }
+    this.flow();
     this.readers.push(reader);
-    return () => takeOut(this.readers, reader);
+  }
+
+  /** Don't wake `reader` any more. */
+  unwatch(reader: Reader): void {
+    takeOut(this.readers, reader);
   }
 
   // --- writing ---
