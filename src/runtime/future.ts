@@ -33,7 +33,7 @@ export class TryJoin {
   private reject: (error: unknown) => void = nothing;
 
   constructor() {
-    this.wake = () => this.poll();
+    this.wake = wakerOf(this);
   }
 
   /** Run both to their ends. Rejects with what the first to fail throws. */
@@ -47,7 +47,8 @@ export class TryJoin {
     });
   }
 
-  private poll(): void {
+  /** @internal */
+  poll(): void {
     this.woken = true;
     // woken by one of the two while it runs: the turn below sees it
     if (this.polling) return;
@@ -73,6 +74,14 @@ export class TryJoin {
     second?.return();
     this.reject(error);
   }
+}
+
+/**
+ * What wakes `future`. Written here and not as a closure in its constructor: of those, while the code isn't optimized yet,
+ * V8 (Node 20) drops none before its next full collection, and with each goes what the exchange knew.
+ */
+function wakerOf(future: { poll(): void }): () => void {
+  return () => future.poll();
 }
 
 function nothing(): void {}
