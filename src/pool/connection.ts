@@ -120,6 +120,7 @@ export interface Idle {
   /** Don't wake it any more. */
   unwatch(reader: Reader): void;
   readonly bufferedLength: number;
+  readonly readEnded: boolean;
   readonly ioError: Error | null;
 }
 
@@ -178,6 +179,11 @@ class IdleWatch<S> implements Reader, OnceWaiter {
   }
 
   wake(): void {
+    const { connection } = this;
+    if (connection.bufferedLength === 0 && !connection.readEnded) {
+      connection.watch(this);
+      return;
+    }
     this.armed?.cancel();
     this.readEnded();
   }

@@ -6,6 +6,7 @@ import { Watch } from '../../src/runtime/sync.ts';
 /** A connection whose peer does what the test says. */
 class Mock implements Idle {
   bufferedLength = 0;
+  readEnded = false;
   ioError: Error | null = null;
   waiting = 0;
   #reader: Reader | undefined;
@@ -26,6 +27,7 @@ class Mock implements Idle {
   }
 
   end(): void {
+    this.readEnded = true;
     this.#reader?.wake();
   }
 }

@@ -795,7 +795,8 @@ class HeadReader implements Reader {
           this.have = buf.length;
           this.waitForMore();
         }
-      } else if (stream.ioError !== null) this.end(stream.ioError);
+      } else if (!stream.readEnded) this.waitForMore();
+      else if (stream.ioError !== null) this.end(stream.ioError);
       else if (have === 0) {
         log.debug('Client prematurely closed connection with 0 byte sent');
         this.resolve(undefined);

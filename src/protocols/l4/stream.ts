@@ -16,7 +16,7 @@ import type { Tracer } from '../../upstreams/peer.ts';
 import type { ProxyDigest, SslDigest, TimingDigest } from '../digest.ts';
 import { ALPN } from '../mod.ts';
 import { readDirectly } from './direct.ts';
-import { atEndOfTurn, type Flushed } from './flush.ts';
+import { type Turning, wakeInTurn, writeInTurn } from './turn.ts';
 
 const protocols = ported('pingora-core/src/protocols/mod.rs');
 
@@ -43,7 +43,7 @@ export type IoError = NodeJS.ErrnoException;
 
 /** Who waits for bytes. */
 export interface Reader {
-  /** More has arrived, or nothing more will. */
+  /** More has arrived, or nothing more will. To be called in vain does no harm: who waits for more waits again. */
   wake(): void;
   /** The wait is over without a result. False: it goes on. */
   end(error: Error): boolean;
@@ -101,7 +101,7 @@ export interface PeerAddress {
 }
 
 /** An established connection. Pingora's `Stream` (`Box<dyn IO>`), whatever it runs over. */
-export class Stream implements Flushed {
+export class Stream implements Turning {
   /** The socket, TCP's or TLS's; this class reads it, so nobody else may. */
   socket: Socket;
   /** When this connection was established, in milliseconds since the epoch. */
@@ -204,10 +204,11 @@ export class Stream implements Flushed {
       this.paused = true;
       this.socket.pause();
     }
-    this.wakeReaders();
+    if (this.readers.length > 0) wakeInTurn(this);
   };
 
-  private wakeReaders(): void {
+  /** @internal */
+  wakeReaders(): void {
     const { readers } = this;
     if (readers.length === 0) return;
     this.patience?.clear();
@@ -421,7 +422,7 @@ export class Stream implements Flushed {
     if (late || socket.destroyed || socket.writableEnded) return this.send(null);
     if (this.flushed) return;
     this.flushed = true;
-    atEndOfTurn(this);
+    writeInTurn(this);
   }
 
   /** @internal */
