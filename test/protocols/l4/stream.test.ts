@@ -39,21 +39,23 @@ function counted(socket: Socket): () => number {
   return () => writes;
 }
 
+/** It has room: nothing is to be waited for. */
+const atOnce = (done: void | Promise<void>) => expect(done).toBeUndefined();
 const endOfTurn = () => new Promise((resolve) => setImmediate(resolve));
 
 describe('what a stream writes', () => {
   it('leaves in one piece at the end of the turn in which it was flushed', async () => {
     const { stream, socket, everything } = await pair();
     const writes = counted(socket);
-    stream.write('one ');
-    stream.flush();
-    stream.write('two ');
-    stream.flush();
+    atOnce(stream.write('one '));
+    atOnce(stream.flush());
+    atOnce(stream.write('two '));
+    atOnce(stream.flush());
     expect(writes()).toBe(0);
     await endOfTurn();
     expect(writes()).toBe(1);
-    stream.write('three');
-    stream.flush();
+    atOnce(stream.write('three'));
+    atOnce(stream.flush());
     await endOfTurn();
     expect(writes()).toBe(2);
     stream.shutdown();
@@ -63,11 +65,11 @@ describe('what a stream writes', () => {
   it('keeps its order when something larger follows in the same turn', async () => {
     const { stream, everything } = await pair();
     const large = Buffer.alloc(100_000, 'b');
-    stream.write('head ');
-    stream.flush();
+    atOnce(stream.write('head '));
+    atOnce(stream.flush());
     await stream.write(large);
-    stream.write(' tail');
-    stream.flush();
+    atOnce(stream.write(' tail'));
+    atOnce(stream.flush());
     await endOfTurn();
     stream.shutdown();
     expect(await everything()).toBe(`head ${large} tail`);
@@ -88,8 +90,8 @@ describe('what a stream writes', () => {
 
   it.each(['shutdown', 'destroy'] as const)('is sent before %s in the same turn', async (end) => {
     const { stream, everything } = await pair();
-    stream.write('the last answer');
-    stream.flush();
+    atOnce(stream.write('the last answer'));
+    atOnce(stream.flush());
     stream[end]();
     expect(await everything()).toBe('the last answer');
   });
@@ -97,16 +99,16 @@ describe('what a stream writes', () => {
   it('goes nowhere, and harms nobody, when the connection breaks before the turn ends', async () => {
     const one = await pair();
     const other = await pair();
-    one.stream.write('lost');
-    one.stream.flush();
-    other.stream.write('arrives');
-    other.stream.flush();
+    atOnce(one.stream.write('lost'));
+    atOnce(one.stream.flush());
+    atOnce(other.stream.write('arrives'));
+    atOnce(other.stream.flush());
     one.socket.destroy();
     await endOfTurn();
     other.stream.shutdown();
     expect(await other.everything()).toBe('arrives');
     expect(() => {
-      one.stream.write('more');
+      atOnce(one.stream.write('more'));
       return one.stream.flush();
     }).toThrow('the connection is closed');
   });
@@ -117,7 +119,7 @@ describe('what a stream writes', () => {
     const large = Buffer.alloc(8 << 20, 'x');
     const wrote = stream.write(large);
     expect(wrote).toBeInstanceOf(Promise);
-    stream.write('and then');
+    atOnce(stream.write('and then'));
     const flushed = stream.flush();
     expect(flushed).toBeInstanceOf(Promise);
     client.resume();

@@ -10,7 +10,7 @@ function connection(seen: string[], name: string, work: () => unknown = () => {}
       seen.push(`wake ${name}`);
       work();
       // as sessions do, which go on when a promise is resolved
-      Promise.resolve().then(() => {
+      queueMicrotask(() => {
         seen.push(`work ${name}`);
         writeInTurn(self);
       });
