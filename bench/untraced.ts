@@ -1,0 +1,19 @@
+/** Takes the place of `src/trace/span.ts` in a build of the port in which nothing can be traced: what tracing off is held against. */
+import type * as span from '../src/trace/span.ts';
+
+export { Cancelled } from '../src/trace/recorder.ts';
+
+const same = <F>(_name: string, body: F): F => body;
+
+export const ported: typeof span.ported = (file) => ({
+  file,
+  method: () => (method) => method,
+  fn: same,
+  poll: same,
+  body: same,
+});
+export const own: typeof span.own = { fn: same };
+export const registeredSites: typeof span.registeredSites = () => [];
+export const callHook: typeof span.callHook = (_trait, _name, app, hook, _isDefault, ...args) => hook.apply(app, args);
+export const note: typeof span.note = () => {};
+export const isTraced: typeof span.isTraced = () => false;
