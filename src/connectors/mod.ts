@@ -4,6 +4,7 @@
  * Port of `pingora-core/src/connectors/mod.rs`. `offload.rs` is left out: it moves handshakes to threads of their own,
  * and a socket of Node's can't be opened on one thread and used on another.
  */
+import { display } from '../error/io.ts';
 import { ErrorType, PingoraError } from '../error/lib.ts';
 import { Log } from '../log.ts';
 import { ConnectionMeta, ConnectionPool, type GroupKey } from '../pool/connection.ts';
@@ -245,7 +246,7 @@ const testReusableStream = rust.fn('connectors::test_reusable_stream', (stream: 
     return false;
   }
   if (stream.ioError !== null) {
-    log.debug(() => `Idle connection is broken: ${stream.ioError?.message}`);
+    log.debug(() => `Idle connection is broken: ${display(stream.ioError!)}`);
     return false;
   }
   const { socket } = stream;

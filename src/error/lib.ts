@@ -7,6 +7,7 @@
  *
  * Port of `pingora-error/src/lib.rs`.
  */
+import { display } from './io.ts';
 
 /** The side on which an error arose. */
 export type ErrorSource = 'Upstream' | 'Downstream' | 'Internal' | 'Unset';
@@ -283,7 +284,7 @@ export class PingoraError extends Error {
     if (previous === undefined || !previous.#etype.is(this.#etype)) out += ` ${this.#etype.asStr()}`;
     if (this.context !== undefined) out += ` context: ${this.context}`;
     if (this.cause instanceof PingoraError) out += ` cause: ${this.cause.#chainDisplay(this)}`;
-    else if (this.cause !== undefined) out += ` cause: ${this.cause.message}`;
+    else if (this.cause !== undefined) out += ` cause: ${display(this.cause)}`;
     return out;
   }
 

@@ -6,6 +6,7 @@
  *
  * Port of `pingora-pool/src/connection.rs`.
  */
+import { display } from '../error/io.ts';
 import { Log } from '../log.ts';
 import type { Reader } from '../protocols/l4/stream.ts';
 import type { WatchReceiver } from '../runtime/sync.ts';
@@ -200,7 +201,7 @@ class IdleWatch<S> implements Reader, OnceWaiter {
     this.evicted.forget();
     if (connection.bufferedLength > 0) log.warn('Data received on idle client connection, close it');
     else if (connection.ioError !== null) {
-      log.debug(() => `error with the idle connection, close it ${connection.ioError?.message}`);
+      log.debug(() => `error with the idle connection, close it ${display(connection.ioError!)}`);
     } else log.debug('Peer closed the idle connection or timeout');
     this.pool.popClosed(this.meta);
     this.done();
