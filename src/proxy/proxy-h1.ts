@@ -9,7 +9,7 @@ import { Log } from '../log.ts';
 import type { HttpSession as HttpSessionV1 } from '../protocols/h1/client.ts';
 import { removeHopByHop } from '../protocols/h1/common.ts';
 import { HttpTask } from '../protocols/http/mod.ts';
-import { type Future, TryJoin, until } from '../runtime/future.ts';
+import { type Future, sendTo, TryJoin, until } from '../runtime/future.ts';
 import { Channel, Kept } from '../runtime/sync.ts';
 import { tracing } from '../trace/recorder.ts';
 import { Cancelled, ported } from '../trace/span.ts';
@@ -112,8 +112,8 @@ const proxy1to1 = rust.fn(
     }
 
     // each channel: one half sends, the other receives
-    const toUpstream = new Channel<HttpTask>(TASK_BUFFER_SIZE, true);
-    const toDownstream = new Channel<HttpTask>(TASK_BUFFER_SIZE, true);
+    const toUpstream = new Channel<HttpTask>(TASK_BUFFER_SIZE);
+    const toDownstream = new Channel<HttpTask>(TASK_BUFFER_SIZE);
     const shared: Shared = { trailers: undefined, refused: false };
 
     downstream.enableRetryBuffering();
@@ -160,12 +160,12 @@ const proxyHandleUpstream = rust.poll(
           } catch (thrown) {
             if (thrown instanceof Cancelled) throw thrown;
             // The other half deals with it, after what came before. If it is gone, nobody has to.
-            yield* delivered(tx, HttpTask.Failed(PingoraError.from(thrown).intoUp()), wake);
+            yield* sendTo(tx, HttpTask.Failed(PingoraError.from(thrown).intoUp()), wake);
             return;
           }
           if (task !== undefined) {
             responseDone = HttpTask.isEnd(task);
-            if (!tx.trySend(task) && !(yield* delivered(tx, task, wake)) && !client.isUpgradeReq()) {
+            if (!tx.trySend(task) && !(yield* sendTo(tx, task, wake)) && !client.isUpgradeReq()) {
               throw PingoraError.explain(ErrorType.InternalError, 'Failed to send upstream header to pipe');
             }
             continue;
@@ -193,16 +193,6 @@ const proxyHandleUpstream = rust.poll(
     }
   },
 );
-
-/** Send, once there is room. False if nobody receives any more. */
-function* delivered(tx: Channel<HttpTask>, task: HttpTask, wake: () => void): Future<boolean> {
-  while (!tx.trySend(task)) {
-    if (tx.isReceiverGone) return false;
-    tx.onCapacity(wake);
-    yield;
-  }
-  return true;
-}
 
 /** The client's half: reads the request's body, filters the response and writes it. */
 const proxyHandleDownstream = rust.poll('HttpProxy::proxy_handle_downstream', function* <

@@ -10,7 +10,8 @@ import { removeHopByHop } from '../protocols/h1/common.ts';
 import type { Http2Session } from '../protocols/h2/client.ts';
 import { HttpTask } from '../protocols/http/mod.ts';
 import type { Session as ServerSession } from '../protocols/http/server.ts';
-import { Channel, Kept, Turn } from '../runtime/sync.ts';
+import { type Future, sendTo, TryJoin, takeFrom, until } from '../runtime/future.ts';
+import { Channel, Kept } from '../runtime/sync.ts';
 import { Cancelled, ported } from '../trace/span.ts';
 import type { HttpPeer } from '../upstreams/peer.ts';
 import { endResponseBody, endsUnseen, filterRequestBody, filterResponseBody } from './body-filter.ts';
@@ -25,13 +26,6 @@ const log = new Log('pingora_proxy::proxy_h2');
 type MaybePromise<T> = T | Promise<T>;
 
 const EMPTY = Buffer.alloc(0);
-const STOPPED = new Cancelled('the other half failed');
-
-/** Set when one half has failed: the other stops at its next wait, as a dropped future does. */
-interface Stop {
-  wake: (() => void) | null;
-  stopped: boolean;
-}
 
 /** What `:authority` becomes of Host: a second port that some clients add is dropped. */
 export const updateH2SchemeAuthority = rust.fn(
@@ -118,21 +112,15 @@ const proxy1to2 = rust.fn(
     client.readTimeout = peer.options.readTimeout;
 
     const channel = new Channel<HttpTask>(TASK_BUFFER_SIZE);
-    const stop: Stop = { wake: null, stopped: false };
     downstream.enableRetryBuffering();
 
     try {
-      await Promise.all([
-        bidirection1to2(proxy, session, client, channel, ctx, stop),
-        pipe2to1Response(client, channel),
-      ]);
+      const halves = new TryJoin();
+      await halves.run(
+        bidirection1to2(proxy, session, client, channel, ctx, halves.wake),
+        pipe2to1Response(client, channel, halves.wake),
+      );
     } catch (error) {
-      // try_join!: the first error ends both halves where they wait
-      stop.stopped = true;
-      stop.wake?.();
-      client.cancelReads();
-      channel.closeReceiver();
-      downstream.cancelIdle();
       return { reuse: false, error: PingoraError.from(error) };
     }
     return { reuse: true, error: undefined };
@@ -140,113 +128,101 @@ const proxy1to2 = rust.fn(
 );
 
 /** The client's half: sends the request's body on, filters the response and writes it. */
-const bidirection1to2 = rust.fn(
-  'HttpProxy::bidirection_1to2',
-  async <CTX>(
-    proxy: HttpProxy<CTX>,
-    session: Session,
-    client: Http2Session,
-    rx: Channel<HttpTask>,
-    ctx: CTX,
-    stop: Stop,
-  ): Promise<void> => {
-    const { downstreamSession: downstream } = session;
-    const turn = new Turn();
-    const body = new Kept<Buffer | undefined>(turn.wake);
-    const sending = new Kept<boolean>(turn.wake);
-    stop.wake = turn.wake;
-    let refused = false;
-    try {
-      const downstreamState = DownstreamStateMachine.new(downstream.isBodyDone());
-      const buffer = downstream.getRetryBuffer();
-      // another try sends what was kept of the body
-      if (buffer !== undefined) {
-        const end = downstreamState.isDone();
-        let kept: MaybePromise<Buffer | undefined> = buffer;
-        if (proxy.hooks.filtersRequestBody) {
-          kept = filterRequestBody(proxy, session, buffer, end, ctx);
-          if (kept instanceof Promise) kept = await kept;
-        }
-        const sent = sendBodyTo2(client, downstream, kept, end);
-        if (sent instanceof Promise) await sent;
+const bidirection1to2 = rust.poll('HttpProxy::bidirection_1to2', function* <
+  CTX,
+>(proxy: HttpProxy<CTX>, session: Session, client: Http2Session, rx: Channel<HttpTask>, ctx: CTX, wake: () => void): Future<void> {
+  const { downstreamSession: downstream } = session;
+  const body = new Kept<Buffer | undefined>(wake);
+  const sending = new Kept<boolean>(wake);
+  let refused = false;
+  try {
+    const downstreamState = DownstreamStateMachine.new(downstream.isBodyDone());
+    const buffer = downstream.getRetryBuffer();
+    // another try sends what was kept of the body
+    if (buffer !== undefined) {
+      const end = downstreamState.isDone();
+      let kept: MaybePromise<Buffer | undefined> = buffer;
+      if (proxy.hooks.filtersRequestBody) {
+        kept = filterRequestBody(proxy, session, buffer, end, ctx);
+        if (kept instanceof Promise) kept = yield* until(kept, wake);
       }
-      const responseState = ResponseStateMachine.new();
+      const sent = sendBodyTo2(client, downstream, kept, end);
+      if (sent instanceof Promise) yield* until(sent, wake);
+    }
+    const responseState = ResponseStateMachine.new();
 
-      while (!downstreamState.isDone() || !responseState.isDone()) {
-        if (stop.stopped) throw STOPPED;
-        // The body is read only when what was read before is on its way: here is the backpressure. The response goes
-        // on meanwhile, for a server may want to send before it reads.
-        if (sending.ready) {
-          downstreamState.maybeFinished(takeSent(sending, downstreamState, client));
+    while (!downstreamState.isDone() || !responseState.isDone()) {
+      // The body is read only when what was read before is on its way: here is the backpressure. The response goes
+      // on meanwhile, for a server may want to send before it reads.
+      if (sending.ready) {
+        downstreamState.maybeFinished(takeSent(sending, downstreamState, client));
+        continue;
+      }
+      if (downstreamState.canPoll() && !sending.pending) {
+        let read: MaybePromise<Buffer | undefined> | null = null;
+        try {
+          if (body.ready) read = body.take();
+          else if (body.idle) {
+            read = downstream.readBodyOrIdle(downstreamState.isDone());
+            if (read instanceof Promise) {
+              body.start(read);
+              read = null;
+            }
+          }
+        } catch (thrown) {
+          throw thrown instanceof Cancelled ? thrown : PingoraError.from(thrown).intoDown();
+        }
+        if (read !== null) {
+          let data = read as Buffer | undefined;
+          const end = data === undefined || downstream.isBodyDone();
+          if (proxy.hooks.filtersRequestBody) {
+            const filtered = filterRequestBody(proxy, session, data, end, ctx);
+            data = filtered instanceof Promise ? yield* until(filtered, wake) : filtered;
+          }
+          sending.start(startSending(client, downstream, data, end));
           continue;
         }
-        if (downstreamState.canPoll() && !sending.pending) {
-          let read: MaybePromise<Buffer | undefined> | null = null;
-          try {
-            if (body.ready) read = body.take();
-            else if (body.idle) {
-              read = downstream.readBodyOrIdle(downstreamState.isDone());
-              if (read instanceof Promise) {
-                body.start(read);
-                read = null;
-              }
-            }
-          } catch (thrown) {
-            throw thrown instanceof Cancelled ? thrown : PingoraError.from(thrown).intoDown();
-          }
-          if (read !== null) {
-            let data = read as Buffer | undefined;
-            const end = data === undefined || downstream.isBodyDone();
-            if (proxy.hooks.filtersRequestBody) {
-              const filtered = filterRequestBody(proxy, session, data, end, ctx);
-              data = filtered instanceof Promise ? await filtered : filtered;
-            }
-            sending.start(startSending(client, downstream, data, end));
-            continue;
-          }
-        }
-        // The server has answered and takes no more: nobody wants the rest of the body.
-        if (responseState.isDone() && client.isClosed()) break;
-        if (!responseState.upstreamDone()) {
-          const tasks = rx.tryRecvAll();
-          if (tasks !== undefined) {
-            const first = tasks[0]!;
-            if (first.type === 'Header' && !first.header.isInformational && refusesBody(session)) {
-              refused = true;
-              downstream.setKeepalive(undefined);
-            }
-            const written = filterFrom(proxy, session, tasks, 0, ctx);
-            responseState.maybeSetUpstreamDone(written instanceof Promise ? await written : written);
-            if (responseState.isDone() && refused) break;
-            continue;
-          }
-          if (rx.ended) {
-            responseState.maybeSetUpstreamDone(true);
-            continue;
-          }
-          rx.onItem(turn.wake);
-        }
-        const woken = turn.wait();
-        if (woken instanceof Promise) await woken;
       }
-
-      // the rest of the request's body is still to come: it is no next request
-      if (!downstream.isBodyDone()) downstream.setKeepalive(undefined);
-      try {
-        const finished = downstream.finishBody();
-        if (finished instanceof Promise) await finished;
-      } catch (error) {
-        // What the client got is not whole: another response on the connection would be read as its rest.
-        log.error(`Error finish sending body to downstream: ${error}`);
-        downstream.setKeepalive(undefined);
+      // The server has answered and takes no more: nobody wants the rest of the body.
+      if (responseState.isDone() && client.isClosed()) break;
+      if (!responseState.upstreamDone()) {
+        const tasks = rx.tryRecvAll();
+        if (tasks !== undefined) {
+          const first = tasks[0]!;
+          if (first.type === 'Header' && !first.header.isInformational && refusesBody(session)) {
+            refused = true;
+            downstream.setKeepalive(undefined);
+          }
+          const written = filterFrom(proxy, session, tasks, 0, ctx);
+          responseState.maybeSetUpstreamDone(written instanceof Promise ? yield* until(written, wake) : written);
+          if (responseState.isDone() && refused) break;
+          continue;
+        }
+        if (rx.ended) {
+          responseState.maybeSetUpstreamDone(true);
+          continue;
+        }
+        rx.onItem(wake);
       }
-    } finally {
-      if (body.pending) downstream.cancelIdle();
-      if (sending.pending) client.cancelReads();
-      rx.closeReceiver();
+      yield;
     }
-  },
-);
+
+    // the rest of the request's body is still to come: it is no next request
+    if (!downstream.isBodyDone()) downstream.setKeepalive(undefined);
+    try {
+      const finished = downstream.finishBody();
+      if (finished instanceof Promise) yield* until(finished, wake);
+    } catch (error) {
+      // What the client got is not whole: another response on the connection would be read as its rest.
+      log.error(`Error finish sending body to downstream: ${error}`);
+      downstream.setKeepalive(undefined);
+    }
+  } finally {
+    if (body.pending) downstream.cancelIdle();
+    if (sending.pending) client.cancelReads();
+    rx.closeReceiver();
+  }
+});
 
 /** As {@link sendBodyTo2}, an error kept for {@link takeSent}. */
 function startSending(
@@ -369,40 +345,42 @@ function asUpstream(error: unknown): never {
 }
 
 /** The origin's half: its response's head, body and trailers into the channel. */
-const pipe2to1Response = rust.fn(
+const pipe2to1Response = rust.poll(
   'proxy_h2::pipe_2to1_response',
-  async (client: Http2Session, tx: Channel<HttpTask>): Promise<void> => {
+  function* (client: Http2Session, tx: Channel<HttpTask>, wake: () => void): Future<void> {
+    const read = new Kept<any>(wake);
     try {
       try {
-        await client.readResponseHeader();
+        yield* takeFrom(read, client.readResponseHeader());
       } catch (thrown) {
         throw thrown instanceof Cancelled ? thrown : PingoraError.from(thrown).intoUp();
       }
       const header = client.responseHeader()!.clone();
-      await sendToPipe(tx, HttpTask.Header(header, client.responseFinished()), 'sending h2 headers to pipe');
+      yield* sendToPipe(tx, HttpTask.Header(header, client.responseFinished()), 'sending h2 headers to pipe', wake);
 
       try {
         for (;;) {
-          const read = client.readResponseBody();
-          const data = read instanceof Promise ? await read : read;
+          const piece = client.readResponseBody();
+          const data: Buffer | undefined = piece instanceof Promise ? yield* takeFrom(read, piece) : piece;
           if (data === undefined) break;
           // nothing for now; an HTTP/1 client would take an empty chunk for the last one
           if (data.length === 0 && !client.responseFinished()) continue;
-          await sendToPipe(tx, HttpTask.Body(data, endsHere(client)), 'sending h2 body to pipe');
+          yield* sendToPipe(tx, HttpTask.Body(data, endsHere(client)), 'sending h2 body to pipe', wake);
         }
       } catch (thrown) {
         if (thrown instanceof Cancelled || tx.isReceiverGone) throw thrown;
         // The other half deals with it, after what came before.
-        await sendUnlessGone(tx, HttpTask.Failed(PingoraError.from(thrown).intoUp()));
+        yield* sendUnlessGone(tx, HttpTask.Failed(PingoraError.from(thrown).intoUp()), wake);
         return;
       }
 
       const trailers = client.readTrailers();
       if (trailers !== undefined) {
-        await sendToPipe(tx, HttpTask.Trailer(trailers), 'sending h2 trailer to pipe');
+        yield* sendToPipe(tx, HttpTask.Trailer(trailers), 'sending h2 trailer to pipe', wake);
       }
-      await sendUnlessGone(tx, HttpTask.Done);
+      yield* sendUnlessGone(tx, HttpTask.Done, wake);
     } finally {
+      if (read.pending) client.cancelReads();
       tx.close();
     }
   },
@@ -413,20 +391,12 @@ function endsHere(client: Http2Session): boolean {
   return client.responseFinished() && client.readTrailers() === undefined;
 }
 
-async function sendToPipe(tx: Channel<HttpTask>, task: HttpTask, context: string): Promise<void> {
-  if (tx.trySend(task)) return;
-  try {
-    await tx.send(task);
-  } catch (error) {
-    throw PingoraError.because(ErrorType.InternalError, context, error);
+function* sendToPipe(tx: Channel<HttpTask>, task: HttpTask, context: string, wake: () => void): Future<void> {
+  if (!tx.trySend(task) && !(yield* sendTo(tx, task, wake))) {
+    throw PingoraError.because(ErrorType.InternalError, context, new Error('channel closed'));
   }
-  if (tx.isReceiverGone) throw PingoraError.explain(ErrorType.InternalError, context);
 }
 
-async function sendUnlessGone(tx: Channel<HttpTask>, task: HttpTask): Promise<void> {
-  try {
-    await tx.send(task);
-  } catch {
-    log.debug('h2 to h1 channel closed!');
-  }
+function* sendUnlessGone(tx: Channel<HttpTask>, task: HttpTask, wake: () => void): Future<void> {
+  if (!(yield* sendTo(tx, task, wake))) log.debug('h2 to h1 channel closed!');
 }

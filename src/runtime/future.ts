@@ -5,17 +5,31 @@
  * The port's own, for where two of them run in turns in one task: promises would be woken one after the other, in an
  * order of their own, and none can be dropped.
  */
-import { Kept } from './sync.ts';
+import { type Channel, Kept } from './sync.ts';
 
 /** What is polled: it runs as far as it can without waiting, and whoever makes it able to go on calls its waker. */
 export type Future<T> = Generator<void, T, void>;
 
 /** Rust's `await` inside a future: `const value = yield* until(promise, wake)`. */
-export function* until<T>(operation: Promise<T>, wake: () => void): Future<T> {
-  const kept = new Kept<T>(wake);
+export function until<T>(operation: Promise<T>, wake: () => void): Future<T> {
+  return takeFrom(new Kept<T>(wake), operation);
+}
+
+/** As {@link until}, with `kept` telling meanwhile whether `operation` is pending: for who has to end it when dropped. */
+export function* takeFrom<T>(kept: Kept<T>, operation: Promise<T>): Future<T> {
   kept.start(operation);
   while (!kept.ready) yield;
   return kept.take();
+}
+
+/** Rust's `tx.send(item).await` inside a future: sends once there is room. False if nobody receives any more. */
+export function* sendTo<T>(tx: Channel<T>, item: T, wake: () => void): Future<boolean> {
+  while (!tx.trySend(item)) {
+    if (tx.isReceiverGone) return false;
+    tx.onCapacity(wake);
+    yield;
+  }
+  return true;
 }
 
 /**

@@ -120,12 +120,8 @@ export class Notify {
 }
 
 /**
- * tokio's bounded `mpsc`, with one sender and one receiver.
- *
- * Two futures joined in one tokio task run in turns: the sender goes on until it must wait, and only then does the
- * receiver see what was sent, as one batch. A JavaScript reader that is woken at the first item would split head and
- * body into two writes, so the wake-up is put off (`process.nextTick`) until the sender has nothing more ready: the
- * tick queue runs after all promise jobs. Not so between two futures of a `TryJoin`, which takes its turns itself.
+ * tokio's bounded `mpsc`, with one sender and one receiver, both futures that are polled in turns (see `TryJoin`): the
+ * sender goes on until it must wait, and only then does the receiver see what was sent, as one batch.
  */
 export class Channel<T> {
   readonly capacity: number;
@@ -134,29 +130,20 @@ export class Channel<T> {
   #receiverGone = false;
   #wakeReceiver: (() => void) | null = null;
   #wakeSender: (() => void) | null = null;
-  #ticking = false;
-  readonly #joined: boolean;
 
-  /** `joined`: sender and receiver are polled in turns, and the receiver is woken at once. */
-  constructor(capacity: number, joined = false) {
+  constructor(capacity: number) {
     this.capacity = capacity;
-    this.#joined = joined;
   }
 
-  #tick(): void {
-    if (this.#ticking || this.#wakeReceiver === null) return;
-    if (this.#joined) {
-      Channel.#ticked(this);
-      return;
-    }
-    this.#ticking = true;
-    process.nextTick(Channel.#ticked, this);
+  #toReceiver(): void {
+    const wake = this.#wakeReceiver;
+    this.#wakeReceiver = null;
+    wake?.();
   }
 
-  static #ticked(channel: Channel<unknown>): void {
-    channel.#ticking = false;
-    const wake = channel.#wakeReceiver;
-    channel.#wakeReceiver = null;
+  #toSender(): void {
+    const wake = this.#wakeSender;
+    this.#wakeSender = null;
     wake?.();
   }
 
@@ -169,17 +156,8 @@ export class Channel<T> {
   trySend(item: T): boolean {
     if (this.#receiverGone || this.#items.length >= this.capacity) return false;
     this.#items.push(item);
-    this.#tick();
+    this.#toReceiver();
     return true;
-  }
-
-  /** Wait for room. Throws when the receiver is gone. */
-  reserve(): void | Promise<void> {
-    if (this.#receiverGone) throw new Error('channel closed');
-    if (this.#items.length < this.capacity) return;
-    return new Promise<void>((resolve, reject) => {
-      this.#wakeSender = () => (this.#receiverGone ? reject(new Error('channel closed')) : resolve());
-    });
   }
 
   /** Call `wake` once there is room or the receiver is gone. Only one at a time can wait. */
@@ -187,30 +165,17 @@ export class Channel<T> {
     this.#wakeSender = wake;
   }
 
-  /** Send, waiting for room if there is none. Throws when the receiver is gone. */
-  send(item: T): void | Promise<void> {
-    if (this.trySend(item)) return;
-    return this.#sendSlowly(item);
-  }
-
-  async #sendSlowly(item: T): Promise<void> {
-    await this.reserve();
-    this.trySend(item);
-  }
-
   /** No more will be sent: the receiver gets what is left, then the end. */
   close(): void {
     this.#closed = true;
-    this.#tick();
+    this.#toReceiver();
   }
 
-  /** Nobody will receive any more: the sender's next send throws. */
+  /** Nobody will receive any more: what the sender sends is refused. */
   closeReceiver(): void {
     this.#receiverGone = true;
     this.#items.length = 0;
-    const wake = this.#wakeSender;
-    this.#wakeSender = null;
-    wake?.();
+    this.#toSender();
   }
 
   /** Whether the sender closed and everything was received. */
@@ -225,11 +190,7 @@ export class Channel<T> {
   /** An item if there is one. */
   tryRecv(): T | undefined {
     const item = this.#items.shift();
-    if (item !== undefined && this.#wakeSender !== null) {
-      const wake = this.#wakeSender;
-      this.#wakeSender = null;
-      wake();
-    }
+    if (item !== undefined) this.#toSender();
     return item;
   }
 
@@ -238,25 +199,14 @@ export class Channel<T> {
     const items = this.#items;
     if (items.length === 0) return undefined;
     this.#items = [];
-    const wake = this.#wakeSender;
-    this.#wakeSender = null;
-    wake?.();
+    this.#toSender();
     return items;
   }
 
-  /** Call `wake` once there is an item or the end. Only one at a time can wait. */
+  /** Call `wake` once there is an item or the end, at once if there is. Only one at a time can wait. */
   onItem(wake: () => void): void {
     this.#wakeReceiver = wake;
-    if (this.#items.length > 0 || this.#closed) this.#tick();
-  }
-
-  /** The next item; undefined at the end. */
-  async recv(): Promise<T | undefined> {
-    for (;;) {
-      const item = this.tryRecv();
-      if (item !== undefined || this.ended) return item;
-      await new Promise<void>((resolve) => this.onItem(resolve));
-    }
+    if (this.#items.length > 0 || this.#closed) this.#toReceiver();
   }
 }
 

@@ -84,80 +84,79 @@ describe('Notify', () => {
 });
 
 describe('Channel', () => {
-  it('gives the receiver in one batch what the sender had ready', async () => {
+  const counter = () => {
+    const wake = () => {
+      wake.calls++;
+    };
+    wake.calls = 0;
+    return wake;
+  };
+
+  it('gives the receiver one by one, or in one batch, what was sent', () => {
     const channel = new Channel<number>(4);
-    const batches: number[][] = [];
-    const receiver = (async () => {
-      for (;;) {
-        const first = await channel.recv();
-        if (first === undefined) return;
-        const batch = [first];
-        for (let next = channel.tryRecv(); next !== undefined; next = channel.tryRecv()) batch.push(next);
-        batches.push(batch);
-      }
-    })();
-    await turn();
-    await channel.send(1);
-    await null; // a sender that awaits what is ready goes on before the receiver
-    await channel.send(2);
-    await null;
-    await channel.send(3);
-    await turn();
-    await channel.send(4);
-    channel.close();
-    await receiver;
-    expect(batches).toEqual([[1, 2, 3], [4]]);
+    expect([channel.tryRecv(), channel.tryRecvAll()]).toEqual([undefined, undefined]);
+    for (const n of [1, 2, 3]) channel.trySend(n);
+    expect(channel.tryRecv()).toBe(1);
+    expect(channel.tryRecvAll()).toEqual([2, 3]);
+    expect(channel.tryRecvAll()).toBeUndefined();
+    channel.trySend(4);
+    expect(channel.tryRecvAll()).toEqual([4]);
   });
 
-  it('makes the sender wait while it is full', async () => {
+  it('takes no more than it has room for', () => {
     const channel = new Channel<number>(2);
     expect([channel.trySend(1), channel.trySend(2), channel.trySend(3)]).toEqual([true, true, false]);
     expect(channel.hasCapacity()).toBe(false);
-    const third = Promise.resolve(channel.send(3));
-    expect(await settled(third)).toBe(false);
-    expect(channel.tryRecv()).toBe(1);
-    await third;
-    expect([channel.tryRecv(), channel.tryRecv(), channel.tryRecv()]).toEqual([2, 3, undefined]);
+    channel.tryRecv();
+    expect(channel.hasCapacity()).toBe(true);
+    expect(channel.trySend(3)).toBe(true);
+    expect(channel.tryRecvAll()).toEqual([2, 3]);
   });
 
-  it('calls who waits for room once there is some', () => {
+  it.each(['tryRecv', 'tryRecvAll', 'closeReceiver'] as const)('wakes who waits for room, once, at %s', (event) => {
     const channel = new Channel<number>(1);
     channel.trySend(1);
-    let calls = 0;
-    channel.onCapacity(() => calls++);
-    channel.tryRecv();
+    const wake = counter();
+    channel.onCapacity(wake);
+    channel[event]();
+    expect(wake.calls).toBe(1);
     channel.trySend(2);
-    channel.tryRecv();
-    expect(calls).toBe(1);
+    channel[event]();
+    expect(wake.calls).toBe(1);
   });
 
-  it('gives what is left after the end, then the end', async () => {
+  it('wakes who waits for an item at the next one, at the end, or at once if there is one', () => {
+    const channel = new Channel<number>(4);
+    const wake = counter();
+    channel.onItem(wake);
+    expect(wake.calls).toBe(0);
+    channel.trySend(1);
+    channel.trySend(2);
+    expect(wake.calls).toBe(1);
+    channel.onItem(wake);
+    expect(wake.calls).toBe(2);
+    channel.tryRecvAll();
+    channel.onItem(wake);
+    channel.close();
+    expect(wake.calls).toBe(3);
+    channel.onItem(wake);
+    expect(wake.calls).toBe(4);
+  });
+
+  it('gives what is left after the sender closed, and then the end', () => {
     const channel = new Channel<number>(4);
     channel.trySend(1);
     channel.close();
     expect(channel.ended).toBe(false);
-    expect(await channel.recv()).toBe(1);
-    expect(await channel.recv()).toBeUndefined();
+    expect(channel.tryRecv()).toBe(1);
     expect(channel.ended).toBe(true);
   });
 
-  it('wakes a receiver that waits for the end', async () => {
+  it('refuses what is sent when nobody receives any more', () => {
     const channel = new Channel<number>(4);
-    const end = channel.recv();
-    await turn();
-    channel.close();
-    expect(await end).toBeUndefined();
-  });
-
-  it('throws at a sender whose receiver is gone, also one that waits', async () => {
-    const channel = new Channel<number>(1);
     channel.trySend(1);
-    const waiting = Promise.resolve(channel.send(2));
     channel.closeReceiver();
-    await expect(waiting).rejects.toThrow('channel closed');
-    expect(channel.trySend(3)).toBe(false);
-    expect(() => channel.reserve()).toThrow('channel closed');
-    expect(channel.isReceiverGone).toBe(true);
+    expect([channel.trySend(2), channel.isReceiverGone, channel.tryRecv()]).toEqual([false, true, undefined]);
   });
 });
 
