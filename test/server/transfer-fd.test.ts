@@ -150,7 +150,7 @@ describe('nobody is waited for for ever', () => {
     const before = openFds();
     const path = join(dir, 'nobody');
     expect(await reason(sender.sendToSock(path, BRIEFLY))).toContain(
-      `can't send sockets to ${path} cause: connect ENOENT`,
+      `can't send sockets to ${path} cause: No such file or directory (os error 2)`,
     );
     expect(sender.handedOver).toBe(false);
     expect(openFds()).toBe(before);
