@@ -224,8 +224,7 @@ const proxyHandleDownstream = rust.poll('HttpProxy::proxy_handle_downstream', fu
         try {
           if (body.ready) read = body.take();
           else if (body.idle) {
-            const h1 = tracing.recorder === null && downstreamState.isDone() ? downstream.asHttp1() : undefined;
-            if (h1 !== undefined) h1.failWhenClientLeaves(body);
+            if (tracing.recorder === null && downstreamState.isDone()) downstream.failWhenClientLeaves(body);
             else read = downstream.readBodyOrIdle(downstreamState.isDone());
             if (read instanceof Promise) {
               body.start(read);

@@ -12,6 +12,7 @@ import { HttpTask } from '../protocols/http/mod.ts';
 import type { Session as ServerSession } from '../protocols/http/server.ts';
 import { type Future, sendTo, TryJoin, takeFrom, until } from '../runtime/future.ts';
 import { Channel, Kept } from '../runtime/sync.ts';
+import { tracing } from '../trace/recorder.ts';
 import { Cancelled, ported } from '../trace/span.ts';
 import type { HttpPeer } from '../upstreams/peer.ts';
 import { endResponseBody, endsUnseen, filterRequestBody, filterResponseBody } from './body-filter.ts';
@@ -163,7 +164,8 @@ const bidirection1to2 = rust.poll('HttpProxy::bidirection_1to2', function* <
         try {
           if (body.ready) read = body.take();
           else if (body.idle) {
-            read = downstream.readBodyOrIdle(downstreamState.isDone());
+            if (tracing.recorder === null && downstreamState.isDone()) downstream.failWhenClientLeaves(body);
+            else read = downstream.readBodyOrIdle(downstreamState.isDone());
             if (read instanceof Promise) {
               body.start(read);
               read = null;

@@ -225,7 +225,9 @@ describe('a listening service', () => {
     listen.mockRestore();
     server!.emit('error', Object.assign(new Error('accept EMFILE'), { code: 'EMFILE', errno: -24 }));
     expect(await say(await dial(), 'm')).toBe('M');
-    expect(lines[0]?.msg).toBe('Accept() failed  AcceptError context: Fail to accept() cause: Too many open files (os error 24)');
+    expect(lines[0]?.msg).toBe(
+      'Accept() failed  AcceptError context: Fail to accept() cause: Too many open files (os error 24)',
+    );
   });
 });
 

@@ -41,6 +41,9 @@ const PING_TIMEOUT = 5000;
  */
 export const patience = { silence: 10_000, answer: PING_TIMEOUT };
 
+/** One for all: making an error takes its stack. */
+const READ_CANCELLED = new Cancelled('read cancelled');
+
 const SESSION = Symbol('session');
 type OwnedStream = ClientHttp2Stream & { [SESSION]?: Http2Session };
 
@@ -288,7 +291,7 @@ export class Http2Session {
   cancelReads(): void {
     const { reading } = this;
     this.reading = null;
-    reading?.reject(new Cancelled());
+    reading?.reject(READ_CANCELLED);
     this.wakeWriter();
   }
 

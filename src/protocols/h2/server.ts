@@ -20,6 +20,7 @@ import {
 import { ErrorType, PingoraError } from '../../error/lib.ts';
 import { type HMap, lowerName, RequestHeader, type ResponseHeader } from '../../http/lib.ts';
 import { Log } from '../../log.ts';
+import type { Kept } from '../../runtime/sync.ts';
 import { Cancelled, ported } from '../../trace/span.ts';
 import { MAX_HEADERS } from '../h1/common.ts';
 import { FixedBuffer } from '../http/body-buffer.ts';
@@ -116,6 +117,13 @@ function onTrailers(this: OwnedStream, _headers: IncomingHttpHeaders, _flags: nu
 }
 function onWantTrailers(this: OwnedStream): void {
   this[SESSION]?.sendTrailers();
+}
+
+/** One for all: making an error takes its stack, which was a sixth of what a request cost. */
+const IDLE_CANCELLED = new Cancelled('idle wait cancelled');
+
+function leftBecause(reason: string): PingoraError {
+  return PingoraError.explain(ErrorType.H2Error, `Client closed H2, reason: ${reason}`);
 }
 
 interface Waiting {
@@ -317,6 +325,8 @@ export class HttpSession {
   /** Null: `node:http2` was told that there won't be any. */
   private trailers: OutgoingHttpHeaders | null = null;
   private reading: Waiting | null = null;
+  /** What fails when the client leaves. */
+  private leaving: Kept<unknown> | null = null;
   private watching = false;
   private writing: (() => void) | null = null;
   /** The stream was reset from this side. */
@@ -381,9 +391,13 @@ export class HttpSession {
 
   /** @internal */
   wakeReader(): void {
-    const reading = this.reading;
+    const { reading, leaving } = this;
     this.reading = null;
     reading?.resolve();
+    if (leaving !== null && this.hasEnded()) {
+      this.leaving = null;
+      leaving.fail(this.clientLeft());
+    }
   }
 
   /** @internal Once all frames that came together have been taken apart: a body and its end are one piece. */
@@ -719,19 +733,29 @@ export class HttpSession {
    * if the connection broke.
    */
   async idle(): Promise<string> {
+    while (!this.hasEnded()) await this.arrival();
+    const broken = this.broken();
+    if (broken !== undefined) throw broken;
+    return reasonName(this.stream.rstCode);
+  }
+
+  private hasEnded(): boolean {
     const { stream } = this;
-    while (!stream.aborted && !stream.closed && !stream.destroyed) await this.arrival();
-    if (this.connection.session.destroyed) {
-      throw PingoraError.explain(ErrorType.H2Error, 'downstream error while idling');
-    }
-    return reasonName(stream.rstCode);
+    return stream.aborted || stream.closed || stream.destroyed;
+  }
+
+  private broken(): PingoraError | undefined {
+    return this.connection.session.destroyed
+      ? PingoraError.explain(ErrorType.H2Error, 'downstream error while idling')
+      : undefined;
   }
 
   /** End a wait for the client that is going on: it rejects with `Cancelled`. Nothing that arrived is lost. */
   cancelIdle(): void {
-    const reading = this.reading;
+    this.leaving = null;
+    const { reading } = this;
     this.reading = null;
-    reading?.reject(new Cancelled());
+    reading?.reject(IDLE_CANCELLED);
   }
 
   /**
@@ -745,8 +769,21 @@ export class HttpSession {
   }
 
   private async idleToError(): Promise<never> {
-    const reason = await this.idle();
-    throw PingoraError.explain(ErrorType.H2Error, `Client closed H2, reason: ${reason}`);
+    throw leftBecause(await this.idle());
+  }
+
+  /**
+   * What {@link HttpSession.readBodyOrIdle} does once there is no more body, without its promises: `wait` fails when the
+   * client leaves. For where nothing is traced and nobody would see the wait itself.
+   */
+  failWhenClientLeaves(wait: Kept<unknown>): void {
+    wait.pend();
+    if (this.hasEnded()) wait.fail(this.clientLeft());
+    else this.leaving = wait;
+  }
+
+  private clientLeft(): PingoraError {
+    return this.broken() ?? leftBecause(reasonName(this.stream.rstCode));
   }
 
   /** How many bytes of the request's body were read. */

@@ -5,6 +5,7 @@
  */
 import { type RequestHeader, ResponseHeader } from '../../http/lib.ts';
 import { Log } from '../../log.ts';
+import type { Kept } from '../../runtime/sync.ts';
 import { ported } from '../../trace/span.ts';
 import { HttpSession as SessionV1 } from '../h1/server.ts';
 import type { HttpSession as SessionV2 } from '../h2/server.ts';
@@ -219,6 +220,14 @@ export class Session {
   @rust.method('Session::read_body_or_idle')
   readBodyOrIdle(noBodyExpected: boolean): MaybePromise<Buffer | undefined> {
     return this.any.readBodyOrIdle(noBodyExpected);
+  }
+
+  /**
+   * What {@link Session.readBodyOrIdle} does once there is no more body, without a promise: `wait` fails when the client
+   * leaves. For where nothing is traced and nobody would see the wait itself.
+   */
+  failWhenClientLeaves(wait: Kept<unknown>): void {
+    this.any.failWhenClientLeaves(wait);
   }
 
   /** End a wait of {@link Session.readBodyOrIdle} that nobody is interested in any more: what `drop` does in Rust. */
