@@ -25,7 +25,11 @@ export class SearchBox {
     this.#query.addEventListener('input', () => this.#find());
     this.#query.addEventListener('keydown', (event) => this.#key(event));
     this.#dialog.addEventListener('click', (event) => {
-      if (event.target === this.#dialog) this.#dialog.close();
+      if (event.target === this.#dialog) this.#close();
+    });
+    this.#dialog.addEventListener('cancel', (event) => {
+      event.preventDefault();
+      this.#close();
     });
     this.#results.addEventListener('click', (event) => {
       const item = (event.target as Element).closest<HTMLElement>('[data-at]');
@@ -45,6 +49,13 @@ export class SearchBox {
     this.#dialog.showModal();
     this.#query.select();
     this.#find();
+  }
+
+  #close(): void {
+    this.#dialog.close();
+    // Chromium takes the focus from a field that isn't shown any more with the next frame only: until then it would get
+    // the keys that come.
+    this.#query.blur();
   }
 
   /** Go to the next (1) or previous (-1) call of what was searched last. */
@@ -131,7 +142,7 @@ export class SearchBox {
     if (chosen === undefined) return;
     this.#calls = this.#byHand ? [...chosen.calls] : callsIn(this.#found);
     this.#name = this.#byHand || this.#found.length === 1 ? chosen.fn : `“${this.#query.value.trim()}”`;
-    this.#dialog.close();
+    this.#close();
     const { steps } = this.#host.opened!;
     const here = steps.spanAt(this.#host.step);
     this.#goTo(neighbour(chosen.calls, here, 1)!);
