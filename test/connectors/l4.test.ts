@@ -10,7 +10,7 @@ import { ConnectProxyError } from '../../src/protocols/raw-connect.ts';
 import { Cancellation } from '../../src/runtime/cancel.ts';
 import { Cancelled } from '../../src/trace/recorder.ts';
 import { Proxy as ConnectProxy, HttpPeer, type Peer } from '../../src/upstreams/peer.ts';
-import { atEnd, blackhole, clientSockets, closedPort, socketPath, tcpOrigin } from './origins.ts';
+import { atEnd, blackhole, clientSockets, closedPort, closeOf, socketPath, tcpOrigin } from './origins.ts';
 
 async function failure(attempt: Promise<unknown>): Promise<PingoraError> {
   const error = await attempt.then(
@@ -204,7 +204,7 @@ describe('a CONNECT proxy', () => {
   it('that refuses is an error, and its connection is closed', async () => {
     const closed: Promise<unknown>[] = [];
     const { peer } = await proxy((socket) => {
-      closed.push(once(socket, 'close'));
+      closed.push(closeOf(socket));
       socket.once('data', () => socket.write('HTTP/1.1 403 Forbidden\r\nProxy-Status: nope\r\n\r\n'));
     });
     const error = await failure(connect(peer, undefined));
@@ -240,7 +240,7 @@ describe('a CONNECT proxy', () => {
     const closed: Promise<unknown>[] = [];
     const { peer } = await proxy((socket) => {
       socket.resume();
-      closed.push(once(socket, 'close'));
+      closed.push(closeOf(socket));
     });
     peer.options.connectionTimeout = 50;
     const error = await failure(connect(peer, undefined));

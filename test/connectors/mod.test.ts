@@ -14,6 +14,7 @@ import {
   blackhole,
   clientSockets,
   closedPort,
+  closeOf,
   makeCa,
   makeCert,
   type Origin,
@@ -38,7 +39,7 @@ function connector(options?: ConnectorOptions): TransportConnector {
 }
 
 /** Wait for the end of a connection that this side may still hold. */
-function closeOf(stream: Stream): Promise<unknown> {
+function endOf(stream: Stream): Promise<unknown> {
   return stream.socket.closed ? Promise.resolve() : once(stream.socket, 'close');
 }
 
@@ -96,7 +97,7 @@ describe.each(kinds)('TransportConnector over %s', (_kind, make) => {
     const socket = await origin.accepted();
     by.releaseStream(stream, peer.reuseHash(), undefined);
     socket.end();
-    await closeOf(stream);
+    await endOf(stream);
     expect(by.idle).toBe(0);
     const [fresh, reused] = await by.getStream(peer);
     expect(reused).toBe(false);
@@ -109,7 +110,7 @@ describe.each(kinds)('TransportConnector over %s', (_kind, make) => {
     const [stream] = await by.getStream(peer);
     const socket = await origin.accepted();
     by.releaseStream(stream, peer.reuseHash(), undefined);
-    const closed = once(socket.resume(), 'close');
+    const closed = closeOf(socket.resume());
     socket.write('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n');
     await closed;
     expect(by.idle).toBe(0);
@@ -120,7 +121,7 @@ describe.each(kinds)('TransportConnector over %s', (_kind, make) => {
     const [origin, peer] = await make();
     const by = connector();
     const [stream] = await by.getStream(peer);
-    const closed = once((await origin.accepted()).resume(), 'close');
+    const closed = closeOf((await origin.accepted()).resume());
     by.releaseStream(stream, peer.reuseHash(), 1);
     await closed;
     expect(by.idle).toBe(0);
@@ -131,7 +132,7 @@ describe.each(kinds)('TransportConnector over %s', (_kind, make) => {
     const by = connector();
     const [stream] = await by.getStream(peer);
     const socket = await origin.accepted();
-    const closed = once(socket, 'close');
+    const closed = closeOf(socket);
     socket.write('late');
     await stream.fill(0);
     by.releaseStream(stream, peer.reuseHash(), undefined);
@@ -146,7 +147,7 @@ describe('TransportConnector', () => {
     const peer = HttpPeer.new(origin.address, false, '');
     const by = connector(ConnectorOptions.new(1));
     const first = await by.newStream(peer);
-    const closed = once((await origin.accepted()).resume(), 'close');
+    const closed = closeOf((await origin.accepted()).resume());
     const second = await by.newStream(peer);
     by.releaseStream(first, peer.reuseHash(), undefined);
     by.releaseStream(second, peer.reuseHash(), undefined);
@@ -185,7 +186,7 @@ describe('TransportConnector', () => {
     by.releaseStream(streams[0], peer.reuseHash(), 60_000);
     by.close();
     by.releaseStream(streams[1], peer.reuseHash(), 60_000);
-    await Promise.all(streams.map(closeOf));
+    await Promise.all(streams.map(endOf));
     expect(by.idle).toBe(0);
   });
 

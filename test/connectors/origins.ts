@@ -183,3 +183,11 @@ export async function makeCert(ca: Pem, ...names: string[]): Promise<Pem> {
   );
   return { cert: made.cert, key: made.private };
 }
+
+/** The end of a connection, however it ends: who closes it with something unread resets it. */
+export function closeOf(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    socket.on('error', () => {});
+    socket.once('close', () => resolve());
+  });
+}

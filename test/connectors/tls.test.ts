@@ -15,7 +15,7 @@ import { Cancellation } from '../../src/runtime/cancel.ts';
 import { Cancelled } from '../../src/trace/recorder.ts';
 import { Proxy as ConnectProxy, HttpPeer } from '../../src/upstreams/peer.ts';
 import { CertKey, parseCertificates } from '../../src/utils/mod.ts';
-import { asTls, atEnd, makeCa, makeCert, type Pem, socketPath, tcpOrigin, tlsOrigin } from './origins.ts';
+import { asTls, atEnd, closeOf, makeCa, makeCert, type Pem, socketPath, tcpOrigin, tlsOrigin } from './origins.ts';
 
 let ca: Pem;
 let otherCa: Pem;
@@ -86,7 +86,7 @@ describe('a TLS connection', () => {
     const server = await origin();
     const stream = await open(peerOf(server.address, 'origin.test'));
     const socket = await server.accepted();
-    const closed = once(socket.resume(), 'close');
+    const closed = closeOf(socket.resume());
     stream.destroy();
     await closed;
   });
@@ -264,7 +264,7 @@ describe('a TLS handshake', () => {
     const silent = await tcpOrigin();
     const peer = peerOf(silent.address, 'origin.test');
     const stream = await connect(peer, undefined);
-    const closed = once((await silent.accepted()).resume(), 'close');
+    const closed = closeOf((await silent.accepted()).resume());
     const cancellation = new Cancellation();
     cancellation.cancel();
     await expect(handshake({}, 'origin.test', stream, cancellation)).rejects.toBeInstanceOf(Cancelled);
@@ -317,7 +317,7 @@ describe('a TLS handshake', () => {
     const peer = peerOf(silent.address, 'origin.test');
     peer.options.connectionTimeout = 200;
     const failed = failure(peer);
-    const closed = once((await silent.accepted()).resume(), 'close');
+    const closed = closeOf((await silent.accepted()).resume());
     const error = await failed;
     expect(error.etype()).toBe(ErrorType.ConnectTimedout);
     expect(error.context).toBe(`connecting to server ${peer}, timeout 200ms`);
@@ -330,7 +330,7 @@ describe('a TLS handshake', () => {
     peer.options.connectionTimeout = 60_000;
     peer.options.totalConnectionTimeout = 200;
     const failed = failure(peer);
-    const closed = once((await silent.accepted()).resume(), 'close');
+    const closed = closeOf((await silent.accepted()).resume());
     const error = await failed;
     expect(error.etype()).toBe(ErrorType.ConnectTimedout);
     expect(error.context).toBe(`connecting to server ${peer}, total-connection timeout 200ms`);
