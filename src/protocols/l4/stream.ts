@@ -26,6 +26,8 @@ const BUF_READ_SIZE = 64 * 1024;
 const BUF_WRITE_SIZE = 1460;
 /** A buffer up to this size is joined to the text before it: one write and no copy beside it. */
 const JOIN_SIZE = 4096;
+/** So many bytes that arrive in one piece aren't kept until everything has been read in the turn. */
+const BULK_SIZE = 8 * 1024;
 /** So many bytes that were flushed aren't kept until the end of the turn. */
 const TURN_SIZE = 16 * 1024;
 
@@ -204,7 +206,10 @@ export class Stream implements Turning {
       this.paused = true;
       this.socket.pause();
     }
-    if (this.readers.length > 0) wakeInTurn(this);
+    if (this.readers.length === 0) return;
+    // Much at once is no head of a request: it is passed on before more of it comes, which may be at once.
+    if (bytes.length >= BULK_SIZE) this.wakeReaders();
+    else wakeInTurn(this);
   };
 
   /** @internal */
