@@ -3,18 +3,21 @@
  *
  * Port of `pingora-proxy/src/proxy_common.rs`.
  */
+import type { HttpTask } from '../protocols/http/mod.ts';
 import { ported } from '../trace/span.ts';
 import type { Session } from './lib.ts';
 
 const rust = ported('pingora-proxy/src/proxy_common.rs');
 
 /**
- * Whether a final answer that comes now makes the request's body needless: the client waits to be told to send it
+ * Whether `answer`, if it is the head of a final one, makes the request's body needless: the client waits to be told to send it
  * (RFC 9110 10.1.1), and won't be. The original waits for that body until the client closes the connection.
  */
-export function refusesBody(session: Session): boolean {
+export function refusesBody(session: Session, answer: HttpTask): boolean {
   const { downstreamSession: downstream } = session;
   return (
+    answer.type === 'Header' &&
+    !answer.header.isInformational &&
     !session.continued &&
     downstream.reqHeader().headers.has('expect') &&
     downstream.bodyBytesRead() === 0 &&

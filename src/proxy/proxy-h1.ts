@@ -14,10 +14,11 @@ import { Channel, Kept } from '../runtime/sync.ts';
 import { tracing } from '../trace/recorder.ts';
 import { Cancelled, ported } from '../trace/span.ts';
 import type { HttpPeer } from '../upstreams/peer.ts';
-import { endResponseBody, endsUnseen, ensureFramed, filterRequestBody, filterResponseBody } from './body-filter.ts';
+import { ensureFramed, filterRequestBody, filterResponseBody } from './body-filter.ts';
 import { type HttpProxy, type Session, TASK_BUFFER_SIZE } from './lib.ts';
-import { type Outcome, revalidateOrStale } from './proxy-cache.ts';
+import type { Outcome } from './proxy-cache.ts';
 import { DownstreamStateMachine, ResponseStateMachine, refusesBody } from './proxy-common.ts';
+import { filterAndWrite } from './response-tasks.ts';
 import { filterTrailers, requestTrailers } from './trailers.ts';
 
 const rust = ported('pingora-proxy/src/proxy_h1.rs');
@@ -251,7 +252,11 @@ const proxyHandleDownstream = rust.poll('HttpProxy::proxy_handle_downstream', fu
       if (!responseState.upstreamDone()) {
         const tasks = rx.tryRecvAll();
         if (tasks !== undefined) {
-          const written = writeTasks(proxy, session, tasks, ctx, shared);
+          if (refusesBody(session, tasks[0]!)) {
+            shared.refused = true;
+            session.setKeepalive(undefined);
+          }
+          const written = filterAndWrite(proxy, session, tasks, ctx, h1ResponseFilter);
           const ended = written instanceof Promise ? yield* until(written, wake) : written;
           responseState.maybeSetUpstreamDone(ended);
           // an upgrade that was refused has no body left to read
@@ -287,53 +292,6 @@ const proxyHandleDownstream = rust.poll('HttpProxy::proxy_handle_downstream', fu
     rx.closeReceiver();
   }
 });
-
-/** Filter and write what has come. Returns whether the response ended. */
-function writeTasks<CTX>(
-  proxy: HttpProxy<CTX>,
-  session: Session,
-  tasks: HttpTask[],
-  ctx: CTX,
-  shared: Shared,
-): MaybePromise<boolean> {
-  const first = tasks[0]!;
-  if (first.type === 'Header' && !first.header.isInformational && refusesBody(session)) {
-    shared.refused = true;
-    session.setKeepalive(undefined);
-  }
-  return filterFrom(proxy, session, tasks, 0, ctx);
-}
-
-function filterFrom<CTX>(
-  proxy: HttpProxy<CTX>,
-  session: Session,
-  tasks: HttpTask[],
-  from: number,
-  ctx: CTX,
-): MaybePromise<boolean> {
-  for (let i = from; i < tasks.length; i++) {
-    const task = tasks[i]!;
-    revalidateOrStale(proxy, session, task, ctx);
-    const transformed = session.upstreamCompression.responseFilter(task) ?? task;
-    if (endsUnseen(proxy, session, transformed)) {
-      const rest = endResponseBody(proxy, session, ctx);
-      const goOn = (before: HttpTask[]) => {
-        tasks.splice(i, 0, ...before);
-        return filterFrom(proxy, session, tasks, i + before.length, ctx);
-      };
-      return rest instanceof Promise ? rest.then(goOn) : goOn(rest);
-    }
-    const filtered = h1ResponseFilter(proxy, session, transformed, ctx);
-    if (filtered instanceof Promise) {
-      return filtered.then((result) => {
-        tasks[i] = result;
-        return filterFrom(proxy, session, tasks, i + 1, ctx);
-      });
-    }
-    tasks[i] = filtered;
-  }
-  return session.writeResponseTasks(tasks);
-}
 
 const h1ResponseFilter = rust.fn(
   'HttpProxy::h1_response_filter',

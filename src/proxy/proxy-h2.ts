@@ -15,10 +15,11 @@ import { Channel, Kept } from '../runtime/sync.ts';
 import { tracing } from '../trace/recorder.ts';
 import { Cancelled, ported } from '../trace/span.ts';
 import type { HttpPeer } from '../upstreams/peer.ts';
-import { endResponseBody, endsUnseen, filterRequestBody, filterResponseBody } from './body-filter.ts';
+import { filterRequestBody, filterResponseBody } from './body-filter.ts';
 import { type HttpProxy, type Session, TASK_BUFFER_SIZE } from './lib.ts';
-import { type Outcome, revalidateOrStale } from './proxy-cache.ts';
+import type { Outcome } from './proxy-cache.ts';
 import { DownstreamStateMachine, ResponseStateMachine, refusesBody } from './proxy-common.ts';
+import { filterAndWrite } from './response-tasks.ts';
 import { filterTrailers, requestTrailers } from './trailers.ts';
 
 const rust = ported('pingora-proxy/src/proxy_h2.rs');
@@ -190,12 +191,11 @@ const bidirection1to2 = rust.poll('HttpProxy::bidirection_1to2', function* <
       if (!responseState.upstreamDone()) {
         const tasks = rx.tryRecvAll();
         if (tasks !== undefined) {
-          const first = tasks[0]!;
-          if (first.type === 'Header' && !first.header.isInformational && refusesBody(session)) {
+          if (refusesBody(session, tasks[0]!)) {
             refused = true;
             downstream.setKeepalive(undefined);
           }
-          const written = filterFrom(proxy, session, tasks, 0, ctx);
+          const written = filterAndWrite(proxy, session, tasks, ctx, h2ResponseFilter);
           responseState.maybeSetUpstreamDone(written instanceof Promise ? yield* until(written, wake) : written);
           if (responseState.isDone() && refused) break;
           continue;
@@ -252,38 +252,6 @@ function takeSent(sending: Kept<boolean>, state: DownstreamStateMachine, client:
     state.toErrored();
     return false;
   }
-}
-
-/** Filter and write what has come, from the task at `from` on. Returns whether the response ended. */
-function filterFrom<CTX>(
-  proxy: HttpProxy<CTX>,
-  session: Session,
-  tasks: HttpTask[],
-  from: number,
-  ctx: CTX,
-): MaybePromise<boolean> {
-  for (let i = from; i < tasks.length; i++) {
-    const task = tasks[i]!;
-    revalidateOrStale(proxy, session, task, ctx);
-    const transformed = session.upstreamCompression.responseFilter(task) ?? task;
-    if (endsUnseen(proxy, session, transformed)) {
-      const rest = endResponseBody(proxy, session, ctx);
-      const goOn = (before: HttpTask[]) => {
-        tasks.splice(i, 0, ...before);
-        return filterFrom(proxy, session, tasks, i + before.length, ctx);
-      };
-      return rest instanceof Promise ? rest.then(goOn) : goOn(rest);
-    }
-    const filtered = h2ResponseFilter(proxy, session, transformed, ctx);
-    if (filtered instanceof Promise) {
-      return filtered.then((result) => {
-        tasks[i] = result;
-        return filterFrom(proxy, session, tasks, i + 1, ctx);
-      });
-    }
-    tasks[i] = filtered;
-  }
-  return session.writeResponseTasks(tasks);
 }
 
 const h2ResponseFilter = rust.fn(
