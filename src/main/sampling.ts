@@ -1,0 +1,59 @@
+/** Tracing of live requests for `npm start`: its modules are loaded only where it is asked for. */
+import type { HttpServerApp } from '../apps/mod.ts';
+import { onAsk } from '../runtime/channel.ts';
+import { askOwner, threadNumber } from '../runtime/thread.ts';
+import type { Sample } from '../trace/sampler.ts';
+import { checkAddress, tryBind } from './addresses.ts';
+import { Complaint, type Options } from './options.ts';
+import { say } from './say.ts';
+
+/** Trace live requests, if that is asked for: to files, to the explorer, to a collector. */
+export async function sampling(options: Options): Promise<((app: HttpServerApp) => HttpServerApp) | undefined> {
+  const { trace, traceUi, traceOtlp } = options;
+  if (trace === undefined && traceUi === undefined && traceOtlp === undefined) return undefined;
+  const { Sampler, intoFolder } = await import('../trace/sampler.ts');
+  if (threadNumber() > 0) {
+    // files and pictures are the business of the process that was started
+    const sampler = new Sampler(trace ?? 1, (sample) => {
+      askOwner('sample', sample).catch(() => {});
+    });
+    return (app) => sampler.wrap(app);
+  }
+  const takers: ((sample: Sample) => void)[] = [];
+  const traceDir = options.traceDir ?? (traceOtlp === undefined ? 'traces' : undefined);
+  if (trace !== undefined && traceDir !== undefined) {
+    try {
+      takers.push(intoFolder(traceDir));
+    } catch (error) {
+      throw new Complaint(`--trace-dir ${traceDir}: can't write there: ${(error as Error).message}`);
+    }
+    say(`tracing one request in ${trace} to ${traceDir}/`);
+  }
+  if (traceUi !== undefined) {
+    const { host, port } = checkAddress('--trace-ui', traceUi);
+    await tryBind('--trace-ui', traceUi);
+    const { TraceUi } = await import('../trace/ui.ts');
+    const ui = await TraceUi.start(host, port);
+    takers.push((sample) => ui.add(sample));
+    say(`trace explorer on ${ui.url}`);
+  }
+  if (traceOtlp !== undefined) {
+    const { OtlpError, openTelemetry, tracesEndpoint } = await import('../trace/endpoint.ts');
+    try {
+      const url = tracesEndpoint('--trace-otlp', traceOtlp)!;
+      const { Collector, intoCollector } = await openTelemetry();
+      takers.push(intoCollector(new Collector(url)));
+      say(`tracing one request in ${trace ?? 1} to ${url.href}`);
+    } catch (error) {
+      throw error instanceof OtlpError ? new Complaint(error.message, 2) : error;
+    }
+  }
+  let samples = 0;
+  const take = (sample: Sample) => {
+    const numbered = { ...sample, id: ++samples };
+    for (const taker of takers) taker(numbered);
+  };
+  onAsk('sample', take);
+  const sampler = new Sampler(trace ?? 1, take);
+  return (app) => sampler.wrap(app);
+}
