@@ -1,5 +1,5 @@
 /** The API and the chapters, by typedoc. A warning of its is an error here. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
 import {
   Application,
@@ -98,7 +98,22 @@ export async function buildApi(root: string, out: string): Promise<void> {
   if (project === undefined) throw new Error('typedoc could not read the sources');
   app.validate(project);
   await app.generateOutputs(project);
+  appendFileSync(join(out, 'assets/custom.css'), pictureRules(join(out, 'media')));
   if (app.logger.hasErrors() || app.logger.hasWarnings()) throw new Error('typedoc has something to complain about');
+}
+
+/** A picture is shrunk to this much of its own size at the most: its letters are 11 pixels high then. */
+const SHRUNK = 0.7;
+
+function pictureRules(media: string): string {
+  const rules = readdirSync(media)
+    .filter((name) => name.endsWith('.svg'))
+    .map((name) => {
+      const width = /<svg[^>]*\bwidth="([\d.]+)"/.exec(readFileSync(join(media, name), 'utf8'))?.[1];
+      if (width === undefined) throw new Error(`${name} doesn't say how wide it is`);
+      return `.tsd-typography img[src$="/${name}"] { min-width: ${Math.round(Number(width) * SHRUNK)}px; }`;
+    });
+  return `\n${rules.join('\n')}\n`;
 }
 
 /** typedoc knows the anchors of headings only, and the tables have some a row: links are tested in the site itself. */

@@ -142,6 +142,24 @@ describe.skipIf(executablePath === undefined)('in a browser (needs Chromium)', (
     await page.close();
   });
 
+  test('a picture is shrunk to its column, and scrolls where it could not be read', async () => {
+    const page = await browser.newPage({ viewport: { width: 1100, height: 900 } });
+    await page.goto(`${address}/documents/15_The_two_halves_of_an_exchange.html`);
+    const measure = () =>
+      page.locator('img[src$="/halves.svg"]').evaluate((element) => {
+        const image = element as any;
+        return { shown: image.clientWidth, own: image.naturalWidth, column: image.parentElement.clientWidth };
+      });
+    const wide = await measure();
+    expect(wide.own).toBeGreaterThan(wide.column);
+    expect(wide.shown).toBe(wide.column);
+    await page.setViewportSize({ width: 390, height: 844 });
+    const narrow = await measure();
+    expect(narrow.shown).toBeGreaterThan(narrow.column);
+    expect(narrow.shown).toBe(Math.round(narrow.own * 0.7));
+    await page.close();
+  });
+
   test('no page is wider than a phone', async () => {
     const page = await browser.newPage({ viewport: { width: 390, height: 844 } });
     const wide: string[] = [];
