@@ -136,6 +136,14 @@ describe('ConnectionPool.idlePoll', () => {
     expect(pool.get(1)).toBeUndefined();
   });
 
+  it('keeps a connection whose watcher was woken for nothing', async () => {
+    const { closed, pool, mock } = parked();
+    mock.send(0);
+    expect([closed, pool.length]).toEqual([[], 1]);
+    mock.end();
+    expect([closed, pool.length]).toEqual([[mock], 0]);
+  });
+
   it('drops a connection that the peer closes', async () => {
     const { closed, pool, mock, watched } = parked();
     mock.end();

@@ -54,6 +54,20 @@ async function answer(of: HttpSession, text: string): Promise<void> {
 const dateless = (wire: string) => wire.replace(/Date: [^\r]*/g, 'Date: *');
 
 describe('reading a request', () => {
+  it.each(['', 'GET / HT'])('goes on when it is woken for nothing after %j', async (begin) => {
+    const connection = await pair();
+    const reading = HttpSession.new(connection.stream);
+    const read = reading.readRequest();
+    if (begin !== '') {
+      connection.peer.send(begin);
+      while (connection.stream.bufferedLength < begin.length) await turn();
+      await turn();
+    }
+    connection.stream.wakeReaders();
+    connection.peer.send(GET.slice(begin.length));
+    expect(await read).toBe(GET.length);
+  });
+
   it('is the same wherever the network cuts its head', async () => {
     const text = 'POST /p HTTP/1.1\r\nHost: a\r\nX-A: 1\r\nContent-Length: 5\r\n\r\nhello';
     for (let cut = 1; cut < text.length; cut++) {

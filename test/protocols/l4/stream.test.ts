@@ -128,3 +128,47 @@ describe('what a stream writes', () => {
     expect(await everything()).toHaveLength(large.length + 'and then'.length);
   });
 });
+
+describe('who waits for bytes', () => {
+  it.each([
+    ['waits until everything has been read in the turn', 'a head', false],
+    ['is woken at once by much', 'b'.repeat(32 * 1024), true],
+  ])('%s', async (_, bytes, atOnce) => {
+    const { stream, socket, client } = await pair();
+    let woken = false;
+    let wake = () => {};
+    const waiting = new Promise<void>((resolve) => (wake = resolve));
+    stream.watch({
+      wake() {
+        woken = true;
+        wake();
+      },
+      end: () => false,
+    });
+    // behind the stream's own listener
+    const read = once(socket, 'data').then(() => {});
+    let wokenByRead: boolean | undefined;
+    socket.once('data', () => {
+      wokenByRead = woken;
+    });
+    client.write(bytes);
+    await Promise.all([read, waiting]);
+    expect(wokenByRead).toBe(atOnce);
+    expect(stream.bufferedLength).toBeGreaterThan(0);
+    stream.destroy();
+  });
+
+  it('waits again when it was woken for bytes that are gone', async () => {
+    const { stream, client } = await pair();
+    const first = stream.fill(0) as Promise<boolean>;
+    client.write('one');
+    expect(await first).toBe(true);
+    const second = stream.fill(3) as Promise<boolean>;
+    // as when what had arrived was taken before the turn came to wake who waited for it
+    stream.wakeReaders();
+    client.write(' two');
+    expect(await second).toBe(true);
+    expect(stream.buffered().toString()).toBe('one two');
+    stream.destroy();
+  });
+});
