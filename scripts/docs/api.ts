@@ -62,13 +62,13 @@ export async function buildApi(root: string, out: string): Promise<void> {
     skipErrorChecking: true,
     logLevel: LogLevel.Warn,
     treatWarningsAsErrors: true,
-    // links to folders and to rows of tables are right and not known to typedoc: all links are tested in the site itself
     // what tells the members of a union apart is their own name
     intentionallyNotDocumented: [
       'pingora-traced.HttpTask.__type.type',
       'pingora-traced.HttpTask.__type.Done.__type.type',
       'pingora-traced.ServerAddress.__type.type',
     ],
+    // links to folders and to rows of tables are right and not known to typedoc: all links are tested in the site
     validation: {
       invalidLink: true,
       invalidPath: false,

@@ -127,8 +127,6 @@ export interface Idle {
 
 /** Watches a connection that waits, in one object: there is one for each request. */
 class IdleWatch<S> implements Reader, OnceWaiter {
-  /** Of `read_with_timeout`. Pending for ever if that is cancelled, as a dropped future is: its span ends with its task. */
-  reading: Promise<void> | undefined = undefined;
   private readonly pool: ConnectionPool<S>;
   private readonly connection: Idle;
   private readonly meta: ConnectionMeta;
@@ -161,7 +159,8 @@ class IdleWatch<S> implements Reader, OnceWaiter {
     this.used.watch(this);
     this.evicted.watch(this);
     if (tracing.recorder === null) this.read(undefined);
-    else this.reading = readWithTimeout(this);
+    // pending for ever if it is cancelled, as a dropped future is: its span ends with its task
+    else readWithTimeout(this).catch(() => {});
   }
 
   /** Wait for a byte, the end or the time-out; `readDone` is called first then. */

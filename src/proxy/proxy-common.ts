@@ -10,8 +10,8 @@ import type { Session } from './lib.ts';
 const rust = ported('pingora-proxy/src/proxy_common.rs');
 
 /**
- * Whether `answer`, if it is the head of a final one, makes the request's body needless: the client waits to be told to send it
- * (RFC 9110 10.1.1), and won't be. The original waits for that body until the client closes the connection.
+ * Whether `answer` is the head of a final answer that makes the request's body needless: the client waits to be told to
+ * send it (RFC 9110 10.1.1), and won't be. The original waits for that body until the client closes the connection.
  */
 export function refusesBody(session: Session, answer: HttpTask): boolean {
   const { downstreamSession: downstream } = session;

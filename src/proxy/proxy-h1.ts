@@ -11,14 +11,13 @@ import { removeHopByHop } from '../protocols/h1/common.ts';
 import { HttpTask } from '../protocols/http/mod.ts';
 import { type Future, sendTo, TryJoin, until } from '../runtime/future.ts';
 import { Channel, Kept } from '../runtime/sync.ts';
-import { tracing } from '../trace/recorder.ts';
 import { Cancelled, ported } from '../trace/span.ts';
 import type { HttpPeer } from '../upstreams/peer.ts';
 import { ensureFramed, filterRequestBody, filterResponseBody } from './body-filter.ts';
+import { filterAndWrite, nextOfBody } from './exchange.ts';
 import { type HttpProxy, type Session, TASK_BUFFER_SIZE } from './lib.ts';
 import type { Outcome } from './proxy-cache.ts';
 import { DownstreamStateMachine, ResponseStateMachine, refusesBody } from './proxy-common.ts';
-import { filterAndWrite } from './response-tasks.ts';
 import { filterTrailers, requestTrailers } from './trailers.ts';
 
 const rust = ported('pingora-proxy/src/proxy_h1.rs');
@@ -221,22 +220,9 @@ const proxyHandleDownstream = rust.poll('HttpProxy::proxy_handle_downstream', fu
       // The body is read only while there is room for it: else both halves could wait for each other.
       const permit = tx.hasCapacity() && !tx.isReceiverGone;
       if (downstreamState.canPoll() && permit) {
-        let read: MaybePromise<Buffer | undefined> | null = null;
-        try {
-          if (body.ready) read = body.take();
-          else if (body.idle) {
-            if (tracing.recorder === null && downstreamState.isDone()) downstream.failWhenClientLeaves(body);
-            else read = downstream.readBodyOrIdle(downstreamState.isDone());
-            if (read instanceof Promise) {
-              body.start(read);
-              read = null;
-            }
-          }
-        } catch (thrown) {
-          throw thrown instanceof Cancelled ? thrown : PingoraError.from(thrown).intoDown();
-        }
+        const read = nextOfBody(downstream, body, downstreamState.isDone());
         if (read !== null) {
-          let data = read as Buffer | undefined;
+          let data = read;
           const end = downstream.isBodyDone();
           if (proxy.hooks.filtersRequestBody) {
             const filtered = filterRequestBody(proxy, session, data, end, ctx);

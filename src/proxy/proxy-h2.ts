@@ -12,14 +12,13 @@ import { HttpTask } from '../protocols/http/mod.ts';
 import type { Session as ServerSession } from '../protocols/http/server.ts';
 import { type Future, sendTo, TryJoin, takeFrom, until } from '../runtime/future.ts';
 import { Channel, Kept } from '../runtime/sync.ts';
-import { tracing } from '../trace/recorder.ts';
 import { Cancelled, ported } from '../trace/span.ts';
 import type { HttpPeer } from '../upstreams/peer.ts';
 import { filterRequestBody, filterResponseBody } from './body-filter.ts';
+import { filterAndWrite, nextOfBody } from './exchange.ts';
 import { type HttpProxy, type Session, TASK_BUFFER_SIZE } from './lib.ts';
 import type { Outcome } from './proxy-cache.ts';
 import { DownstreamStateMachine, ResponseStateMachine, refusesBody } from './proxy-common.ts';
-import { filterAndWrite } from './response-tasks.ts';
 import { filterTrailers, requestTrailers } from './trailers.ts';
 
 const rust = ported('pingora-proxy/src/proxy_h2.rs');
@@ -149,7 +148,7 @@ const bidirection1to2 = rust.poll('HttpProxy::bidirection_1to2', function* <
         if (kept instanceof Promise) kept = yield* until(kept, wake);
       }
       const sent = sendBodyTo2(client, downstream, kept, end);
-      if (sent instanceof Promise) yield* until(sent, wake);
+      if (sent instanceof Promise) yield* takeFrom(sending, sent);
     }
     const responseState = ResponseStateMachine.new();
 
@@ -161,22 +160,9 @@ const bidirection1to2 = rust.poll('HttpProxy::bidirection_1to2', function* <
         continue;
       }
       if (downstreamState.canPoll() && !sending.pending) {
-        let read: MaybePromise<Buffer | undefined> | null = null;
-        try {
-          if (body.ready) read = body.take();
-          else if (body.idle) {
-            if (tracing.recorder === null && downstreamState.isDone()) downstream.failWhenClientLeaves(body);
-            else read = downstream.readBodyOrIdle(downstreamState.isDone());
-            if (read instanceof Promise) {
-              body.start(read);
-              read = null;
-            }
-          }
-        } catch (thrown) {
-          throw thrown instanceof Cancelled ? thrown : PingoraError.from(thrown).intoDown();
-        }
+        const read = nextOfBody(downstream, body, downstreamState.isDone());
         if (read !== null) {
-          let data = read as Buffer | undefined;
+          let data = read;
           const end = data === undefined || downstream.isBodyDone();
           if (proxy.hooks.filtersRequestBody) {
             const filtered = filterRequestBody(proxy, session, data, end, ctx);
@@ -362,7 +348,7 @@ function endsHere(client: Http2Session): boolean {
 }
 
 function* sendToPipe(tx: Channel<HttpTask>, task: HttpTask, context: string, wake: () => void): Future<void> {
-  if (!tx.trySend(task) && !(yield* sendTo(tx, task, wake))) {
+  if (!(yield* sendTo(tx, task, wake))) {
     throw PingoraError.because(ErrorType.InternalError, context, new Error('channel closed'));
   }
 }

@@ -46,23 +46,22 @@ export function writeInTurn(stream: Turning): void {
 function wake(): void {
   const streams = arrived;
   arrived = [];
-  let at = 0;
-  try {
-    while (at < streams.length) streams[at++]!.wakeReaders();
-  } finally {
-    // somebody threw: nobody else has to suffer
-    for (; at < streams.length; at++) wakeInTurn(streams[at]!);
-  }
+  forEach(streams, (stream) => stream.wakeReaders(), wakeInTurn);
 }
 
 function write(): void {
   writes--;
   const streams = flushed;
   flushed = [];
+  forEach(streams, (stream) => stream.writeFlushed(), writeInTurn);
+}
+
+/** When one throws, the others have their turn `later`: they don't have to suffer. */
+function forEach(streams: Turning[], now: (stream: Turning) => void, later: (stream: Turning) => void): void {
   let at = 0;
   try {
-    while (at < streams.length) streams[at++]!.writeFlushed();
+    while (at < streams.length) now(streams[at++]!);
   } finally {
-    for (; at < streams.length; at++) writeInTurn(streams[at]!);
+    for (; at < streams.length; at++) later(streams[at]!);
   }
 }

@@ -1,14 +1,45 @@
 /**
- * What both kinds of exchange do with the pieces of a response: filter them one after the other, then write them all.
+ * What exchanges with origins of both HTTP versions have in common: reading the request's body on, and filtering and
+ * writing the pieces of the response.
  *
  * The port's own: the original repeats it in `proxy_h1.rs` and `proxy_h2.rs`.
  */
+import { PingoraError } from '../error/lib.ts';
 import type { HttpTask } from '../protocols/http/mod.ts';
+import type { Session as ServerSession } from '../protocols/http/server.ts';
+import type { Kept } from '../runtime/sync.ts';
+import { tracing } from '../trace/recorder.ts';
+import { Cancelled } from '../trace/span.ts';
 import { endResponseBody, endsUnseen } from './body-filter.ts';
 import type { HttpProxy, Session } from './lib.ts';
 import { revalidateOrStale } from './proxy-cache.ts';
 
 type MaybePromise<T> = T | Promise<T>;
+
+/**
+ * The next piece of the request's body, undefined at its end. Null: there is none yet, and `body` is pending. Once the
+ * body has been read (`done`) it is that until the client leaves, and this throws.
+ */
+export function nextOfBody(
+  downstream: ServerSession,
+  body: Kept<Buffer | undefined>,
+  done: boolean,
+): Buffer | undefined | null {
+  try {
+    if (body.ready) return body.take();
+    if (!body.idle) return null;
+    if (done && tracing.recorder === null) {
+      downstream.failWhenClientLeaves(body);
+      return null;
+    }
+    const read = downstream.readBodyOrIdle(done);
+    if (!(read instanceof Promise)) return read;
+    body.start(read);
+    return null;
+  } catch (thrown) {
+    throw thrown instanceof Cancelled ? thrown : PingoraError.from(thrown).intoDown();
+  }
+}
 
 /** `h1_response_filter` or `h2_response_filter`. */
 export type ResponseFilter = <CTX>(
