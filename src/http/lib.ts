@@ -59,36 +59,44 @@ function check(name: string, value: string): void {
  * piece, where four strings a field would have to be joined.
  */
 export class HMap {
-  /** Names as they came. */
-  readonly names: string[];
-  /** The values, each at its name's index, a character a byte. */
-  readonly values: string[];
+  private readonly _names: string[];
+  private readonly _values: string[];
   /** The text that fields were parsed from. */
   private source = '';
   /** Where in `source` a field stands as `Name: value CRLF`; -1 if it doesn't. */
   private readonly lines: number[];
 
   constructor(names: string[] = [], values: string[] = [], lines: number[] = names.map(() => -1)) {
-    this.names = names;
-    this.values = values;
+    this._names = names;
+    this._values = values;
     this.lines = lines;
+  }
+
+  /** Names as they came. To be read only: a field that was parsed is written as its line. */
+  get names(): readonly string[] {
+    return this._names;
+  }
+
+  /** The values, each at its name's index, a character a byte. To be read only. */
+  get values(): readonly string[] {
+    return this._values;
   }
 
   /** How many fields there are, repeated ones counted each. */
   get length(): number {
-    return this.names.length;
+    return this._names.length;
   }
 
   /** Where the first field of `name` stands; -1 if there is none. */
   private find(name: string): number {
-    const { names } = this;
+    const names = this._names;
     for (let i = 0; i < names.length; i++) if (sameName(names[i]!, name)) return i;
     return -1;
   }
 
   /** Where the fields of the name of the one at `first` end. */
   private endOf(first: number): number {
-    const { names } = this;
+    const names = this._names;
     let end = first + 1;
     while (end < names.length && sameName(names[end]!, names[first]!)) end++;
     return end;
@@ -97,7 +105,7 @@ export class HMap {
   /** The first value under `name`. */
   get(name: string): string | undefined {
     const at = this.find(name);
-    return at < 0 ? undefined : this.values[at];
+    return at < 0 ? undefined : this._values[at];
   }
 
   /** Whether there is a field of `name`, in any case. */
@@ -108,7 +116,7 @@ export class HMap {
   /** All values under `name`, in order. */
   getAll(name: string): string[] {
     const at = this.find(name);
-    return at < 0 ? [] : this.values.slice(at, this.endOf(at));
+    return at < 0 ? [] : this._values.slice(at, this.endOf(at));
   }
 
   /** How many fields of `name` there are. */
@@ -122,8 +130,8 @@ export class HMap {
     const at = this.find(name);
     if (at < 0) return undefined;
     const end = this.endOf(at);
-    let all = this.values[at]!;
-    for (let i = at + 1; i < end; i++) all += `,${this.values[i]}`;
+    let all = this._values[at]!;
+    for (let i = at + 1; i < end; i++) all += `,${this._values[i]}`;
     return all;
   }
 
@@ -139,7 +147,7 @@ export class HMap {
   }
 
   private append(name: string, value: string, line: number): void {
-    const { names, values, lines } = this;
+    const { _names: names, _values: values, lines } = this;
     let last = names.length - 1;
     while (last >= 0 && !sameName(names[last]!, name)) last--;
     if (last < 0 || last === names.length - 1) {
@@ -155,8 +163,8 @@ export class HMap {
 
   /** Make the last field's value longer. */
   extendLast(more: string): void {
-    const last = this.values.length - 1;
-    this.values[last] = `${this.values[last]} ${more}`.trim();
+    const last = this._values.length - 1;
+    this._values[last] = `${this._values[last]} ${more}`.trim();
     this.lines[last] = -1;
   }
 
@@ -164,14 +172,14 @@ export class HMap {
   insertUnchecked(name: string, value: string): void {
     const at = this.find(name);
     if (at < 0) {
-      this.names.push(name);
-      this.values.push(value);
+      this._names.push(name);
+      this._values.push(value);
       this.lines.push(-1);
       return;
     }
     const end = this.endOf(at);
-    this.names[at] = name;
-    this.values[at] = value;
+    this._names[at] = name;
+    this._values[at] = value;
     this.lines[at] = -1;
     if (end > at + 1) this.cut(at + 1, end);
   }
@@ -180,32 +188,32 @@ export class HMap {
   remove(name: string): string | undefined {
     const at = this.find(name);
     if (at < 0) return undefined;
-    const value = this.values[at];
+    const value = this._values[at];
     this.cut(at, this.endOf(at));
     return value;
   }
 
   private cut(from: number, to: number): void {
-    this.names.splice(from, to - from);
-    this.values.splice(from, to - from);
+    this._names.splice(from, to - from);
+    this._values.splice(from, to - from);
     this.lines.splice(from, to - from);
   }
 
   /** A copy that can be changed by itself. */
   clone(): HMap {
-    const copy = new HMap(this.names.slice(), this.values.slice(), this.lines.slice());
+    const copy = new HMap(this._names.slice(), this._values.slice(), this.lines.slice());
     copy.source = this.source;
     return copy;
   }
 
   /** Name and value of each field, names as they came. */
   *[Symbol.iterator](): Generator<[name: string, value: string]> {
-    for (let i = 0; i < this.names.length; i++) yield [this.names[i]!, this.values[i]!];
+    for (let i = 0; i < this._names.length; i++) yield [this._names[i]!, this._values[i]!];
   }
 
   /** `Name: value CRLF` of each field. */
   toWire(): string {
-    const { names, values, lines, source } = this;
+    const { _names: names, _values: values, lines, source } = this;
     let wire = '';
     let from = 0;
     let to = 0;

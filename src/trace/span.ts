@@ -113,26 +113,14 @@ function standAside(self: unknown, key: string | symbol, traced: unknown, body: 
   tracing.aside.push(() => put(traced));
 }
 
-/** As {@link wrap}. */
 function wrapPolled<Args extends unknown[], T>(
   site: Site,
   body: (...args: Args) => Future<T>,
 ): (...args: Args) => Future<T> {
-  const make = body as (...args: any[]) => Future<T>;
-  const traced = (
-    a?: unknown,
-    b?: unknown,
-    c?: unknown,
-    d?: unknown,
-    e?: unknown,
-    f?: unknown,
-    g?: unknown,
-    h?: unknown,
-  ): Future<T> => {
-    const future = make(a, b, c, d, e, f, g, h);
+  return (...args) => {
+    const future = body(...args);
     return tracing.recorder === null ? future : tracing.recorder.poll(site, future);
   };
-  return traced as unknown as (...args: Args) => Future<T>;
 }
 
 /** The functions of this module port those of `file`, a path in Pingora's repository at tag 0.1.0. */
