@@ -1,7 +1,10 @@
 /** How much of the machine others use while something is measured; Linux only. */
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** In clock ticks: what all cores have worked, here or for other guests of their host, and what the bench and its descendants have. */
+/**
+ * In clock ticks: what all cores have worked, here or for other guests of their host, and what the bench and its
+ * descendants have.
+ */
 interface Worked {
   readonly all: number;
   readonly own: number;

@@ -1,4 +1,7 @@
-/** Takes the place of `src/trace/span.ts` in a build of the port in which nothing can be traced: what tracing off is held against. */
+/**
+ * Takes the place of `src/trace/span.ts` in a build of the port in which nothing can be traced: what tracing off is
+ * held against.
+ */
 import type * as span from '../src/trace/span.ts';
 
 export { Cancelled } from '../src/trace/recorder.ts';

@@ -1,6 +1,7 @@
 /**
  * `npm run tables`: writes docs/MODULES.md, what of Pingora is ported, where, and what isn't and why; and
- * docs/DEVIATIONS.md, where the port differs on purpose; docs/USER-GUIDE.md (`user-guide.ts`). `--check` writes nothing and fails if they aren't up to date.
+ * docs/DEVIATIONS.md, where the port differs on purpose; docs/USER-GUIDE.md (`user-guide.ts`). `--check` writes nothing
+ * and fails if they aren't up to date.
  *
  * Counterparts come from the code: a function with a span by its span's name, one without by its own name in the files
  * that port its file. What has neither needs a reason in `modules.reasons.json`.
@@ -202,7 +203,9 @@ ${sum(({ plain }) => plain.length)} without one (they only give, convert or hold
   return out;
 }
 
-/** Whether the file has tests of these names. A name may be made of a row of a table: `%s`, `$name` and `${…}` fit all. */
+/**
+ * Whether the file has tests of these names. A name may be made of a row of a table: `%s`, `$name` and `${…}` fit all.
+ */
 function testExists(reference: string): boolean {
   const [path, ...names] = reference.split(' > ');
   if (path === undefined || names.length === 0 || !existsSync(join(root, path))) return false;

@@ -126,7 +126,8 @@ export class TransportConnector {
 
   /**
    * Keep a connection for its next use under `key`, usually the peer's reuse hash, for up to `idleTimeout`
-   * milliseconds, or not at all if that is 0. What was spoken over it must be at its end: a connection on which something waits unread is closed.
+   * milliseconds, or not at all if that is 0. What was spoken over it must be at its end: a connection on which
+   * something waits unread is closed.
    */
   @rust.method('TransportConnector::release_stream')
   releaseStream(stream: Stream, key: GroupKey, idleTimeout: number | undefined): void {

@@ -27,8 +27,8 @@ export function filterResponseBody<CTX>(
 }
 
 /**
- * Tell the filters of a body that ended without a last piece, as chunked ones do. Returns what they still have to say, which goes
- * before it. To be asked only where {@link endsUnseen} says so.
+ * Tell the filters of a body that ended without a last piece, as chunked ones do. Returns what they still have to say,
+ * which goes before it. To be asked only where {@link endsUnseen} says so.
  */
 export function endResponseBody<CTX>(proxy: HttpProxy<CTX>, session: Session, ctx: CTX): MaybePromise<HttpTask[]> {
   const last = HttpTask.Body(undefined, true) as Body;

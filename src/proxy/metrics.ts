@@ -16,7 +16,9 @@ type MaybePromise<T> = T | Promise<T>;
 
 /** How {@link proxyMetrics} names and registers what it counts. */
 export interface ProxyMetricsOptions {
-  /** Where the metrics are registered. Default: prom-client's registry of the process, which Pingora's service shows. */
+  /**
+   * Where the metrics are registered. Default: prom-client's registry of the process, which Pingora's service shows.
+   */
   registry?: Registry;
   /** What their names begin with. Default: `pingora_proxy_`. */
   prefix?: string;
@@ -92,7 +94,9 @@ export class ProxyMetrics {
     return new MeteredHooks(app, this);
   }
 
-  /** @internal A session on a connection with a client: of HTTP/1 from its beginning, of HTTP/2 from its first stream. */
+  /**
+   * @internal A session on a connection with a client: of HTTP/1 from its beginning, of HTTP/2 from its first stream.
+   */
   downstream(session: ServerSession): void {
     const connection = session.asHttp1()?.stream.socket ?? session.asHttp2()?.stream.session;
     if (connection === undefined || this.seen.has(connection)) return;

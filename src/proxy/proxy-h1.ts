@@ -165,7 +165,7 @@ const proxyHandleUpstream = rust.poll(
           }
           if (task !== undefined) {
             responseDone = HttpTask.isEnd(task);
-            if (!tx.trySend(task) && !(yield* sendTo(tx, task, wake)) && !client.isUpgradeReq()) {
+            if (!(yield* sendTo(tx, task, wake)) && !client.isUpgradeReq()) {
               throw PingoraError.explain(ErrorType.InternalError, 'Failed to send upstream header to pipe');
             }
             continue;

@@ -67,8 +67,8 @@ export abstract class ProxyHttp<CTX = undefined> {
   /**
    * Look at each piece of the request's body on its way to the origin; a buffer that is returned goes instead of it,
    * an empty one holds it back. The last call has `endOfStream`, and perhaps no body. A body whose length changes needs
-   * its Content-Length changed or removed in `upstreamRequestFilter`. After an upgrade the client's bytes come here too.
-   * The port's own: 0.1.0 has no such hook. Default: nothing.
+   * its Content-Length changed or removed in `upstreamRequestFilter`. After an upgrade the client's bytes come here
+   * too. The port's own: 0.1.0 has no such hook. Default: nothing.
    */
   requestBodyFilter(
     _session: Session,

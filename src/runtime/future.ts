@@ -15,7 +15,9 @@ export function until<T>(operation: Promise<T>, wake: () => void): Future<T> {
   return takeFrom(new Kept<T>(wake), operation);
 }
 
-/** As {@link until}, with `kept` telling meanwhile whether `operation` is pending: for who has to end it when dropped. */
+/**
+ * As {@link until}, with `kept` telling meanwhile whether `operation` is pending: for who has to end it when dropped.
+ */
 export function* takeFrom<T>(kept: Kept<T>, operation: Promise<T>): Future<T> {
   kept.start(operation);
   while (!kept.ready) yield;
@@ -91,8 +93,8 @@ export class TryJoin {
 }
 
 /**
- * What wakes `future`. Written here and not as a closure in its constructor: of those, while the code isn't optimized yet,
- * V8 (Node 20) drops none before its next full collection, and with each goes what the exchange knew.
+ * What wakes `future`. Written here and not as a closure in its constructor: of those, while the code isn't optimized
+ * yet, V8 (Node 20) drops none before its next full collection, and with each goes what the exchange knew.
  */
 function wakerOf(future: { poll(): void }): () => void {
   return () => future.poll();

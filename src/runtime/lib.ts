@@ -1,9 +1,9 @@
 /**
  * Runtimes and tasks.
  *
- * In the original every service gets a tokio runtime with threads of its own. Here a runtime of one thread is a name and
- * a share of the process's event loop; what stays is the order in which they are made, and that every task is started
- * through one. Threads beyond that are processes (`threads.ts`), which the runtimes of all services share.
+ * In the original every service gets a tokio runtime with threads of its own. Here a runtime of one thread is a name
+ * and a share of the process's event loop; what stays is the order in which they are made, and that every task is
+ * started through one. Threads beyond that are processes (`threads.ts`), which the runtimes of all services share.
  *
  * Port of `pingora-runtime/src/lib.rs`.
  */

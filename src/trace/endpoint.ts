@@ -54,7 +54,9 @@ export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** `otlp.ts` and `collector.ts`, loaded when they are needed. Throws {@link OtlpError} if their packages are missing. */
+/**
+ * `otlp.ts` and `collector.ts`, loaded when they are needed. Throws {@link OtlpError} if their packages are missing.
+ */
 export async function openTelemetry(): Promise<typeof import('./otlp.ts') & typeof import('./collector.ts')> {
   try {
     return { ...(await import('./otlp.ts')), ...(await import('./collector.ts')) };

@@ -4,8 +4,8 @@
  * Made of the SDK's packages, which are optional: import this file through `openTelemetry` of `endpoint.ts`, which says
  * what to install where they are missing. They are the last ones that run on Node 20: 2.x, and 0.2xx beside it.
  *
- * Attributes follow the semantic conventions 1.33 and newer (`code.function.name` was `code.function` before); what they
- * have no name for is below `pingora.`.
+ * Attributes follow the semantic conventions 1.33 and newer (`code.function.name` was `code.function` before); what
+ * they have no name for is below `pingora.`.
  */
 import { createHash } from 'node:crypto';
 import type { Attributes, HrTime, SpanContext } from '@opentelemetry/api';
@@ -88,7 +88,9 @@ export function toSpans(trace: TraceDocument): ReadableSpan[] {
   });
 }
 
-/** `micros` after `began` (milliseconds since 1970) as seconds and nanoseconds: a double is too coarse for one number. */
+/**
+ * `micros` after `began` (milliseconds since 1970) as seconds and nanoseconds: a double is too coarse for one number.
+ */
 function clock(began: number): (micros: number) => HrTime {
   const whole = Math.floor(began / 1000);
   const rest = Math.round((began - whole * 1000) * 1000);

@@ -249,7 +249,9 @@ export class Recorder {
     };
   }
 
-  /** Poll `future` inside a span of `site`, which begins with the first poll. Used by the wrappers of `span.ts` only. */
+  /**
+   * Poll `future` inside a span of `site`, which begins with the first poll. Used by the wrappers of `span.ts` only.
+   */
   poll<T>(site: Site, future: Future<T>): Future<T> {
     const context = storage!.getStore();
     if (context === undefined) return future;

@@ -14,8 +14,9 @@
  * const bindTcp = rust.fn('l4::bind_tcp', async (addr: string) => { … });
  * ```
  *
- * Off, a traced function costs one load and one compare (3 ns on Node 20), a method nothing. The line in Pingora comes from the table of its
- * functions, the line in the port from the code itself; neither is typed by hand (see `sites.ts`).
+ * Off, a traced function costs one load and one compare (3 ns on Node 20), a method nothing. The line in Pingora comes
+ * from the table of its functions, the line in the port from the code itself; neither is typed by hand (see
+ * `sites.ts`).
  */
 import type { Future } from '../runtime/future.ts';
 import { Cancelled, type Site, tracing } from './recorder.ts';

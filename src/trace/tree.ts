@@ -19,7 +19,9 @@ export interface TreeOptions {
   colour?: boolean;
   /** Write terminal links (OSC 8) under names and places. Default false. */
   links?: boolean;
-  /** Show only calls of these module folders, as `server`, `proxy` or `app`, and the chain of calls that leads there. */
+  /**
+   * Show only calls of these module folders, as `server`, `proxy` or `app`, and the chain of calls that leads there.
+   */
   only?: readonly string[] | undefined;
   /** Show so many levels of each task. Default all. */
   depth?: number | undefined;

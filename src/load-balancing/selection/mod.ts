@@ -51,7 +51,9 @@ export interface AlgorithmClass<A extends SelectionAlgorithm = SelectionAlgorith
   new: () => A;
 }
 
-/** By the FNV-1a hash of the key, on weighted backends. The name is the original's; {@link FNVHash} is the usual one. */
+/**
+ * By the FNV-1a hash of the key, on weighted backends. The name is the original's; {@link FNVHash} is the usual one.
+ */
 export const FVNHash: Selection<Weighted<algorithms.FnvHasher>> = Weighted.of(algorithms.FnvHasher);
 /** A selection that {@link FVNHash} made. */
 export type FVNHash = Weighted<algorithms.FnvHasher>;

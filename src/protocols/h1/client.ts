@@ -506,7 +506,8 @@ function responseReadError(thrown: unknown, have: number): never {
     `while reading response headers, bytes already read: ${have}`,
     thrown,
   );
-  // The system's own error: most likely the origin dropped a connection that it had kept. A TLS error isn't safe to retry.
+  // The system's own error: most likely the origin dropped a connection that it had kept. A TLS error isn't safe to
+  // retry.
   if (typeof (thrown as IoError).errno === 'number') error.retryType = 'ReusedOnly';
   throw error;
 }

@@ -33,7 +33,9 @@ VALUE[TAB] = 1;
 VALUE[127] = 0;
 const ESCAPED = 2;
 const HIGH = 3;
-/** What a target may hold as it is (1), escaped, or as part of UTF-8; the rest, control characters and `, is refused. */
+/**
+ * What a target may hold as it is (1), escaped, or as part of UTF-8; the rest, control characters and `, is refused.
+ */
 const TARGET = new Uint8Array(256).fill(1, 33).fill(HIGH, 128);
 TARGET[127] = 0;
 TARGET['`'.charCodeAt(0)] = 0;
@@ -157,7 +159,9 @@ export function parseRequest(buf: Buffer, scanned: number): HeaderParseState<Req
   return reason === undefined ? { state: 'Complete', head, size: start + fieldsEnd } : invalid(reason);
 }
 
-/** What httparse would say of a request line that doesn't end as one does: the words of the log are those of Pingora's. */
+/**
+ * What httparse would say of a request line that doesn't end as one does: the words of the log are those of Pingora's.
+ */
 function afterTarget(rest: string): string {
   const space = rest.indexOf(' ');
   if (space < 0) return 'invalid token';

@@ -153,7 +153,9 @@ export class HttpSession implements EndWatcher {
     });
   }
 
-  /** @internal Take the head out of what has arrived. Undefined if it isn't all there; `scanned` were looked at before. */
+  /**
+   * @internal Take the head out of what has arrived. Undefined if it isn't all there; `scanned` were looked at before.
+   */
   takeHead(buf: Buffer, scanned: number): number | undefined {
     const parsed = parseReqBuffer(buf, scanned);
     if (parsed.state === 'Partial') return undefined;

@@ -63,8 +63,8 @@ export interface H2Options {
   /** Streams refused before they began after which the connection is closed. */
   readonly maxSessionRejectedStreams?: number;
   /**
-   * After so many milliseconds of silence the client is asked whether it is there (PING), and after as many more without
-   * an answer the connection is closed. Default: 60 000.
+   * After so many milliseconds of silence the client is asked whether it is there (PING), and after as many more
+   * without an answer the connection is closed. Default: 60 000.
    */
   readonly silenceMs?: number;
 }
@@ -773,8 +773,8 @@ export class HttpSession {
   }
 
   /**
-   * What {@link HttpSession.readBodyOrIdle} does once there is no more body, without its promises: `wait` fails when the
-   * client leaves. For where nothing is traced and nobody would see the wait itself.
+   * What {@link HttpSession.readBodyOrIdle} does once there is no more body, without its promises: `wait` fails when
+   * the client leaves. For where nothing is traced and nobody would see the wait itself.
    */
   failWhenClientLeaves(wait: Kept<unknown>): void {
     wait.pend();

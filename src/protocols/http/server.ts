@@ -223,8 +223,8 @@ export class Session {
   }
 
   /**
-   * What {@link Session.readBodyOrIdle} does once there is no more body, without a promise: `wait` fails when the client
-   * leaves. For where nothing is traced and nobody would see the wait itself.
+   * What {@link Session.readBodyOrIdle} does once there is no more body, without a promise: `wait` fails when the
+   * client leaves. For where nothing is traced and nobody would see the wait itself.
    */
   failWhenClientLeaves(wait: Kept<unknown>): void {
     this.any.failWhenClientLeaves(wait);

@@ -4,8 +4,8 @@
  *
  * Node calls back after each read. With the work done and the answer written in there, each request sends the processor
  * from this program through all of the system's TCP and back, and what either needs is out of its caches when it is its
- * turn again. A request of two small reads costs 10 % less so with 32 connections and 15 % less with 128, as much with 4,
- * and about 3 % more with a single one. Redis and others work so for the same reason.
+ * turn again. A request of two small reads costs 10 % less so with 32 connections and 15 % less with 128, as much with
+ * 4, and about 3 % more with a single one. Redis and others work so for the same reason.
  *
  * The port's own: tokio too wakes its tasks after it has looked at all connections, but each writes when it likes.
  */

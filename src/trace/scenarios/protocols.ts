@@ -88,7 +88,9 @@ export function serveGrpc(stream: ServerHttp2Stream): void {
   stream.on('end', () => stream.end());
 }
 
-/** The client's end: each message is sent once the one before was answered. Resolves with the answers and the status. */
+/**
+ * The client's end: each message is sent once the one before was answered. Resolves with the answers and the status.
+ */
 export function callGrpc(
   session: ClientHttp2Session,
   path: string,

@@ -17,7 +17,9 @@ export interface Stat {
 
 /** Bytes into other bytes: compressing and decompressing alike. */
 export interface Encode {
-  /** `end` says that this is all. The result may be empty, when the coding waits for more. Throws `CompressionError`. */
+  /**
+   * `end` says that this is all. The result may be empty, when the coding waits for more. Throws `CompressionError`.
+   */
   encode(input: Buffer, end: boolean): Buffer;
   stat(): Stat;
   /** Free what zlib holds. */

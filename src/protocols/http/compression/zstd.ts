@@ -1,4 +1,6 @@
-/** Zstandard, where this Node has it (22.15 and later). Port of `pingora-core/src/protocols/http/compression/zstd.rs`. */
+/**
+ * Zstandard, where this Node has it (22.15 and later). Port of `pingora-core/src/protocols/http/compression/zstd.rs`.
+ */
 import * as zlib from 'node:zlib';
 import { ZstdCompress } from 'minizlib';
 import { ported } from '../../../trace/span.ts';
