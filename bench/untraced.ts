@@ -1,10 +1,10 @@
 /**
- * Takes the place of `src/trace/span.ts` in a build of the port in which nothing can be traced: what tracing off is
+ * Takes the place of `src/tracing/span.ts` in a build of the port in which nothing can be traced: what tracing off is
  * held against.
  */
-import type * as span from '../src/trace/span.ts';
+import type * as span from '../src/tracing/span.ts';
 
-export { Cancelled } from '../src/trace/recorder.ts';
+export { Cancelled } from '../src/tracing/recorder.ts';
 
 const same = <F>(_name: string, body: F): F => body;
 

@@ -4,7 +4,7 @@
  * The checks are made by hand rather than with the format's JSON Schema: the page has no room for a validator, and a
  * reader wants to know which span is at fault, not which rule of a schema.
  */
-import type { TraceDocument, TraceSpan, TraceTask } from '../src/trace/model.ts';
+import type { TraceDocument, TraceSpan, TraceTask } from '../src/tracing/model.ts';
 
 export type { TraceDocument, TraceSpan, TraceTask };
 

@@ -9,9 +9,9 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { printMermaid } from '../src/trace/mermaid.ts';
-import type { TraceDocument } from '../src/trace/model.ts';
-import { projectRoot } from '../src/trace/sites.ts';
+import { printMermaid } from '../src/formats/mermaid.ts';
+import type { TraceDocument } from '../src/tracing/model.ts';
+import { projectRoot } from '../src/tracing/sites.ts';
 import { part, stable } from './book/calls.ts';
 import { Traces } from './book.ts';
 

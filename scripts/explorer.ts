@@ -11,8 +11,8 @@ import { Command } from 'commander';
 import { build } from 'esbuild';
 import type { Embedded } from '../explorer/embedded.ts';
 import { parseTrace } from '../explorer/trace.ts';
-import { findScenario } from '../src/trace/scenarios/index.ts';
-import { declaredSites, projectRoot } from '../src/trace/sites.ts';
+import { findScenario } from '../src/scenarios/index.ts';
+import { declaredSites, projectRoot } from '../src/tracing/sites.ts';
 
 export interface ExplorerOptions {
   /** A folder whose JSON files are the traces; else every `trace.json` below `walkthrough/`. */

@@ -9,7 +9,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { declaredSites } from '../src/trace/sites.ts';
+import { declaredSites } from '../src/tracing/sites.ts';
 import { userGuide } from './user-guide.ts';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -40,7 +40,7 @@ interface Deviation {
 const read = (path: string) => readFileSync(join(root, path), 'utf8');
 
 function rustFunctions(): RustFunction[] {
-  return read('src/trace/pingora-0.1.0/functions.tsv')
+  return read('src/tracing/pingora-0.1.0/functions.tsv')
     .split('\n')
     .slice(1)
     .filter((row) => row !== '')
@@ -246,7 +246,7 @@ function deviations(): Deviation[] {
     if (seen.has(id)) problems.push(`docs/deviations.json: ${id} is there twice`);
     seen.add(id);
   }
-  const wire = JSON.parse(read('src/trace/pingora-0.1.0/wire.json')) as { name: string; port: unknown }[];
+  const wire = JSON.parse(read('src/tracing/pingora-0.1.0/wire.json')) as { name: string; port: unknown }[];
   for (const { name, port } of wire) {
     if (typeof port !== 'object' || port === null || !('differs' in port)) continue;
     if (!list.some(({ test }) => test.includes(` > ${name}: `))) {

@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { scenarios } from '../src/trace/scenarios/index.ts';
+import { scenarios } from '../src/scenarios/index.ts';
 import { Traces } from './book.ts';
 
 await new Command('traces')

@@ -40,6 +40,6 @@ export { Server } from './server/mod.ts';
 export { type BackgroundService, backgroundService, GenBackgroundService } from './services/background.ts';
 export { type EndpointEvents, Service } from './services/listening.ts';
 export type { Service as AnyService } from './services/mod.ts';
-export { exportTrace } from './trace/export.ts';
-export { Recorder } from './trace/recorder.ts';
+export { exportTrace } from './tracing/export.ts';
+export { Recorder } from './tracing/recorder.ts';
 export { BasicPeer, HttpPeer, type Peer, PeerOptions, type Tracer } from './upstreams/peer.ts';

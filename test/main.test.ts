@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import type { TraceDocument } from '../src/trace/model.ts';
+import type { TraceDocument } from '../src/tracing/model.ts';
 import { selfSigned } from '../src/utils/self-signed.ts';
 import { Program, runsAsNobody } from './support/program.ts';
 

@@ -1,6 +1,7 @@
 /** Prints part of a trace for a chapter: the same in each run, so without times, lines and ports. */
-import { childrenOf, type TraceDocument, type TraceSpan } from '../../src/trace/model.ts';
-import { printTree } from '../../src/trace/tree.ts';
+
+import { printTree } from '../../src/formats/tree.ts';
+import { childrenOf, type TraceDocument, type TraceSpan } from '../../src/tracing/model.ts';
 
 export interface CallsOptions {
   /** Only this function's first call, and what it led to. */

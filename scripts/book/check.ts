@@ -1,9 +1,9 @@
 /** What else must be true of a page: links lead somewhere, commands can be run, no line was typed by hand. */
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join, posix } from 'node:path';
-import { formats } from '../../src/trace/formats.ts';
-import { findScenario } from '../../src/trace/scenarios/index.ts';
-import { moduleNames, projectRoot } from '../../src/trace/sites.ts';
+import { formats } from '../../src/formats/mod.ts';
+import { findScenario } from '../../src/scenarios/index.ts';
+import { moduleNames, projectRoot } from '../../src/tracing/sites.ts';
 
 /** GitHub's anchors of a page's headings. */
 export function anchors(markdown: string): Set<string> {

@@ -21,8 +21,8 @@
  * ```
  */
 import { posix } from 'node:path';
-import type { TraceDocument } from '../../src/trace/model.ts';
-import { type DeclaredSite, declaredSites, moduleNames, rustFunctions } from '../../src/trace/sites.ts';
+import type { TraceDocument } from '../../src/tracing/model.ts';
+import { type DeclaredSite, declaredSites, moduleNames, rustFunctions } from '../../src/tracing/sites.ts';
 import { printCalls } from './calls.ts';
 import { cut, type Range } from './excerpt.ts';
 

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import ts from 'typescript';
-import { projectRoot } from '../../src/trace/sites.ts';
+import { projectRoot } from '../../src/tracing/sites.ts';
 
 export interface Excerpt {
   /** The code, without its indentation. */

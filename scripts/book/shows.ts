@@ -1,5 +1,5 @@
 /** What a chapter says that a trace must show, and whether it does. */
-import type { TraceDocument, TraceSpan } from '../../src/trace/model.ts';
+import type { TraceDocument, TraceSpan } from '../../src/tracing/model.ts';
 
 /** One thing that a trace must show. Names are Pingora's; a task goes by the beginning of its name. */
 export type Show =

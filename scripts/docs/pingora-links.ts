@@ -6,7 +6,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { declaredSites, rustFunctions } from '../../src/trace/sites.ts';
+import { declaredSites, rustFunctions } from '../../src/tracing/sites.ts';
 
 const TAG = 'https://github.com/cloudflare/pingora/blob/0.1.0/';
 
@@ -52,7 +52,7 @@ export class PingoraLinks {
       this.byFile.set(file, inFile);
       inFile.push({ fn, line });
     }
-    const table = readFileSync(join(root, 'src/trace/pingora-0.1.0/types.tsv'), 'utf8');
+    const table = readFileSync(join(root, 'src/tracing/pingora-0.1.0/types.tsv'), 'utf8');
     for (const row of table.split('\n').slice(1)) {
       const [file, line, type] = row.split('\t');
       if (type !== undefined) this.types.set(`${file}#${type}`, Number(line));

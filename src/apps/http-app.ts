@@ -11,7 +11,7 @@ import { HttpTask } from '../protocols/http/mod.ts';
 import type { Session as ServerSession } from '../protocols/http/server.ts';
 import type { Stream } from '../protocols/l4/stream.ts';
 import type { ShutdownWatch } from '../runtime/sync.ts';
-import { callHook, isTraced, ported } from '../trace/span.ts';
+import { callHook, isTraced, ported } from '../tracing/span.ts';
 import type { App, HttpServerApp } from './mod.ts';
 
 const rust = ported('pingora-core/src/apps/http_app.rs');

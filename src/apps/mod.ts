@@ -11,7 +11,7 @@ import type { Stream } from '../protocols/l4/stream.ts';
 import { ALPN } from '../protocols/mod.ts';
 import { currentHandle } from '../runtime/lib.ts';
 import type { ShutdownWatch } from '../runtime/sync.ts';
-import { ported } from '../trace/span.ts';
+import { ported } from '../tracing/span.ts';
 import { isServeHttp, type ServeHttp, serveHttpApp } from './http-app.ts';
 
 const rust = ported('pingora-core/src/apps/mod.rs');

@@ -6,7 +6,7 @@
 import { ResponseHeader } from '../http/lib.ts';
 import { ResponseCompressionBuilder } from '../modules/http/compression.ts';
 import type { Session as ServerSession } from '../protocols/http/server.ts';
-import { ported } from '../trace/span.ts';
+import { ported } from '../tracing/span.ts';
 import { HttpServer, type Response, ServeHttp } from './http-app.ts';
 import { answerForMetrics, metricsOfAll } from './prometheus-threads.ts';
 

@@ -12,8 +12,8 @@ import { Stream } from '../protocols/l4/stream.ts';
 import { generateConnectHeader, connect as rawConnect } from '../protocols/raw-connect.ts';
 import { type Cancellation, withDeadline } from '../runtime/cancel.ts';
 import { Elapsed } from '../timeout/lib.ts';
-import { Cancelled } from '../trace/recorder.ts';
-import { note, ported } from '../trace/span.ts';
+import { Cancelled } from '../tracing/recorder.ts';
+import { note, ported } from '../tracing/span.ts';
 import { duration, type Peer } from '../upstreams/peer.ts';
 
 const rust = ported('pingora-core/src/connectors/l4.rs');

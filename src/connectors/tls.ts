@@ -21,7 +21,7 @@ import { handshake } from '../protocols/tls/client.ts';
 import type { SslStream } from '../protocols/tls/mod.ts';
 import { type Cancellation, withDeadline } from '../runtime/cancel.ts';
 import { Elapsed } from '../timeout/lib.ts';
-import { ported } from '../trace/span.ts';
+import { ported } from '../tracing/span.ts';
 import { duration, type Peer, verifyCert, verifyHostname } from '../upstreams/peer.ts';
 import { fingerprintOf } from '../utils/mod.ts';
 import type { ConnectorOptions } from './mod.ts';

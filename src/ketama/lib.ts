@@ -7,7 +7,7 @@
  * Port of `pingora-ketama/src/lib.rs`.
  */
 import type { SocketAddr } from '../protocols/l4/socket.ts';
-import { ported } from '../trace/span.ts';
+import { ported } from '../tracing/span.ts';
 import { crc32, crc32Word } from './crc32.ts';
 
 const rust = ported('pingora-ketama/src/lib.rs');

@@ -14,7 +14,7 @@ import { Listener, SocketFile } from '../protocols/l4/listener.ts';
 import type { Stream } from '../protocols/l4/stream.ts';
 import type { ListenFds } from '../server/transfer-fd/mod.ts';
 import { sleep } from '../timeout/lib.ts';
-import { Cancelled, note, ported } from '../trace/span.ts';
+import { Cancelled, note, ported } from '../tracing/span.ts';
 
 const rust = ported('pingora-core/src/listeners/l4.rs');
 const log = new Log('pingora_core::listeners');

@@ -6,7 +6,7 @@
 import type { Socket } from 'node:net';
 import type { Stream } from '../protocols/l4/stream.ts';
 import type { ListenFds } from '../server/transfer-fd/mod.ts';
-import { ported } from '../trace/span.ts';
+import { ported } from '../tracing/span.ts';
 import { ListenerEndpoint, type ServerAddress, type Sharing, type TcpSocketOptions } from './l4.ts';
 import { type Acceptor, TlsSettings } from './tls.ts';
 

@@ -11,7 +11,7 @@ import type { Stream } from '../protocols/l4/stream.ts';
 import { ALPN } from '../protocols/mod.ts';
 import type { SslStream } from '../protocols/tls/mod.ts';
 import { handshake, handshakeWithCallback, SslAcceptor, type TlsAccept } from '../protocols/tls/server.ts';
-import { callHook, ported } from '../trace/span.ts';
+import { callHook, ported } from '../tracing/span.ts';
 
 const rust = ported('pingora-core/src/listeners/tls.rs');
 const log = new Log('pingora_core::listeners::tls');

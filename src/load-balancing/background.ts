@@ -6,7 +6,7 @@
 import { Log } from '../log.ts';
 import type { ShutdownWatch } from '../runtime/sync.ts';
 import { arm } from '../timeout/lib.ts';
-import { ported } from '../trace/span.ts';
+import { ported } from '../tracing/span.ts';
 import type { LoadBalancer } from './lib.ts';
 import type { BackendSelection } from './selection/mod.ts';
 

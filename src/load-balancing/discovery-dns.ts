@@ -6,7 +6,7 @@
 import { lookup } from 'node:dns/promises';
 import { Log } from '../log.ts';
 import { SocketAddr } from '../protocols/l4/socket.ts';
-import { own } from '../trace/span.ts';
+import { own } from '../tracing/span.ts';
 import type { Discovered, ServiceDiscovery } from './discovery.ts';
 import { Backend } from './lib.ts';
 

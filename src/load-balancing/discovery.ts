@@ -6,7 +6,7 @@
  */
 import { lookup } from 'node:dns/promises';
 import { SocketAddr } from '../protocols/l4/socket.ts';
-import { ported } from '../trace/span.ts';
+import { ported } from '../tracing/span.ts';
 import { BackendSet } from './backend-set.ts';
 import { Backend } from './lib.ts';
 

@@ -8,7 +8,7 @@ import { TransportConnector } from '../connectors/mod.ts';
 import { ErrorType, PingoraError } from '../error/lib.ts';
 import { RequestHeader, type ResponseHeader } from '../http/lib.ts';
 import type { HttpSession } from '../protocols/http/client.ts';
-import { ported } from '../trace/span.ts';
+import { ported } from '../tracing/span.ts';
 import { BasicPeer, HttpPeer } from '../upstreams/peer.ts';
 import type { Backend } from './lib.ts';
 

@@ -9,7 +9,7 @@ import { SocketAddr } from '../protocols/l4/socket.ts';
 import { currentHandle } from '../runtime/lib.ts';
 import type { ShutdownWatch } from '../runtime/sync.ts';
 import type { BackgroundService } from '../services/background.ts';
-import { ported } from '../trace/span.ts';
+import { ported } from '../tracing/span.ts';
 import { BackendSet } from './backend-set.ts';
 import { start } from './background.ts';
 import { type ServiceDiscovery, Static, type ToSocketAddrs } from './discovery.ts';

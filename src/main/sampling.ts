@@ -1,8 +1,8 @@
 /** Tracing of live requests for `npm start`: its modules are loaded only where it is asked for. */
 import type { HttpServerApp } from '../apps/mod.ts';
+import type { Sample } from '../live/sampler.ts';
 import { onAsk } from '../runtime/channel.ts';
 import { askOwner, threadNumber } from '../runtime/thread.ts';
-import type { Sample } from '../trace/sampler.ts';
 import { checkAddress, tryBind } from './addresses.ts';
 import { Complaint, type Options } from './options.ts';
 import { say } from './say.ts';
@@ -11,7 +11,7 @@ import { say } from './say.ts';
 export async function sampling(options: Options): Promise<((app: HttpServerApp) => HttpServerApp) | undefined> {
   const { trace, traceUi, traceOtlp } = options;
   if (trace === undefined && traceUi === undefined && traceOtlp === undefined) return undefined;
-  const { Sampler, intoFolder } = await import('../trace/sampler.ts');
+  const { Sampler, intoFolder } = await import('../live/sampler.ts');
   if (threadNumber() > 0) {
     // files and pictures are the business of the process that was started
     const sampler = new Sampler(trace ?? 1, (sample) => {
@@ -32,13 +32,13 @@ export async function sampling(options: Options): Promise<((app: HttpServerApp) 
   if (traceUi !== undefined) {
     const { host, port } = checkAddress('--trace-ui', traceUi);
     await tryBind('--trace-ui', traceUi);
-    const { TraceUi } = await import('../trace/ui.ts');
+    const { TraceUi } = await import('../live/ui.ts');
     const ui = await TraceUi.start(host, port);
     takers.push((sample) => ui.add(sample));
     say(`trace explorer on ${ui.url}`);
   }
   if (traceOtlp !== undefined) {
-    const { OtlpError, openTelemetry, tracesEndpoint } = await import('../trace/endpoint.ts');
+    const { OtlpError, openTelemetry, tracesEndpoint } = await import('../live/endpoint.ts');
     try {
       const url = tracesEndpoint('--trace-otlp', traceOtlp)!;
       const { Collector, intoCollector } = await openTelemetry();

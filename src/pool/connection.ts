@@ -11,8 +11,8 @@ import { Log } from '../log.ts';
 import type { Reader } from '../protocols/l4/stream.ts';
 import type { WatchReceiver } from '../runtime/sync.ts';
 import { type Armed, arm } from '../timeout/lib.ts';
-import { tracing } from '../trace/recorder.ts';
-import { ported } from '../trace/span.ts';
+import { tracing } from '../tracing/recorder.ts';
+import { ported } from '../tracing/span.ts';
 import { Entry, List } from '../utils/list.ts';
 import { Lru, Node, Once, type OnceWaiter } from './lru.ts';
 

@@ -6,7 +6,7 @@
  *
  * Port of `pingora-pool/src/lru.rs`.
  */
-import { ported } from '../trace/span.ts';
+import { ported } from '../tracing/span.ts';
 import { Entry, List } from '../utils/list.ts';
 
 const rust = ported('pingora-pool/src/lru.rs');

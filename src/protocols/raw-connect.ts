@@ -7,8 +7,8 @@
 import { ErrorType, PingoraError } from '../error/lib.ts';
 import { RequestHeader, type ResponseHeader } from '../http/lib.ts';
 import type { Cancellation } from '../runtime/cancel.ts';
-import { Cancelled } from '../trace/recorder.ts';
-import { ported } from '../trace/span.ts';
+import { Cancelled } from '../tracing/recorder.ts';
+import { ported } from '../tracing/span.ts';
 import type { ProxyDigest } from './digest.ts';
 import { HttpSession } from './h1/client.ts';
 import type { Stream } from './l4/stream.ts';

@@ -6,8 +6,8 @@
 import type { PingoraError } from '../error/lib.ts';
 import type { HMap, RequestHeader, ResponseHeader } from '../http/lib.ts';
 import type { Digest } from '../protocols/digest.ts';
-import { tracing } from '../trace/recorder.ts';
-import { callHook } from '../trace/span.ts';
+import { tracing } from '../tracing/recorder.ts';
+import { callHook } from '../tracing/span.ts';
 import type { HttpPeer } from '../upstreams/peer.ts';
 import type { Session } from './lib.ts';
 import { ProxyHttp } from './proxy-trait.ts';

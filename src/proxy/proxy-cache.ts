@@ -10,7 +10,7 @@ import { PingoraError } from '../error/lib.ts';
 import { ResponseHeader } from '../http/lib.ts';
 import { Log } from '../log.ts';
 import { type HttpTask, SERVER_NAME } from '../protocols/http/mod.ts';
-import { ported } from '../trace/span.ts';
+import { ported } from '../tracing/span.ts';
 import type { HttpProxy, Session } from './lib.ts';
 
 const rust = ported('pingora-proxy/src/proxy_cache.rs');

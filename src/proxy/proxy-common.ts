@@ -4,7 +4,7 @@
  * Port of `pingora-proxy/src/proxy_common.rs`.
  */
 import type { HttpTask } from '../protocols/http/mod.ts';
-import { ported } from '../trace/span.ts';
+import { ported } from '../tracing/span.ts';
 import type { Session } from './lib.ts';
 
 const rust = ported('pingora-proxy/src/proxy_common.rs');

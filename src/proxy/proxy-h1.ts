@@ -11,7 +11,7 @@ import { removeHopByHop } from '../protocols/h1/common.ts';
 import { HttpTask } from '../protocols/http/mod.ts';
 import { type Future, sendTo, TryJoin, until } from '../runtime/future.ts';
 import { Channel, Kept } from '../runtime/sync.ts';
-import { Cancelled, ported } from '../trace/span.ts';
+import { Cancelled, ported } from '../tracing/span.ts';
 import type { HttpPeer } from '../upstreams/peer.ts';
 import { ensureFramed, filterRequestBody, filterResponseBody } from './body-filter.ts';
 import { filterAndWrite, nextOfBody } from './exchange.ts';

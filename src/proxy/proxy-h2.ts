@@ -12,7 +12,7 @@ import { HttpTask } from '../protocols/http/mod.ts';
 import type { Session as ServerSession } from '../protocols/http/server.ts';
 import { type Future, sendTo, TryJoin, takeFrom, until } from '../runtime/future.ts';
 import { Channel, Kept } from '../runtime/sync.ts';
-import { Cancelled, ported } from '../trace/span.ts';
+import { Cancelled, ported } from '../tracing/span.ts';
 import type { HttpPeer } from '../upstreams/peer.ts';
 import { filterRequestBody, filterResponseBody } from './body-filter.ts';
 import { filterAndWrite, nextOfBody } from './exchange.ts';

@@ -7,7 +7,7 @@
 import type { PingoraError } from '../error/lib.ts';
 import type { HMap, RequestHeader, ResponseHeader } from '../http/lib.ts';
 import type { Digest } from '../protocols/digest.ts';
-import { ported } from '../trace/span.ts';
+import { ported } from '../tracing/span.ts';
 import type { HttpPeer } from '../upstreams/peer.ts';
 import type { Session } from './lib.ts';
 

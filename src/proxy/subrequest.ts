@@ -8,7 +8,7 @@ import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { Session as HttpSession } from '../protocols/http/server.ts';
 import { Stream } from '../protocols/l4/stream.ts';
-import { ported } from '../trace/span.ts';
+import { ported } from '../tracing/span.ts';
 
 const rust = ported('pingora-proxy/src/subrequest.rs');
 

@@ -5,7 +5,7 @@
  * opens something says how to take it back, and a deadline that passes takes it back.
  */
 import { arm, Elapsed } from '../timeout/lib.ts';
-import { Cancelled } from '../trace/recorder.ts';
+import { Cancelled } from '../tracing/recorder.ts';
 
 /** Lets an operation that was started be taken back. */
 export class Cancellation {

@@ -10,7 +10,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { chownSync, closeSync, existsSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { ErrorType, PingoraError } from '../error/lib.ts';
 import { Log } from '../log.ts';
-import { ported } from '../trace/span.ts';
+import { ported } from '../tracing/span.ts';
 import type { ServerConf } from './configuration/mod.ts';
 import type { Fds } from './transfer-fd/mod.ts';
 

@@ -9,7 +9,7 @@ import { Notify, type ShutdownWatch, Watch } from '../runtime/sync.ts';
 import { threadNumber } from '../runtime/thread.ts';
 import { threads as serverThreads } from '../runtime/threads.ts';
 import type { Service } from '../services/mod.ts';
-import { ported } from '../trace/span.ts';
+import { ported } from '../tracing/span.ts';
 import { type Opt, ServerConf } from './configuration/mod.ts';
 import { daemonize, inheritFds, isDaemon } from './daemon.ts';
 import { runThread, sharesOf } from './threads.ts';

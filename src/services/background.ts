@@ -5,7 +5,7 @@
  */
 import type { ShutdownWatch } from '../runtime/sync.ts';
 import type { ListenFds } from '../server/transfer-fd/mod.ts';
-import { ported } from '../trace/span.ts';
+import { ported } from '../tracing/span.ts';
 import type { Service } from './mod.ts';
 
 const rust = ported('pingora-core/src/services/background.rs');

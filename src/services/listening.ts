@@ -21,7 +21,7 @@ import { Kept, type ShutdownWatch, Turn } from '../runtime/sync.ts';
 import { threadNumber } from '../runtime/thread.ts';
 import type { ListenFds } from '../server/transfer-fd/mod.ts';
 import { sleep } from '../timeout/lib.ts';
-import { Cancelled, ported } from '../trace/span.ts';
+import { Cancelled, ported } from '../tracing/span.ts';
 import type { Service as ServiceTrait } from './mod.ts';
 import { type Source, sourceOf } from './source.ts';
 

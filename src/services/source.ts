@@ -13,7 +13,7 @@ import type { Spread } from '../runtime/lib.ts';
 import { type ShutdownWatch, Watch } from '../runtime/sync.ts';
 import { threadNumber } from '../runtime/thread.ts';
 import { threads } from '../runtime/threads.ts';
-import { Cancelled } from '../trace/span.ts';
+import { Cancelled } from '../tracing/span.ts';
 
 /** What an endpoint accepts from. */
 export interface Source {

@@ -10,7 +10,7 @@ import type { TcpKeepalive } from '../protocols/l4/ext.ts';
 import { SocketAddr } from '../protocols/l4/socket.ts';
 import type { Stream } from '../protocols/l4/stream.ts';
 import { ALPN } from '../protocols/mod.ts';
-import { ported } from '../trace/span.ts';
+import { ported } from '../tracing/span.ts';
 import { type CertKey, fingerprintOf, getOrganizationUnit } from '../utils/mod.ts';
 
 export type { TcpKeepalive } from '../protocols/l4/ext.ts';

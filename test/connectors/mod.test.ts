@@ -6,7 +6,7 @@ import { SocketAddr } from '../../src/protocols/l4/socket.ts';
 import type { Stream } from '../../src/protocols/l4/stream.ts';
 import { ALPN } from '../../src/protocols/mod.ts';
 import { runningTasks } from '../../src/runtime/lib.ts';
-import { Recorder } from '../../src/trace/recorder.ts';
+import { Recorder } from '../../src/tracing/recorder.ts';
 import { HttpPeer } from '../../src/upstreams/peer.ts';
 import { parseCertificates } from '../../src/utils/mod.ts';
 import {

@@ -12,7 +12,7 @@ import type { Stream } from '../../src/protocols/l4/stream.ts';
 import { ALPN } from '../../src/protocols/mod.ts';
 import { handshake } from '../../src/protocols/tls/client.ts';
 import { Cancellation } from '../../src/runtime/cancel.ts';
-import { Cancelled } from '../../src/trace/recorder.ts';
+import { Cancelled } from '../../src/tracing/recorder.ts';
 import { Proxy as ConnectProxy, HttpPeer } from '../../src/upstreams/peer.ts';
 import { CertKey, parseCertificates } from '../../src/utils/mod.ts';
 import { asTls, atEnd, closeOf, makeCa, makeCert, type Pem, socketPath, tcpOrigin, tlsOrigin } from './origins.ts';

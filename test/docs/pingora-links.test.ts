@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { PingoraLinks } from '../../scripts/docs/pingora-links.ts';
-import { declaredSites } from '../../src/trace/sites.ts';
+import { declaredSites } from '../../src/tracing/sites.ts';
 
 const links = new PingoraLinks(fileURLToPath(new URL('../..', import.meta.url)));
 const at = (path: string, name: string) =>

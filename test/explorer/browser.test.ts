@@ -9,9 +9,9 @@ import { pathToFileURL } from 'node:url';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { buildExplorer } from '../../scripts/explorer.ts';
-import type { TraceDocument } from '../../src/trace/model.ts';
-import { declaredSites } from '../../src/trace/sites.ts';
-import { type Made, makeTrace } from '../trace/made.ts';
+import type { TraceDocument } from '../../src/tracing/model.ts';
+import { declaredSites } from '../../src/tracing/sites.ts';
+import { type Made, makeTrace } from '../tracing/made.ts';
 
 const { executablePath } = createRequire(import.meta.url)('../../.puppeteerrc.cjs') as { executablePath?: string };
 if (executablePath === undefined)

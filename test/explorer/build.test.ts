@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { runInNewContext } from 'node:vm';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { buildExplorer } from '../../scripts/explorer.ts';
-import type { TraceDocument } from '../../src/trace/model.ts';
-import { declaredSites } from '../../src/trace/sites.ts';
-import { makeTrace } from '../trace/made.ts';
+import type { TraceDocument } from '../../src/tracing/model.ts';
+import { declaredSites } from '../../src/tracing/sites.ts';
+import { makeTrace } from '../tracing/made.ts';
 
 describe('building the explorer', () => {
   const folder = mkdtempSync(join(tmpdir(), 'explorer-'));
@@ -41,7 +41,7 @@ describe('building the explorer', () => {
     runInNewContext(text, page);
     runInNewContext(readFileSync(join(out, 'assets/sources.js'), 'utf8'), page);
     expect(JSON.parse(JSON.stringify(page.explorerTraces.h1))).toEqual(trace);
-    expect(page.explorerSources['src/trace/recorder.ts']).toBe(readFileSync('src/trace/recorder.ts', 'utf8'));
+    expect(page.explorerSources['src/tracing/recorder.ts']).toBe(readFileSync('src/tracing/recorder.ts', 'utf8'));
   });
 
   test('tells traces of one scenario apart', async () => {

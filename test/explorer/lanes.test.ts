@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { follow, Lanes, marks, pan, stepScale, timeMarks, timeScale, zoom } from '../../explorer/lanes.ts';
 import { Steps } from '../../explorer/steps.ts';
-import { makeTrace } from '../trace/made.ts';
+import { makeTrace } from '../tracing/made.ts';
 
 const trace = () =>
   makeTrace([

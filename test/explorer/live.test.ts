@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { readEntry } from '../../explorer/live.ts';
-import { makeTrace } from '../trace/made.ts';
+import { makeTrace } from '../tracing/made.ts';
 
 test('an entry of the list of a running server is read', () => {
   expect(readEntry({ id: '7', name: 'GET / 200', spans: 131 })).toEqual({

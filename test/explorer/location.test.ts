@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { formatPlace, parsePlace, placeByName, stepOf } from '../../explorer/location.ts';
 import { Steps } from '../../explorer/steps.ts';
-import { makeTrace } from '../trace/made.ts';
+import { makeTrace } from '../tracing/made.ts';
 
 const steps = new Steps(
   makeTrace([{ fn: 'a', calls: [{ fn: '<app as ProxyHttp>::logging' }, { fn: 'b' }] }, { fn: 'b' }]),

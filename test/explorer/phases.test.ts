@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { Phases } from '../../explorer/phases.ts';
 import { Steps } from '../../explorer/steps.ts';
-import { type Made, makeTrace } from '../trace/made.ts';
+import { type Made, makeTrace } from '../tracing/made.ts';
 
 const request = (...hooks: Made[]): Made[] => [
   { fn: '<app as ProxyHttp>::new_ctx', file: 'app' },

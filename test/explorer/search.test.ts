@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { callsIn, fuzzy, neighbour, Search } from '../../explorer/search.ts';
 import { Steps } from '../../explorer/steps.ts';
-import { makeTrace } from '../trace/made.ts';
+import { makeTrace } from '../tracing/made.ts';
 
 const NAMES = [
   'Server::run_forever',

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { endOfFunction, lines, tokenize } from '../../explorer/source.ts';
-import { declaredSites, projectRoot } from '../../src/trace/sites.ts';
+import { declaredSites, projectRoot } from '../../src/tracing/sites.ts';
 
 const kinds = (text: string) =>
   tokenize(text)

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { Steps } from '../../explorer/steps.ts';
-import type { TraceDocument } from '../../src/trace/model.ts';
-import { type Made, makeTrace } from '../trace/made.ts';
+import type { TraceDocument } from '../../src/tracing/model.ts';
+import { type Made, makeTrace } from '../tracing/made.ts';
 
 const walkOf = (trace: TraceDocument) => {
   const steps = new Steps(trace);

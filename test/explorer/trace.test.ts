@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { checkTrace, parseTrace, TraceError } from '../../explorer/trace.ts';
-import type { TraceDocument } from '../../src/trace/model.ts';
-import { makeTrace } from '../trace/made.ts';
+import type { TraceDocument } from '../../src/tracing/model.ts';
+import { makeTrace } from '../tracing/made.ts';
 
 /** What is said of a trace after something was done to it. */
 function complaint(spoil: (trace: any) => unknown): string {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { Steps } from '../../explorer/steps.ts';
 import { Tree } from '../../explorer/tree.ts';
-import { makeTrace } from '../trace/made.ts';
+import { makeTrace } from '../tracing/made.ts';
 
 const make = () =>
   new Tree(

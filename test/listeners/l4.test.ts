@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { PingoraError } from '../../src/error/lib.ts';
 import { ListenerEndpoint, type ServerAddress, splitAddress } from '../../src/listeners/l4.ts';
 import { Fds } from '../../src/server/transfer-fd/mod.ts';
-import { Cancelled } from '../../src/trace/span.ts';
+import { Cancelled } from '../../src/tracing/span.ts';
 import { captureLog } from '../support/log.ts';
 
 let dir: string;

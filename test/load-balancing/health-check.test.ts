@@ -14,7 +14,7 @@ import { Backend, Backends, LoadBalancer } from '../../src/load-balancing/lib.ts
 import { RoundRobin } from '../../src/load-balancing/selection/mod.ts';
 import { SocketAddr } from '../../src/protocols/l4/socket.ts';
 import { Watch } from '../../src/runtime/sync.ts';
-import { Recorder } from '../../src/trace/recorder.ts';
+import { Recorder } from '../../src/tracing/recorder.ts';
 import {
   atEnd,
   blackhole,

@@ -5,7 +5,7 @@ import type { HealthCheck } from '../../src/load-balancing/health-check.ts';
 import { Backend, Backends, LoadBalancer } from '../../src/load-balancing/lib.ts';
 import { Consistent, FVNHash, Random, RoundRobin } from '../../src/load-balancing/selection/mod.ts';
 import { SocketAddr } from '../../src/protocols/l4/socket.ts';
-import { Recorder } from '../../src/trace/recorder.ts';
+import { Recorder } from '../../src/tracing/recorder.ts';
 
 const good1 = Backend.new('1.1.1.1:80');
 const good2 = Backend.new('1.0.0.1:80');

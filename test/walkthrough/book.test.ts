@@ -3,7 +3,7 @@ import { anchors, check, commandError } from '../../scripts/book/check.ts';
 import { fill, type Material } from '../../scripts/book/directives.ts';
 import { cut } from '../../scripts/book/excerpt.ts';
 import { missing, type Show } from '../../scripts/book/shows.ts';
-import { type Made, makeTrace } from '../trace/made.ts';
+import { type Made, makeTrace } from '../tracing/made.ts';
 
 const PAGE = 'walkthrough/01-four-lines/README.md';
 const calls: Made[] = [

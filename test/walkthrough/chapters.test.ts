@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { missing } from '../../scripts/book/shows.ts';
 import { chapters, showsOf, Traces } from '../../scripts/book.ts';
-import { projectRoot } from '../../src/trace/sites.ts';
+import { projectRoot } from '../../src/tracing/sites.ts';
 
 const traces = new Traces();
 

@@ -21,7 +21,7 @@ interface Case {
 }
 
 const recorded = (file: string) =>
-  JSON.parse(readFileSync(new URL(`../../src/trace/pingora-0.1.0/${file}`, import.meta.url), 'utf8')) as Case[];
+  JSON.parse(readFileSync(new URL(`../../src/tracing/pingora-0.1.0/${file}`, import.meta.url), 'utf8')) as Case[];
 
 const cases = recorded('wire.json');
 /** Recorded later, where both did the same: names instead of sentences. */

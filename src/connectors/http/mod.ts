@@ -5,7 +5,7 @@
  */
 import type { HttpSession as Http1Session } from '../../protocols/h1/client.ts';
 import { HttpSession } from '../../protocols/http/client.ts';
-import { ported } from '../../trace/span.ts';
+import { ported } from '../../tracing/span.ts';
 import type { Peer } from '../../upstreams/peer.ts';
 import type { ConnectorOptions } from '../mod.ts';
 import { Connector as V1Connector } from './v1.ts';

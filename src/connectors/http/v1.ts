@@ -5,7 +5,7 @@
  */
 import { HttpSession } from '../../protocols/h1/client.ts';
 import type { Stream } from '../../protocols/l4/stream.ts';
-import { ported } from '../../trace/span.ts';
+import { ported } from '../../tracing/span.ts';
 import type { Peer } from '../../upstreams/peer.ts';
 import { type ConnectorOptions, TransportConnector } from '../mod.ts';
 

@@ -15,7 +15,7 @@ import type { Stream } from '../../protocols/l4/stream.ts';
 import { ALPN } from '../../protocols/mod.ts';
 import { spawn } from '../../runtime/lib.ts';
 import { Watch, type WatchReceiver } from '../../runtime/sync.ts';
-import { ported } from '../../trace/span.ts';
+import { ported } from '../../tracing/span.ts';
 import type { Peer } from '../../upstreams/peer.ts';
 import { type ConnectorOptions, DEFAULT_POOL_SIZE, TransportConnector } from '../mod.ts';
 

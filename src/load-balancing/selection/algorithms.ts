@@ -4,7 +4,7 @@
  * Port of `pingora-load-balancing/src/selection/algorithms.rs`. There any `Hasher` is an algorithm; here it is the one
  * that is used, the `fnv` crate's.
  */
-import { ported } from '../../trace/span.ts';
+import { ported } from '../../tracing/span.ts';
 import { type Key, keyBytes } from './key.ts';
 import type { SelectionAlgorithm, U64 } from './mod.ts';
 

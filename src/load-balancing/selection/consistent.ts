@@ -4,7 +4,7 @@
  * Port of `pingora-load-balancing/src/selection/consistent.rs`.
  */
 import { Bucket, Continuum, type Cursor } from '../../ketama/lib.ts';
-import { ported } from '../../trace/span.ts';
+import { ported } from '../../tracing/span.ts';
 import type { BackendSet } from '../backend-set.ts';
 import type { Backend } from '../lib.ts';
 import { type Key, keyBytes } from './key.ts';

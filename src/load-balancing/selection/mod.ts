@@ -3,7 +3,7 @@
  *
  * Port of `pingora-load-balancing/src/selection/mod.rs`.
  */
-import { ported } from '../../trace/span.ts';
+import { ported } from '../../tracing/span.ts';
 import type { BackendSet } from '../backend-set.ts';
 import type { Backend } from '../lib.ts';
 import * as algorithms from './algorithms.ts';

@@ -6,7 +6,7 @@
 import type { RequestHeader } from '../../http/lib.ts';
 import { ResponseCompressionCtx } from '../../protocols/http/compression/mod.ts';
 import type { HttpTask } from '../../protocols/http/mod.ts';
-import { ported } from '../../trace/span.ts';
+import { ported } from '../../tracing/span.ts';
 import type { HttpModule, HttpModuleBuilder } from './mod.ts';
 
 const rust = ported('pingora-core/src/modules/http/compression.rs');

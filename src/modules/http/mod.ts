@@ -5,7 +5,7 @@
  */
 import type { RequestHeader } from '../../http/lib.ts';
 import type { HttpTask } from '../../protocols/http/mod.ts';
-import { ported } from '../../trace/span.ts';
+import { ported } from '../../tracing/span.ts';
 
 const rust = ported('pingora-core/src/modules/http/mod.rs');
 

@@ -9,8 +9,8 @@ import { type HMap, type RequestHeader, ResponseHeader } from '../../http/lib.ts
 import { Log } from '../../log.ts';
 import type { Kept } from '../../runtime/sync.ts';
 import { Elapsed, timeout } from '../../timeout/lib.ts';
-import { tracing } from '../../trace/recorder.ts';
-import { Cancelled, note, ported } from '../../trace/span.ts';
+import { tracing } from '../../tracing/recorder.ts';
+import { Cancelled, note, ported } from '../../tracing/span.ts';
 import { FixedBuffer } from '../http/body-buffer.ts';
 import { getCachedDate } from '../http/date.ts';
 import { genErrorResponse, http400Response, http502Response } from '../http/error-resp.ts';

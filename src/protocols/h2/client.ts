@@ -20,7 +20,7 @@ import { Log } from '../../log.ts';
 import { spawn } from '../../runtime/lib.ts';
 import type { Watch } from '../../runtime/sync.ts';
 import { type Armed, arm } from '../../timeout/lib.ts';
-import { Cancelled, ported } from '../../trace/span.ts';
+import { Cancelled, ported } from '../../tracing/span.ts';
 import type { Digest } from '../digest.ts';
 import { appendFields, fieldsOf, isConnectionSpecific } from './fields.ts';
 import { reasonName, resetStream, watchEnd } from './reason.ts';

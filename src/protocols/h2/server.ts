@@ -21,7 +21,7 @@ import { ErrorType, PingoraError } from '../../error/lib.ts';
 import { type HMap, lowerName, RequestHeader, type ResponseHeader } from '../../http/lib.ts';
 import { Log } from '../../log.ts';
 import type { Kept } from '../../runtime/sync.ts';
-import { Cancelled, ported } from '../../trace/span.ts';
+import { Cancelled, ported } from '../../tracing/span.ts';
 import { MAX_HEADERS } from '../h1/common.ts';
 import { FixedBuffer } from '../http/body-buffer.ts';
 import { getCachedDate } from '../http/date.ts';

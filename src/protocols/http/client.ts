@@ -4,7 +4,7 @@
  * Port of `pingora-core/src/protocols/http/client.rs`.
  */
 import type { RequestHeader, ResponseHeader } from '../../http/lib.ts';
-import { ported } from '../../trace/span.ts';
+import { ported } from '../../tracing/span.ts';
 import type { Digest } from '../digest.ts';
 import type { HttpSession as Http1Session } from '../h1/client.ts';
 import type { Http2Session } from '../h2/client.ts';

@@ -4,7 +4,7 @@
  * Port of `pingora-core/src/protocols/http/error_resp.rs`.
  */
 import { ResponseHeader } from '../../http/lib.ts';
-import { ported } from '../../trace/span.ts';
+import { ported } from '../../tracing/span.ts';
 import { SERVER_NAME } from './mod.ts';
 
 const rust = ported('pingora-core/src/protocols/http/error_resp.rs');

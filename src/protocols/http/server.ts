@@ -6,7 +6,7 @@
 import { type RequestHeader, ResponseHeader } from '../../http/lib.ts';
 import { Log } from '../../log.ts';
 import type { Kept } from '../../runtime/sync.ts';
-import { ported } from '../../trace/span.ts';
+import { ported } from '../../tracing/span.ts';
 import { HttpSession as SessionV1 } from '../h1/server.ts';
 import type { HttpSession as SessionV2 } from '../h2/server.ts';
 import type { Stream } from '../l4/stream.ts';

@@ -7,8 +7,8 @@
 import { type NetConnectOpts, connect as netConnect, type Socket } from 'node:net';
 import { ErrorType, PingoraError } from '../../error/lib.ts';
 import type { Cancellation } from '../../runtime/cancel.ts';
-import { Cancelled } from '../../trace/recorder.ts';
-import { ported } from '../../trace/span.ts';
+import { Cancelled } from '../../tracing/recorder.ts';
+import { ported } from '../../tracing/span.ts';
 import type { SocketAddr } from './socket.ts';
 import type { IoError } from './stream.ts';
 

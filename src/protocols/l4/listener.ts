@@ -10,7 +10,7 @@ import type { AddressInfo, Server, Socket } from 'node:net';
 import { Log } from '../../log.ts';
 import { beginNoHandshakes } from '../../server/transfer-fd/libc.ts';
 import { sleep } from '../../timeout/lib.ts';
-import { ported } from '../../trace/span.ts';
+import { ported } from '../../tracing/span.ts';
 import { Stream } from './stream.ts';
 
 const rust = ported('pingora-core/src/protocols/l4/listener.rs');

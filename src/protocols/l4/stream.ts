@@ -11,7 +11,7 @@ import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { ErrorType, PingoraError } from '../../error/lib.ts';
 import { arm, Deadline, Elapsed } from '../../timeout/lib.ts';
-import { Cancelled, ported } from '../../trace/span.ts';
+import { Cancelled, ported } from '../../tracing/span.ts';
 import type { Tracer } from '../../upstreams/peer.ts';
 import type { ProxyDigest, SslDigest, TimingDigest } from '../digest.ts';
 import { ALPN } from '../mod.ts';

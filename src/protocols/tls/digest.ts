@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
-import { ported } from '../../trace/span.ts';
+import { ported } from '../../tracing/span.ts';
 import { getOrganization, getSerial } from '../../utils/mod.ts';
 import type { SslDigest } from '../digest.ts';
 

@@ -6,8 +6,8 @@
  */
 import type { TLSSocket } from 'node:tls';
 import type { Cancellation } from '../../runtime/cancel.ts';
-import { Cancelled } from '../../trace/recorder.ts';
-import { ported } from '../../trace/span.ts';
+import { Cancelled } from '../../tracing/recorder.ts';
+import { ported } from '../../tracing/span.ts';
 import type { SslDigest, TimingDigest } from '../digest.ts';
 import { type IoError, Stream } from '../l4/stream.ts';
 import { sslDigestFromSsl } from './digest.ts';

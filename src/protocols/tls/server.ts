@@ -7,7 +7,7 @@ import type { Socket } from 'node:net';
 import { createServer, type SecureContext, type Server, type TLSSocket, type TlsOptions } from 'node:tls';
 import { ErrorType, PingoraError } from '../../error/lib.ts';
 import { type Armed, arm } from '../../timeout/lib.ts';
-import { note, ported } from '../../trace/span.ts';
+import { note, ported } from '../../tracing/span.ts';
 import type { Stream } from '../l4/stream.ts';
 import { SslStream } from './mod.ts';
 

@@ -12,7 +12,7 @@ import { chmodSync, closeSync, rmSync } from 'node:fs';
 import { ErrorType, PingoraError } from '../../error/lib.ts';
 import { Log } from '../../log.ts';
 import { sleep } from '../../timeout/lib.ts';
-import { ported } from '../../trace/span.ts';
+import { ported } from '../../tracing/span.ts';
 import { accept, bindUnix, connectUnix, listen, loadLibc, receiveFds, sendFds, unixSocket } from './libc.ts';
 
 const rust = ported('pingora-core/src/server/transfer_fd/mod.rs');

@@ -1,7 +1,7 @@
 /** Brotli. Port of `pingora-core/src/protocols/http/compression/brotli.rs`. */
 import { constants, type ZlibOptions } from 'node:zlib';
 import { BrotliCompress, BrotliDecompress } from 'minizlib';
-import { ported } from '../../../trace/span.ts';
+import { ported } from '../../../tracing/span.ts';
 import type { Encode, Stat } from './encode.ts';
 import { MAX_OUTPUT, SyncEncoder } from './sync.ts';
 

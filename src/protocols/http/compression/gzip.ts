@@ -1,6 +1,6 @@
 /** Gzip. Port of `pingora-core/src/protocols/http/compression/gzip.rs`. */
 import { Gzip } from 'minizlib';
-import { ported } from '../../../trace/span.ts';
+import { ported } from '../../../tracing/span.ts';
 import type { Encode, Stat } from './encode.ts';
 import { SyncEncoder } from './sync.ts';
 

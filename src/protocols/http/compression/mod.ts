@@ -6,7 +6,7 @@
 import { PingoraError } from '../../../error/lib.ts';
 import type { RequestHeader, ResponseHeader } from '../../../http/lib.ts';
 import { Log } from '../../../log.ts';
-import { ported } from '../../../trace/span.ts';
+import { ported } from '../../../tracing/span.ts';
 import { HttpTask } from '../mod.ts';
 import { parseTokens } from './accept.ts';
 import * as brotli from './brotli.ts';

@@ -3,7 +3,7 @@
  */
 import * as zlib from 'node:zlib';
 import { ZstdCompress } from 'minizlib';
-import { ported } from '../../../trace/span.ts';
+import { ported } from '../../../tracing/span.ts';
 import type { Encode, Stat } from './encode.ts';
 import { SyncEncoder } from './sync.ts';
 

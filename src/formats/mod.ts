@@ -1,0 +1,52 @@
+/** What a trace can be printed as. */
+
+import { openTelemetry } from '../live/endpoint.ts';
+import { compare, loadRecord } from '../scenarios/compare.ts';
+import type { TraceDocument } from '../tracing/model.ts';
+import { printMermaid } from './mermaid.ts';
+import { printPerfetto } from './perfetto.ts';
+import { printStack, printTree } from './tree.ts';
+
+/** How the output is to look; formats take from it what they know. */
+export interface FormatOptions {
+  colour: boolean;
+  links: boolean;
+  only?: readonly string[] | undefined;
+  depth?: number | undefined;
+  about?: string | undefined;
+}
+
+export interface Format {
+  about: string;
+  print(trace: TraceDocument, options: FormatOptions): string | Promise<string>;
+}
+
+export const formats: Readonly<Record<string, Format>> = {
+  tree: {
+    about: 'the calls, a task at a time',
+    print: (trace, options) => {
+      const record = loadRecord(trace.scenario);
+      return printTree(trace, { ...options, comparison: record && compare(record, trace.spans) });
+    },
+  },
+  stack: {
+    about: 'the call stack from run_forever down to process_new_http',
+    print: printStack,
+  },
+  mermaid: {
+    about: 'a Mermaid sequence diagram: tasks and modules, calls between them, spawns',
+    print: printMermaid,
+  },
+  perfetto: {
+    about: "Chrome's trace events, for https://ui.perfetto.dev",
+    print: printPerfetto,
+  },
+  otlp: {
+    about: 'OTLP/JSON, for a collector of OpenTelemetry; --endpoint sends it there',
+    print: async (trace) => (await openTelemetry()).printOtlp(trace),
+  },
+  json: {
+    about: 'the trace itself (format version 1)',
+    print: (trace) => `${JSON.stringify(trace, null, 1)}\n`,
+  },
+};

@@ -1,0 +1,148 @@
+/**
+ * A trace as OpenTelemetry has it: printed as OTLP/JSON, or as spans for an exporter (see `collector.ts`).
+ *
+ * Made of the SDK's packages, which are optional: import this file through `openTelemetry` of `endpoint.ts`, which says
+ * what to install where they are missing. They are the last ones that run on Node 20: 2.x, and 0.2xx beside it.
+ *
+ * Attributes follow the semantic conventions 1.33 and newer (`code.function.name` was `code.function` before); what
+ * they have no name for is below `pingora.`.
+ */
+import { createHash } from 'node:crypto';
+import type { Attributes, HrTime, SpanContext } from '@opentelemetry/api';
+import type { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
+import { JsonTraceSerializer } from '@opentelemetry/otlp-transformer';
+import { detectResources, envDetector, type Resource, resourceFromAttributes } from '@opentelemetry/resources';
+import type { TraceDocument, TraceSpan, TraceTask } from '../tracing/model.ts';
+
+/** What the SDK's exporters take. */
+export type ReadableSpan = Parameters<OTLPTraceExporter['export']>[0][number];
+
+const PINGORA = 'https://github.com/cloudflare/pingora/blob/0.1.0/';
+
+// the values of the API's SpanKind, SpanStatusCode and TraceFlags
+const INTERNAL = 0;
+const SERVER = 1;
+const CLIENT = 2;
+const UNSET = 0;
+const ERROR = 2;
+const SAMPLED = 1;
+
+/** What answers a request, and what asks the origin: of these a collector makes its figures a service. */
+const KINDS: Readonly<Record<string, number>> = {
+  'HttpProxy::process_request': SERVER,
+  'HttpProxy::proxy_to_upstream': CLIENT,
+};
+
+/** The trace as one OTLP/JSON request, as a collector's `/v1/traces` takes it. */
+export function printOtlp(trace: TraceDocument): string {
+  return `${Buffer.from(JsonTraceSerializer.serializeRequest(toSpans(trace))!).toString()}\n`;
+}
+
+/** The trace's id, 32 hexadecimal digits: the same for the same trace, another one for any other. */
+export function traceIdOf(trace: TraceDocument): string {
+  return createHash('sha256').update(JSON.stringify(trace)).digest('hex').slice(0, 32);
+}
+
+/**
+ * The spans, in their order, as one trace. What a span waited and which tasks it spawned are its events; what hasn't
+ * ended ends with the trace.
+ */
+export function toSpans(trace: TraceDocument): ReadableSpan[] {
+  const { spans, tasks } = trace;
+  const last = spans.reduce((latest, { start, end }) => Math.max(latest, start, end ?? 0), 0);
+  const at = clock(trace.began ?? Date.now() - last / 1000);
+  const traceId = traceIdOf(trace);
+  // unique in the trace by its low half; the high half keeps the ids of two traces apart
+  const context = (id: number): SpanContext => ({
+    traceId,
+    spanId: traceId.slice(0, 8) + id.toString(16).padStart(8, '0'),
+    traceFlags: SAMPLED,
+  });
+  const taskNames = new Map(tasks.map(({ id, name }) => [id, name]));
+  const spawned = new Map<number | null, TraceTask[]>(tasks.map(({ spawnedBy }) => [spawnedBy, []]));
+  for (const task of tasks) spawned.get(task.spawnedBy)!.push(task);
+  const resource = resourceOf(trace);
+  const instrumentationScope = { name: 'pingora-traced', version: trace.pingora };
+
+  return spans.map((span) => {
+    const end = span.end ?? last;
+    return {
+      name: span.fn,
+      kind: KINDS[span.fn] ?? INTERNAL,
+      spanContext: () => context(span.id),
+      ...(span.parent !== null && { parentSpanContext: context(span.parent) }),
+      startTime: at(span.start),
+      endTime: at(end),
+      duration: clock(0)(end - span.start),
+      ended: true,
+      status: { code: span.status === 'error' ? ERROR : UNSET },
+      attributes: attributesOf(span, taskNames.get(span.task)),
+      events: [...waits(span, at), ...spawns(spawned.get(span.id) ?? [], span.start, at)],
+      links: [],
+      resource,
+      instrumentationScope,
+      droppedAttributesCount: 0,
+      droppedEventsCount: 0,
+      droppedLinksCount: 0,
+    };
+  });
+}
+
+/**
+ * `micros` after `began` (milliseconds since 1970) as seconds and nanoseconds: a double is too coarse for one number.
+ */
+function clock(began: number): (micros: number) => HrTime {
+  const whole = Math.floor(began / 1000);
+  const rest = Math.round((began - whole * 1000) * 1000);
+  return (micros) => {
+    const tenths = Math.round((rest + micros) * 10);
+    return [whole + Math.floor(tenths / 1e7), (tenths % 1e7) * 100];
+  };
+}
+
+function attributesOf(span: TraceSpan, taskName: string | undefined): Attributes {
+  const { fn, ts, rust, phase, task, status, end, attributes } = span;
+  return {
+    'code.function.name': fn,
+    ...(ts && { 'code.file.path': ts.file, 'code.line.number': ts.line }),
+    ...(rust && { 'pingora.file.path': rust.file }),
+    ...(rust?.line !== undefined && {
+      'pingora.line.number': rust.line,
+      'pingora.url': `${PINGORA}${rust.file}#L${rust.line}`,
+    }),
+    'pingora.phase': phase,
+    'pingora.task.id': task,
+    ...(taskName !== undefined && { 'pingora.task.name': taskName }),
+    ...(status === 'cancelled' && { 'pingora.cancelled': true }),
+    ...(end === null && { 'pingora.unfinished': true }),
+    ...attributes,
+  };
+}
+
+function waits({ runs = [] }: TraceSpan, at: (micros: number) => HrTime): ReadableSpan['events'] {
+  return runs.slice(1).map(([resumed], i) => {
+    const suspended = runs[i]![1];
+    const micros = Math.round(resumed - suspended);
+    return { name: 'wait', time: at(suspended), attributes: { 'pingora.wait.microseconds': micros } };
+  });
+}
+
+function spawns(tasks: TraceTask[], from: number, at: (micros: number) => HrTime): ReadableSpan['events'] {
+  return tasks.map(({ id, name, start = from }) => ({
+    name: 'spawn',
+    time: at(start),
+    attributes: { 'pingora.task.id': id, 'pingora.task.name': name },
+  }));
+}
+
+/** `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` come before what is said here. */
+function resourceOf({ pingora, node, scenario }: TraceDocument): Resource {
+  return resourceFromAttributes({
+    'service.name': 'pingora-traced',
+    'service.version': pingora,
+    'process.runtime.name': 'nodejs',
+    'process.runtime.version': node.replace(/^v/, ''),
+    'process.runtime.description': 'Node.js',
+    'pingora.scenario': scenario,
+  }).merge(detectResources({ detectors: [envDetector] }));
+}

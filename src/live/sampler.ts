@@ -1,0 +1,102 @@
+/**
+ * Traces one request in so many of a server that serves: the port's own.
+ *
+ * Each chosen request has a recorder of its own, rooted where the application gets the session. All others run as they
+ * would, except that every `await` costs more once the first request was chosen (see `recorder.ts`).
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { HttpServerApp } from '../apps/mod.ts';
+import type { RequestHeader } from '../http/lib.ts';
+import type { Session } from '../protocols/http/server.ts';
+import type { Stream } from '../protocols/l4/stream.ts';
+import type { ShutdownWatch } from '../runtime/sync.ts';
+import { exportTrace } from '../tracing/export.ts';
+import type { TraceDocument } from '../tracing/model.ts';
+import { Recorder } from '../tracing/recorder.ts';
+
+/** The trace of one request. */
+export interface Sample {
+  /** Counts up from 1. */
+  readonly id: number;
+  /** `GET /path 200`. */
+  readonly name: string;
+  readonly trace: TraceDocument;
+}
+
+/** Chooses requests and hands over their traces. */
+export class Sampler {
+  private readonly every: number;
+  private readonly deliver: (sample: Sample) => void;
+  private requests = 0;
+  private samples = 0;
+  private readonly gate = new Recorder();
+
+  /** One request in `every`, beginning with the first. `deliver` gets each trace when its request has ended. */
+  constructor(every: number, deliver: (sample: Sample) => void) {
+    this.every = every;
+    this.deliver = deliver;
+    this.gate.attach();
+  }
+
+  /** The application, with its requests sampled. */
+  wrap(app: HttpServerApp): HttpServerApp {
+    return {
+      processNewHttp: (session, shutdown) => this.serve(app, session, shutdown),
+      ...(app.h2Options === undefined ? {} : { h2Options: () => app.h2Options?.() }),
+      httpCleanup: () => app.httpCleanup?.(),
+    };
+  }
+
+  private serve(app: HttpServerApp, session: Session, shutdown: ShutdownWatch): Promise<Stream | undefined> {
+    if (this.requests++ % this.every !== 0) {
+      const passed = app.processNewHttp(session, shutdown);
+      const ended = () => this.uncount(session);
+      passed.then(ended, ended);
+      return passed;
+    }
+    const recorder = new Recorder({ runs: true });
+    recorder.phase = 'request';
+    const served = recorder.root('request', () => app.processNewHttp(session, shutdown));
+    const ended = () => {
+      if (!this.uncount(session)) this.end(recorder, session);
+    };
+    served.then(ended, ended);
+    return served;
+  }
+
+  /** A kept connection that ended without another request was none. True if it wasn't. */
+  private uncount(session: Session): boolean {
+    if (session.responseWritten() !== undefined) return false;
+    this.requests--;
+    return true;
+  }
+
+  private end(recorder: Recorder, session: Session): void {
+    const request = requestOf(session);
+    const name = `${request?.method ?? '-'} ${request?.path ?? '-'} ${session.responseWritten()?.status ?? '-'}`;
+    this.deliver({ id: ++this.samples, name, trace: exportTrace(recorder, 'live') });
+  }
+
+  /** Choose no more. */
+  stop(): void {
+    this.gate.detach();
+  }
+}
+
+/** The request's head; undefined if it was refused before it was one. */
+function requestOf(session: Session): RequestHeader | undefined {
+  try {
+    return session.reqHeader();
+  } catch {
+    return undefined;
+  }
+}
+
+/** Writes each trace to a file of its own, `0001.json` and on, for the explorer to open. */
+export function intoFolder(folder: string): (sample: Sample) => void {
+  mkdirSync(folder, { recursive: true });
+  return ({ id, trace }) => {
+    writeFileSync(join(folder, `${String(id).padStart(4, '0')}.json`), `${JSON.stringify(trace)}\n`);
+  };
+}

@@ -1,0 +1,171 @@
+/** `npm run trace -- NAME`: run a scenario and print its trace. Only the trace goes to stdout. */
+import { createWriteStream } from 'node:fs';
+import { pipeline } from 'node:stream/promises';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { closest, distance } from 'fastest-levenshtein';
+import { type FormatOptions, formats } from '../formats/mod.ts';
+import type { Collector } from '../live/collector.ts';
+import { OtlpError, openTelemetry, tracesEndpoint, tryConnect } from '../live/endpoint.ts';
+import type { TraceDocument } from '../tracing/model.ts';
+import { moduleNames } from '../tracing/sites.ts';
+import { findScenario, type Scenario, scenarios } from './index.ts';
+import { runScenario, ScenarioError } from './run.ts';
+
+interface Options {
+  format: string;
+  only?: string[];
+  depth?: number;
+  out?: string;
+  endpoint?: string;
+  stack?: boolean;
+  list?: boolean;
+}
+
+function modules(text: string): string[] {
+  const known = moduleNames();
+  return text.split(',').map((given) => {
+    const name = given.trim().replaceAll('_', '-');
+    if (!known.includes(name)) throw new InvalidArgumentError(`The modules are ${known.join(', ')}.`);
+    return name;
+  });
+}
+
+function levels(text: string): number {
+  if (!/^[1-9]\d*$/.test(text)) throw new InvalidArgumentError('It must be a whole number from 1.');
+  return Number(text);
+}
+
+/** Colours go to a terminal, and elsewhere only if FORCE_COLOR asks for them; NO_COLOR turns them off. */
+function wantsColour(): boolean {
+  const { NO_COLOR, FORCE_COLOR, TERM } = process.env;
+  if (NO_COLOR) return false;
+  if (FORCE_COLOR !== undefined && FORCE_COLOR !== '') return FORCE_COLOR !== '0' && FORCE_COLOR !== 'false';
+  return process.stdout.isTTY === true && TERM !== 'dumb';
+}
+
+function nearest(name: string): string {
+  const names = scenarios.map((scenario) => scenario.name);
+  const near = names
+    .filter((known) => distance(name, known) <= Math.max(1, name.length / 3) || known.includes(name))
+    .sort((a, b) => distance(name, a) - distance(name, b));
+  return (near.length === 0 ? [closest(name, names)] : near.slice(0, 3)).join(', ');
+}
+
+function listScenarios(): string {
+  const width = Math.max(...scenarios.map(({ name }) => name.length));
+  const line = ({ name, about, unavailable }: Scenario) =>
+    `${name.padEnd(width)}  ${unavailable === undefined ? about : `(not available: ${unavailable})`}`;
+  return `${scenarios.map(line).join('\n')}\n`;
+}
+
+async function write(text: string, file: string | undefined): Promise<void> {
+  if (file !== undefined) return pipeline([text], createWriteStream(file));
+  await new Promise<void>((resolve, reject) => {
+    // Whoever reads may stop early (`| head`): that is no failure.
+    process.stdout.once('error', (error: NodeJS.ErrnoException) =>
+      error.code === 'EPIPE' ? resolve() : reject(error),
+    );
+    process.stdout.write(text, () => resolve());
+  });
+}
+
+function fail(message: string, code: number): void {
+  process.stderr.write(`${message}\n`);
+  process.exitCode = code;
+}
+
+/** The collector to send to, if the format is OTLP and no file is named; tried before anything is run. */
+async function collectorFor({ stack, out, endpoint, ...options }: Options): Promise<Collector | undefined> {
+  const format = stack ? 'stack' : options.format;
+  if (endpoint !== undefined && format !== 'otlp') throw new OtlpError('--endpoint goes with --format otlp');
+  if (endpoint !== undefined && out !== undefined) throw new OtlpError('--endpoint sends, --out writes: give one');
+  const url = format === 'otlp' && out === undefined ? tracesEndpoint('--endpoint', endpoint) : undefined;
+  if (format === 'otlp') await openTelemetry();
+  if (url === undefined) return undefined;
+  await tryConnect(url);
+  const { Collector: Otlp } = await openTelemetry();
+  return new Otlp(url, (message) => process.stderr.write(`${message}\n`));
+}
+
+async function send(trace: TraceDocument, collector: Collector): Promise<void> {
+  const { traceIdOf } = await openTelemetry();
+  const spans = await collector.send(trace);
+  await collector.close();
+  await write(
+    `${spans} spans of ${trace.scenario} sent to ${collector.url.href}, trace ${traceIdOf(trace)}\n`,
+    undefined,
+  );
+}
+
+/** 128 and the signal's number, as shells have it. */
+const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+
+async function trace(name: string | undefined, options: Options): Promise<void> {
+  if (options.list) return write(listScenarios(), undefined);
+  if (name === undefined) return fail('which scenario? --list names them', 2);
+  const scenario = findScenario(name);
+  if (scenario === undefined) return fail(`no scenario '${name}'; nearest: ${nearest(name)} (--list names all)`, 2);
+  if (scenario.unavailable !== undefined) return fail(`${name} can't be run: ${scenario.unavailable}`, 2);
+
+  const collector = await collectorFor(options);
+  const stop = new AbortController();
+  let interrupted: keyof typeof SIGNALS | null = null;
+  const handlers = (Object.keys(SIGNALS) as (keyof typeof SIGNALS)[]).map((signal) => {
+    const handler = () => {
+      interrupted = signal;
+      stop.abort(new Error(signal));
+    };
+    process.once(signal, handler);
+    return () => process.off(signal, handler);
+  });
+  try {
+    const document = await runScenario(scenario, { signal: stop.signal });
+    if (collector !== undefined) return await send(document, collector);
+    const colour = options.out === undefined && wantsColour();
+    const view: FormatOptions = {
+      colour,
+      links: colour && process.stdout.isTTY === true,
+      only: options.only,
+      depth: options.depth,
+      about: scenario.about,
+    };
+    await write(await formats[options.stack ? 'stack' : options.format]!.print(document, view), options.out);
+  } catch (error) {
+    if (interrupted !== null) process.exitCode = SIGNALS[interrupted];
+    else if (error instanceof ScenarioError) {
+      if (error.log !== '') process.stderr.write(`${error.log.trimEnd()}\n`);
+      fail(`${name} failed at: ${error.message}`, 1);
+    } else throw error;
+  } finally {
+    for (const remove of handlers) remove();
+  }
+}
+
+await new Command('trace')
+  .description('Run a scenario on a real server and print the calls it made, from run_forever to the origin and back.')
+  .argument('[scenario]', 'which one; --list names them')
+  .addOption(new Option('--format <format>', 'what to print').choices(Object.keys(formats)).default('tree'))
+  .option(
+    '--only <modules>',
+    'only calls of these module folders, as server,services,proxy, and what leads there',
+    modules,
+  )
+  .option('--depth <levels>', 'so many levels of calls in each task', levels)
+  .option('--stack', 'only the call stack from run_forever down to process_new_http')
+  .option('--out <file>', 'write to a file instead of stdout')
+  .addOption(
+    new Option(
+      '--endpoint <url>',
+      'send to a collector of OpenTelemetry, as http://127.0.0.1:4318; OTEL_EXPORTER_OTLP_* count too',
+    ).implies({ format: 'otlp' }),
+  )
+  .option('--list', 'name the scenarios')
+  .action(async (name: string | undefined, options: Options) => {
+    try {
+      await trace(name, options);
+    } catch (error) {
+      if (!(error instanceof OtlpError)) throw error;
+      fail(error.message, 1);
+    }
+  })
+  .parseAsync();

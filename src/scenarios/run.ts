@@ -1,0 +1,242 @@
+/**
+ * Runs a scenario: its origin and its clients here, its server in a child process, because `run_forever` ends the
+ * process it runs in. Nothing of a run is left behind, however it ends.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { mergeTraces, type TracePart } from '../tracing/merge.ts';
+import type { TraceDocument } from '../tracing/model.ts';
+import { makeCertificate } from './certificate.ts';
+import { type Addresses, Client } from './client.ts';
+import type { Scenario } from './index.ts';
+import { type Command, partOf, type Report, type ServerPlan } from './messages.ts';
+import { closedPort, startOrigin } from './origin.ts';
+
+/** A scenario that takes longer than this, in milliseconds, has failed. */
+const DEADLINE = 20_000;
+const LOG_SIZE = 64 * 1024;
+
+/** A scenario failed. */
+export class ScenarioError extends Error {
+  override readonly name = 'ScenarioError';
+  /** What was being done. */
+  readonly step: string;
+  /** What the server had printed. */
+  readonly log: string;
+
+  constructor(step: string, cause: unknown, log: string) {
+    super(`${step}: ${cause instanceof Error ? cause.message : cause}`, { cause });
+    this.step = step;
+    this.log = log;
+  }
+}
+
+type WithoutId<T> = T extends unknown ? Omit<T, 'id'> : never;
+
+/** The server's process. */
+class ServerProcess {
+  readonly #child: ChildProcess;
+  readonly #waiting = new Map<number, () => void>();
+  #lastId = 0;
+  /** What it printed, the last of it. */
+  log = '';
+  readonly ready: Promise<Addresses>;
+  /** Resolves with the exit code; null if a signal killed it. */
+  readonly exited: Promise<number | null>;
+  /** Rejects if it ends. */
+  readonly #gone: Promise<never>;
+
+  constructor(plan: ServerPlan) {
+    const loader = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
+    const entry = fileURLToPath(new URL('./server.ts', import.meta.url));
+    // A process group of its own: Ctrl-C in the terminal reaches the runner, which ends the server by its own means.
+    this.#child = spawn(process.execPath, ['--import', loader, entry, JSON.stringify(plan)], {
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      detached: true,
+      env: { ...process.env, NODE_OPTIONS: '' },
+    });
+    const keep = (chunk: Buffer) => {
+      this.log = (this.log + chunk.toString()).slice(-LOG_SIZE);
+    };
+    this.#child.stdout!.on('data', keep);
+    this.#child.stderr!.on('data', keep);
+    this.exited = new Promise((resolve, reject) => {
+      this.#child.once('error', reject);
+      this.#child.once('close', (code) => resolve(code));
+    });
+    this.#gone = this.exited.then((code) => {
+      throw new Error(`the server ended (exit code ${code})`);
+    });
+    this.#gone.catch(() => {});
+    this.ready = new Promise((resolve) => {
+      this.#child.on('message', (report: Report) => {
+        if ('ready' in report) resolve(report.ready);
+        else this.#waiting.get(report.done)?.();
+      });
+    });
+  }
+
+  /** Wait for `what`, or for the end of the process, which is an error. */
+  whileRunning<T>(what: Promise<T>): Promise<T> {
+    return Promise.race([what, this.#gone]);
+  }
+
+  tell(command: WithoutId<Command>): Promise<void> {
+    const id = ++this.#lastId;
+    const done = new Promise<void>((resolve) => this.#waiting.set(id, resolve));
+    this.#child.send({ ...command, id } as Command);
+    return this.whileRunning(done).finally(() => this.#waiting.delete(id));
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
+  kill(): void {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) this.#child.kill('SIGKILL');
+  }
+}
+
+function readPart(plan: ServerPlan, thread: number): TracePart {
+  return JSON.parse(readFileSync(partOf(plan, thread), 'utf8')) as TracePart;
+}
+
+/** What is to be undone at the end of a run, last first. */
+class Cleanup {
+  #undo: (() => unknown)[] = [];
+
+  add(undo: () => unknown): void {
+    this.#undo.push(undo);
+  }
+
+  async run(): Promise<void> {
+    for (const undo of this.#undo.splice(0).reverse()) await undo();
+  }
+}
+
+export interface RunOptions {
+  /** Ends the run: everything is cleaned up, and the run fails with the signal's reason. */
+  signal?: AbortSignal;
+  /** Where the run's temporary folder is made. Default: the system's place for such. */
+  tmp?: string;
+}
+
+/**
+ * Run a scenario and return its trace. Throws {@link ScenarioError} if anything goes wrong.
+ */
+export async function runScenario(
+  scenario: Scenario,
+  { signal, tmp = tmpdir() }: RunOptions = {},
+): Promise<TraceDocument> {
+  const cleanup = new Cleanup();
+  let step = '';
+  let server: ServerProcess | undefined;
+  const stop = new AbortController();
+  const stopped = new Promise<never>((_, reject) => {
+    stop.signal.addEventListener('abort', () => reject(stop.signal.reason as Error), { once: true });
+  });
+  stopped.catch(() => {});
+  const timer = setTimeout(() => stop.abort(new Error(`not done after ${DEADLINE / 1000} s`)), DEADLINE);
+  const abort = () => stop.abort(signal?.reason);
+  cleanup.add(() => clearTimeout(timer));
+  signal?.addEventListener('abort', abort, { once: true });
+  cleanup.add(() => signal?.removeEventListener('abort', abort));
+  if (signal?.aborted) abort();
+
+  const enter = (next: string) => {
+    stop.signal.throwIfAborted();
+    step = next;
+  };
+
+  const run = async (): Promise<TraceDocument> => {
+    enter('prepare');
+    const dir = mkdtempSync(join(tmp, 'pingora-traced-'));
+    const removeDir = () => rmSync(dir, { recursive: true, force: true });
+    // The last resort if this process is ended from outside while it waits.
+    const lastly = () => {
+      server?.kill();
+      removeDir();
+    };
+    process.once('exit', lastly);
+    cleanup.add(() => {
+      process.off('exit', lastly);
+      removeDir();
+    });
+
+    enter('make a certificate');
+    const certificate = await makeCertificate();
+    const plan: ServerPlan = {
+      scenario: scenario.name,
+      origin: 0,
+      closed: 0,
+      cert: join(dir, 'cert.pem'),
+      key: join(dir, 'key.pem'),
+      dir,
+      trace: join(dir, 'trace.json'),
+    };
+    writeFileSync(plan.cert, certificate.cert);
+    writeFileSync(plan.key, certificate.key, { mode: 0o600 });
+
+    enter('start the origin');
+    const origin = await startOrigin(scenario.origin ?? 'h1', certificate);
+    cleanup.add(() => origin.close());
+    const closed = await closedPort();
+    cleanup.add(() => closed.close());
+    plan.origin = origin.port;
+    plan.closed = closed.port;
+
+    enter('start the server');
+    const child = new ServerProcess(plan);
+    server = child;
+    cleanup.add(() => {
+      child.kill();
+      return child.exited.catch(() => {});
+    });
+    const addresses = await child.whileRunning(child.ready);
+
+    enter('the client');
+    await child.tell({ phase: 'request' });
+    const client = new Client(addresses, certificate.cert, dir);
+    cleanup.add(() => client.close());
+    await child.whileRunning(scenario.client(client));
+
+    const { signal: end, after } = { after: undefined, ...(scenario.ends ?? { signal: 'SIGINT' as const }) };
+    enter('wait for the requests to end');
+    await child.tell({ idle: 'requests' });
+    await child.tell({ phase: 'shutdown' });
+    enter('close the client');
+    await child.whileRunning(client.close());
+    await child.tell({ idle: 'connections' });
+    if (after) {
+      enter(`wait for ${after.fn}`);
+      await child.tell(after);
+    }
+
+    enter(`end the server with ${end}`);
+    child.signal(end);
+    const code = await child.exited;
+    if (code !== 0) throw new Error(`the server's exit code is ${code}`);
+
+    enter('read the trace');
+    const parts = Array.from({ length: scenario.threads === undefined ? 1 : scenario.threads + 1 }, (_, thread) =>
+      readPart(plan, thread),
+    );
+    return parts.length === 1 ? parts[0]!.trace : mergeTraces(parts);
+  };
+
+  const running = run();
+  try {
+    return await Promise.race([running, stopped]);
+  } catch (error) {
+    throw new ScenarioError(step, error, server?.log ?? '');
+  } finally {
+    await cleanup.run();
+    // A run that was stopped may have been in the middle of starting something: it ends at its next step.
+    await running.catch(() => {});
+    await cleanup.run();
+  }
+}

@@ -1,0 +1,161 @@
+/**
+ * The server process of a scenario: the same application and the same order of calls as the recorded program, traced
+ * from its first line. It hands its trace over as it exits.
+ */
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { TlsSettings } from '../listeners/tls.ts';
+import { TcpHealthCheck } from '../load-balancing/health-check.ts';
+import { LoadBalancer } from '../load-balancing/lib.ts';
+import { RoundRobin } from '../load-balancing/selection/mod.ts';
+import { httpProxyService } from '../proxy/lib.ts';
+import { onAsk } from '../runtime/channel.ts';
+import { threadNumber } from '../runtime/thread.ts';
+import { threads } from '../runtime/threads.ts';
+import { Opt } from '../server/configuration/mod.ts';
+import { Server } from '../server/mod.ts';
+import { backgroundService } from '../services/background.ts';
+import { Service } from '../services/listening.ts';
+import { exportTrace } from '../tracing/export.ts';
+import type { TracePart } from '../tracing/merge.ts';
+import { Recorder } from '../tracing/recorder.ts';
+import { Echo, LB } from './app.ts';
+import type { Addresses } from './client.ts';
+import { findScenario, type Scenario } from './index.ts';
+import { type Command, partOf, type Report, type ServerPlan } from './messages.ts';
+import { Phases } from './phases.ts';
+import { Progress } from './progress.ts';
+
+const plan = JSON.parse(process.argv[2] ?? '{}') as ServerPlan;
+const found = findScenario(plan.scenario);
+if (found === undefined) throw new Error(`no scenario '${plan.scenario}'`);
+const scenario: Scenario = found;
+
+const progress = new Progress();
+const recorder = new Recorder({ runs: true, observe: progress.observe }).attach();
+const report = (message: Report) => process.send?.(message);
+
+process.on('exit', (code) => {
+  if (code !== 0) return;
+  const app = fileURLToPath(new URL(scenario.app?.phases ? './phases.ts' : './app.ts', import.meta.url));
+  const trace = exportTrace(recorder, scenario.name, [app]);
+  const part: TracePart = { thread: threadNumber(), origin: recorder.origin, trace };
+  writeFileSync(partOf(plan, threadNumber()), JSON.stringify(part));
+});
+// The runner is gone: nobody else will end this process and clean up.
+function orphan(): never {
+  rmSync(plan.dir, { recursive: true, force: true });
+  process.exit(1);
+}
+if (threadNumber() > 0) onAsk('obey', (command: Omit<Command, 'id'>) => obey(command as Command));
+else {
+  if (!process.connected) orphan();
+  process.on('disconnect', orphan);
+  process.on('message', (command: Command) => {
+    Promise.all([obey(command), threads.askAll('obey', command)]).then(
+      () => report({ done: command.id }),
+      (error: unknown) => {
+        console.error(error);
+        process.exit(1);
+      },
+    );
+  });
+}
+
+async function obey(command: Command): Promise<void> {
+  if ('phase' in command) recorder.phase = command.phase;
+  else if ('fn' in command) await progress.until(() => progress.ended(command.fn) >= command.ended);
+  else if ('listening' in command) await progress.until(() => progress.begun('Listener::accept') >= command.listening);
+  else if (command.idle === 'connections') await progress.idle('Service::handle_event');
+  else await progress.idle('HttpProxy::process_request', 'HttpProxy::finish');
+  await new Promise((resolve) => setImmediate(resolve));
+}
+
+async function main(): Promise<void> {
+  const server = Server.new(new Opt());
+  const { threads: count = 1, workStealing = true } = scenario;
+  Object.assign(server.configuration, scenario.ends?.conf, {
+    threads: count,
+    workStealing,
+    upgradeSock: join(plan.dir, 'upgrade.sock'),
+  });
+  await server.bootstrap();
+  const upstreams = await LoadBalancer.tryFromIter([`127.0.0.1:${plan.origin}`], RoundRobin);
+  if (scenario.beside === 'health-check') {
+    upstreams.setHealthCheck(TcpHealthCheck.new());
+    upstreams.healthCheckFrequency = 1000;
+  }
+  const background = backgroundService('health check', upstreams);
+  const options = scenario.app ?? {};
+  const proxy = options.phases
+    ? httpProxyService(server.configuration, new Phases(plan.origin, plan.closed))
+    : httpProxyService(server.configuration, new LB(background.task(), options, plan.closed, plan.dir));
+  for (const listener of scenario.listeners) {
+    if (listener === 'tcp') proxy.addTcp('127.0.0.1:0');
+    else if (listener === 'uds') proxy.addUds(join(plan.dir, 'proxy.sock'));
+    else {
+      const tls = TlsSettings.intermediate(plan.cert, plan.key);
+      if (listener === 'h2') tls.enableH2();
+      proxy.addTlsWithSettings('127.0.0.1:0', undefined, tls);
+    }
+  }
+  if (scenario.threads !== undefined) proxy.events = { onListening };
+  server.addService(proxy);
+  if (scenario.beside === 'health-check') server.addService(background);
+  if (scenario.beside === 'echo') {
+    const echo = Service.new('Echo', new Echo());
+    echo.addTcp('127.0.0.1:0');
+    server.addService(echo);
+  }
+  if (scenario.beside === 'prometheus') {
+    const prometheus = Service.prometheusHttpService();
+    prometheus.addTcp('127.0.0.1:0');
+    server.addService(prometheus);
+  }
+  await server.runForever();
+}
+
+let onListening = () => {};
+/** With threads: one of them accepts. Without, the span says so. */
+const bound = new Promise<void>((resolve) => {
+  onListening = resolve;
+});
+
+const besideListens = scenario.beside === 'echo' || scenario.beside === 'prometheus';
+
+async function ready(): Promise<void> {
+  const listeners = scenario.listeners.length + (besideListens ? 1 : 0);
+  if (scenario.threads !== undefined) {
+    await bound;
+    const accepting = { listening: listeners };
+    await (scenario.workStealing === false ? obey({ id: 0, ...accepting }) : threads.askAll('obey', accepting));
+    report({ ready: addresses() });
+    return;
+  }
+  await progress.until(
+    () =>
+      progress.begun('Listener::accept') >= listeners &&
+      progress.begun('Server::main_loop') === 1 &&
+      (scenario.beside !== 'health-check' || progress.ended('Backends::run_health_check') === 1),
+  );
+  report({ ready: addresses() });
+}
+
+/** Where the server listens. Services start in the reverse order of their being added. */
+function addresses(): Addresses {
+  const bound = recorder.spans
+    .filter(({ site }) => site.fn === 'ListenerEndpoint::listen')
+    .map(({ attributes }) => String(attributes.address));
+  const port = (address: string | undefined) => Number(address?.split(':').at(-1));
+  const found: Addresses = {};
+  if (besideListens) found.beside = port(bound.shift());
+  for (const [index, listener] of scenario.listeners.entries()) {
+    if (listener === 'tcp') found.tcp = port(bound[index]);
+    else if (listener === 'uds') found.uds = bound[index]!;
+    else found.tls = port(bound[index]);
+  }
+  return found;
+}
+
+await Promise.all([recorder.root('main', main), ...(threadNumber() === 0 ? [ready()] : [])]);

@@ -1,0 +1,93 @@
+/** Tracing of a server that serves, as `npm start` offers it. */
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { Agent, createServer, get as httpGet, type IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Ajv } from 'ajv';
+import { expect, onTestFinished, test } from 'vitest';
+import schema from '../../src/tracing/schema.json' with { type: 'json' };
+import { Program } from '../support/program.ts';
+
+async function get(url: string, agent?: Agent): Promise<string> {
+  const [answer] = (await once(httpGet(url, { agent: agent ?? false }), 'response')) as [IncomingMessage];
+  let text = '';
+  for await (const piece of answer) text += piece;
+  return text;
+}
+
+async function start(...flags: string[]): Promise<Program> {
+  const origin = createServer((_request, response) => response.end('hello')).listen(0, '127.0.0.1');
+  await once(origin, 'listening');
+  const upstream = `127.0.0.1:${(origin.address() as AddressInfo).port}`;
+  const program = new Program('src/main.ts', ['--listen', '127.0.0.1:0', '--upstream', upstream, ...flags]);
+  onTestFinished(async () => {
+    program.child.kill('SIGKILL');
+    await program.ended;
+    origin.closeAllConnections();
+    origin.close();
+  });
+  await program.until(/ready/);
+  return program;
+}
+
+const at = (program: Program): string => /listening on (\S+)/.exec(program.stdout)![1]!;
+
+test('one request in N is traced, counted over kept and new connections', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sampler-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const program = await start('--trace', '1/3', '--trace-dir', folder);
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  onTestFinished(() => agent.destroy());
+  for (let i = 0; i < 6; i++) expect(await get(`${at(program)}/kept${i}`, agent)).toBe('hello');
+  for (let i = 0; i < 6; i++) expect(await get(`${at(program)}/new${i}`)).toBe('hello');
+
+  program.child.kill('SIGINT'); // what is read below is complete then
+  await program.ended;
+  const traces = readdirSync(folder).map((name) => JSON.parse(readFileSync(join(folder, name), 'utf8')));
+  const valid = new Ajv({ allowUnionTypes: true }).compile(schema);
+  for (const trace of traces) expect(valid(trace), JSON.stringify(valid.errors)).toBe(true);
+  const requests = traces.map(({ spans }) => JSON.stringify(spans).match(/"request":"GET ([^"]+)"/)?.[1]);
+  // the kept connection waits for its seventh request, which it may choose: that takes a turn
+  expect(requests).toEqual(['/kept0', '/kept3', '/new2', '/new5']);
+  for (const { spans } of traces) {
+    expect(spans[0]).toMatchObject({ fn: '<HttpProxy as HttpServerApp>::process_new_http', parent: null });
+    expect(spans.filter(({ fn }: { fn: string }) => fn === 'HttpProxy::process_request')).toHaveLength(1);
+  }
+});
+
+test('the explorer is served live: a trace is listed, and told of, as its request ends', async () => {
+  const program = await start('--trace-ui', '127.0.0.1:0');
+  const [, ui] = (await program.until(/trace explorer on (\S+)\/\?live/))!;
+  expect(await get(`${ui}/?live`)).toMatch(/<!doctype html>/i);
+  expect(JSON.parse(await get(`${ui}/traces`))).toEqual([]);
+
+  const [events] = (await once(httpGet(`${ui}/events`, { agent: false }), 'response')) as [IncomingMessage];
+  onTestFinished(() => void events.destroy());
+  let heard = '';
+  const told = (async () => {
+    for await (const piece of events) {
+      heard += piece;
+      if (heard.includes('data:')) return;
+    }
+  })();
+  await get(`${at(program)}/one`);
+  await told;
+  expect(heard).toMatch(/data: \{"id":"1","name":"GET \/one 200","spans":\d+\}/);
+  expect(JSON.parse(await get(`${ui}/traces/1`))).toMatchObject({ version: 1, scenario: 'live' });
+  expect(await get(`${ui}/traces/2`)).toBe('');
+  expect(await get(`${ui}/../../package.json`)).toBe('');
+});
+
+test.each([
+  ['--trace', '5'],
+  ['--trace', '1/0'],
+  ['--trace-ui', 'nowhere'],
+  ['--trace-otlp', 'nowhere'],
+])('%s %s is refused in one line that names it', async (flag, value) => {
+  const program = new Program('src/main.ts', ['--listen', '127.0.0.1:0', '--upstream', '127.0.0.1:1', flag, value]);
+  expect(await program.ended).toMatchObject({ code: 2 });
+  expect(program.stderr.trim().split('\n')).toHaveLength(1);
+  expect(program.stderr).toContain(`${flag} ${value}`);
+});
