@@ -14,6 +14,7 @@ import type { TraceDocument } from '../src/tracing/model.ts';
 import { projectRoot } from '../src/tracing/sites.ts';
 import { check, localLinks } from './book/check.ts';
 import { type Chapter, type Deviation, fill, type Material } from './book/directives.ts';
+import { checkSaid } from './book/exercises.ts';
 import type { Shows } from './book/shows.ts';
 
 const WALKTHROUGH = 'walkthrough';
@@ -136,7 +137,7 @@ async function main(only: string[], options: { check?: boolean }): Promise<void>
     try {
       const after = await fill(before, page, material);
       texts.set(page, after);
-      wrong.push(...check(after, page));
+      wrong.push(...check(after, page), ...(await checkSaid(after, page, material.trace)));
       if (after === before) return;
       if (options.check) wrong.push(`${page} is not what npm run book makes of it`);
       else writeFileSync(path, after);

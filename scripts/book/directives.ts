@@ -52,12 +52,12 @@ export interface Chapter {
 }
 
 /** What a directive says: words, and `key=value` pairs in order. */
-interface Arguments {
+export interface Arguments {
   words: string[];
   pairs: [key: string, value: string][];
 }
 
-function argumentsOf(text: string): Arguments {
+export function argumentsOf(text: string): Arguments {
   const words: string[] = [];
   const pairs: [string, string][] = [];
   let rest = text;

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { checkSaid } from '../../scripts/book/exercises.ts';
 import { missing } from '../../scripts/book/shows.ts';
 import { chapters, showsOf, Traces } from '../../scripts/book.ts';
 import { projectRoot } from '../../src/tracing/sites.ts';
@@ -38,6 +39,8 @@ describe.each(chapters())('chapter %s', (chapter) => {
         if (why !== null) untrue.push(`${scenario}: ${why}`);
       }
     }
+    const page = `walkthrough/${chapter}/README.md`;
+    untrue.push(...(await checkSaid(readFileSync(join(projectRoot, page), 'utf8'), page, (name) => traces.get(name))));
     expect(untrue).toEqual([]);
   });
 });
