@@ -273,6 +273,40 @@ describe('another try', () => {
   });
 });
 
+describe('when an origin fails', () => {
+  class AlwaysAgain extends Recorded {
+    override errorWhileProxy(
+      peer: HttpPeer,
+      session: Session,
+      error: PingoraError,
+      ctx: { tries: number },
+      reused: boolean,
+    ): PingoraError {
+      const decided = super.errorWhileProxy(peer, session, error, ctx, reused);
+      decided.setRetry(true);
+      return decided;
+    }
+  }
+
+  // The original would add the body of the second answer to the head of the first.
+  test("it isn't asked again once the client has got a head, whatever the error says", async () => {
+    captureLog();
+    const origin = await Origin.start((connection) =>
+      answering(() => {
+        connection.socket.end('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello');
+        return undefined;
+      })(connection, 0),
+    );
+    const app = new AlwaysAgain(at(origin));
+    const client = await (await startProxy(app)).client();
+    client.send(GET);
+    expect(await client.end()).toMatch(/\r\n\r\nhello$/);
+    await app.logged;
+    expect(app.called.filter((name) => name === 'upstream_peer')).toHaveLength(1);
+    expect(origin.connections).toHaveLength(1);
+  });
+});
+
 describe('the connection to an origin', () => {
   const twice = async (app: Recorded) => {
     const { client } = await ask(app);

@@ -217,17 +217,26 @@ describe('a listening service', () => {
     expect(await say(await dial(), 'q')).toBe('Q');
   });
 
-  test('pauses when there are no file descriptors left, and then goes on', async () => {
+  test.each([
+    ['EMFILE', -24, 'Too many open files (os error 24)'],
+    ['ENFILE', -23, 'Too many open files in system (os error 23)'],
+  ])('pauses when there are no file descriptors left (%s), and then goes on', async (code, errno, words) => {
     const lines = captureLog('error');
     const listen = vi.spyOn(Server.prototype, 'listen');
     const { dial } = await start((service) => service.addTcp('127.0.0.1:0'));
     const [server] = listen.mock.contexts as Server[];
     listen.mockRestore();
-    server!.emit('error', Object.assign(new Error('accept EMFILE'), { code: 'EMFILE', errno: -24 }));
-    expect(await say(await dial(), 'm')).toBe('M');
-    expect(lines[0]?.msg).toBe(
-      'Accept() failed  AcceptError context: Fail to accept() cause: Too many open files (os error 24)',
-    );
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+    onTestFinished(() => {
+      vi.useRealTimers();
+    });
+    server!.emit('error', Object.assign(new Error(`accept ${code}`), { code, errno }));
+    while (lines.length === 0) await new Promise((resolve) => setImmediate(resolve));
+    const asked = dial().then((socket) => say(socket, 'm'));
+    expect(vi.getTimerCount()).toBe(1);
+    await vi.advanceTimersByTimeAsync(1_020);
+    expect(await asked).toBe('M');
+    expect(lines[0]?.msg).toBe(`Accept() failed  AcceptError context: Fail to accept() cause: ${words}`);
   });
 });
 

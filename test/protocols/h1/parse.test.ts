@@ -115,6 +115,14 @@ describe('a request', () => {
     expect(whole(request('GET / HTTP/1.1 HTTP/1.1\r\nHost: a\r\n\r\n')).head.rawPath()).toBe('/%20HTTP/1.1');
   });
 
+  it.each(['GET / HTTP/3.7', 'GET /a\x01b HTTP/1.1', 'GET /'])(
+    'whose line is wrong is refused when its head is whole: %j',
+    (line) => {
+      expect(request(`${line}\r\nHost: a\r\n`).state).toBe('Partial');
+      expect(request(`${line}\r\nHost: a\r\n\r\n`).state).toBe('Invalid');
+    },
+  );
+
   it('is refused at its first bytes when they are another protocol', () => {
     expect(request('\x16\x03\x01\x02\x00\x01').state).toBe('Invalid');
     expect(request('\x00').state).toBe('Invalid');

@@ -271,6 +271,15 @@ describe('the time for a head', () => {
   });
 });
 
+describe('the body of a request', () => {
+  // RFC 9112 6.3, the last case; read until the end, as the original does, it would keep the exchange going until then.
+  it('is none in HTTP/1.0 without a length', async () => {
+    const { session: one } = await request('POST / HTTP/1.0\r\nHost: a\r\n\r\nhello');
+    expect([one.isBodyEmpty(), one.isBodyDone()]).toEqual([true, true]);
+    expect(await body(one)).toBe('');
+  });
+});
+
 describe('keeping the connection', () => {
   it.each([
     ['HTTP/1.1', GET, true],
