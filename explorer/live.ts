@@ -2,7 +2,7 @@
  * Traces of a server that runs now. The page is opened as `/?live` from that server, which serves
  *
  * - `GET /traces`: a JSON list of `{ "id": "7", "name": "GET / 200", "spans": 131 }`, oldest first;
- * - `GET /traces/ID`: the trace with this id, format version 1;
+ * - `GET /traces/ID`: the trace with this id, format version 2 or 1;
  * - `GET /events`: server-sent events, each with such an entry as its data, unnamed or named `trace`.
  *
  * `name` and `spans` may be missing. An entry may also be a whole trace with an `id` of its own.
@@ -27,6 +27,6 @@ export function readEntry(value: unknown): LiveEntry | null {
   if (typeof id !== 'string' && typeof id !== 'number') return null;
   const title = [name, scenario].find((text) => typeof text === 'string' && text !== '') ?? `trace ${id}`;
   const counted = Array.isArray(spans) ? spans.length : typeof spans === 'number' ? spans : null;
-  const trace = version === 1 && Array.isArray(spans) ? checkTrace(value) : null;
+  const trace = (version === 1 || version === 2) && Array.isArray(spans) ? checkTrace(value) : null;
   return { id: String(id), name: String(title), spans: counted, trace };
 }

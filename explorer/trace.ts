@@ -4,9 +4,31 @@
  * The checks are made by hand rather than with the format's JSON Schema: the page has no room for a validator, and a
  * reader wants to know which span is at fault, not which rule of a schema.
  */
-import type { TraceDocument, TraceSpan, TraceTask } from '../src/tracing/model.ts';
+import type {
+  BytesEvent,
+  Change,
+  Facts,
+  Failure,
+  FrameEvent,
+  TraceConnection,
+  TraceDocument,
+  TraceEvent,
+  TraceSpan,
+  TraceTask,
+} from '../src/tracing/model.ts';
 
-export type { TraceDocument, TraceSpan, TraceTask };
+export type {
+  BytesEvent,
+  Change,
+  Facts,
+  Failure,
+  FrameEvent,
+  TraceConnection,
+  TraceDocument,
+  TraceEvent,
+  TraceSpan,
+  TraceTask,
+};
 
 /** What is wrong with a file, in one line. */
 export class TraceError extends Error {
@@ -34,8 +56,8 @@ function fail(message: string): never {
 
 /** What is wrong with it that a reader would want to hear before "no version": it is something else altogether. */
 function otherFormat(value: unknown): string | null {
-  if (Array.isArray(value)) return 'a list, not a trace; a trace is one object with "version": 1';
-  if (!isObject(value)) return `${show(value)}, not a trace; a trace is one object with "version": 1`;
+  if (Array.isArray(value)) return 'a list, not a trace; a trace is one object with "version": 2';
+  if (!isObject(value)) return `${show(value)}, not a trace; a trace is one object with "version": 2`;
   if ('traceEvents' in value) return 'a Perfetto trace; make one for this page with --format json';
   if ('resourceSpans' in value) return 'an OpenTelemetry trace; make one for this page with --format json';
   return null;
@@ -67,6 +89,63 @@ function checkRuns(runs: unknown, span: string): void {
   if (!Array.isArray(runs) || !runs.every(isRun)) fail(`${span} has runs that are no list of [start, end]`);
 }
 
+const isFact = (value: unknown) =>
+  value === null || ['string', 'number', 'boolean'].includes(typeof value) || isTexts(value);
+const isTexts = (value: unknown) => Array.isArray(value) && value.every((text) => typeof text === 'string');
+const isTextOrNull = (value: unknown) => value === null || typeof value === 'string';
+
+function checkFacts(facts: unknown, what: string): void {
+  if (facts === undefined) return;
+  if (!isObject(facts) || !Object.values(facts).every(isFact)) fail(`${what} is no list of facts (${show(facts)})`);
+}
+
+function checkFailure(failure: unknown, who: string): void {
+  if (failure === undefined) return;
+  if (!isObject(failure) || typeof failure.type !== 'string') fail(`${who} has an error without a type`);
+  checkFailure(failure.cause, who);
+}
+
+function checkChanges(changed: unknown, who: string): void {
+  if (changed === undefined) return;
+  const isChange = (change: unknown) =>
+    isObject(change) && typeof change.what === 'string' && isTextOrNull(change.from) && isTextOrNull(change.to);
+  if (!Array.isArray(changed) || !changed.every(isChange)) fail(`${who} has changes that say no what, from and to`);
+}
+
+const WHATS: Record<string, (event: Fields) => boolean> = {
+  bytes: ({ connection, way, offset, length, bytes }) =>
+    isId(connection) && isWay(way) && isTime(offset) && isTime(length) && isTextOrNull(bytes ?? null),
+  frame: ({ connection, way, type, stream, flags, length }) =>
+    isId(connection) && isWay(way) && typeof type === 'string' && isTime(stream) && isTexts(flags) && isTime(length),
+  channel: ({ channel, depth, capacity }) => typeof channel === 'string' && isTime(depth) && isTime(capacity),
+  pool: ({ pool, key, size }) => typeof pool === 'string' && typeof key === 'string' && isTime(size),
+  state: ({ machine, from, to }) => typeof machine === 'string' && isTextOrNull(from) && typeof to === 'string',
+  wake: ({ task, by }) => isId(task) && typeof by === 'string',
+};
+const isWay = (value: unknown) => value === 'in' || value === 'out';
+
+/** Kinds that aren't known yet are left to who knows them. */
+function checkEvents({ events, connections }: Fields, spans: ReadonlySet<number>): void {
+  if (connections !== undefined) {
+    const isConnection = (one: unknown) =>
+      isObject(one) && isId(one.id) && (one.side === 'downstream' || one.side === 'upstream') && isTextOrNull(one.peer);
+    if (!Array.isArray(connections) || !connections.every(isConnection)) fail('a list of connections that is none');
+  }
+  if (events === undefined) return;
+  if (!Array.isArray(events)) fail(`a list of events that is none (${show(events)})`);
+  const known = new Set(((connections ?? []) as TraceConnection[]).map(({ id }) => id));
+  events.forEach((event: unknown, at) => {
+    const who = `event number ${at + 1}`;
+    if (!isObject(event)) fail(`${who} is ${show(event)}, not an object`);
+    if (!isTime(event.time)) fail(`${who} has no time (${show(event.time)})`);
+    if (event.span !== null && !spans.has(event.span as number))
+      fail(`${who} is of span ${show(event.span)}, which isn't in the trace`);
+    if (WHATS[event.kind as string]?.(event) === false) fail(`${who} is no ${event.kind} that can be read`);
+    if (event.connection !== undefined && !known.has(event.connection as number))
+      fail(`${who} is of connection ${show(event.connection)}, which isn't in the trace`);
+  });
+}
+
 function checkSpan(span: unknown, at: number): asserts span is TraceSpan {
   if (!isObject(span)) fail(`span number ${at + 1} is ${show(span)}, not an object`);
   if (!isId(span.id)) fail(`span number ${at + 1} has no id (${show(span.id)})`);
@@ -87,14 +166,18 @@ function checkSpan(span: unknown, at: number): asserts span is TraceSpan {
   checkPlace(span.rust, `the rust of ${who}`, false);
   checkPlace(span.ts, `the ts of ${who}`, true);
   checkRuns(span.runs, who);
+  checkFacts(span.in, `the in of ${who}`);
+  checkFacts(span.out, `the out of ${who}`);
+  checkChanges(span.changed, who);
+  checkFailure(span.error, who);
 }
 
-/** The document, if it is a trace of version 1 that hangs together. Throws {@link TraceError}. */
+/** The document, if it is a trace of version 1 or 2 that hangs together. Throws {@link TraceError}. */
 export function checkTrace(value: unknown): TraceDocument {
   const other = otherFormat(value);
   if (other !== null) fail(other);
   const { version, scenario, tasks, spans } = value as Fields;
-  if (version !== 1) fail(`a trace of version ${show(version)}; this page reads version 1`);
+  if (version !== 1 && version !== 2) fail(`a trace of version ${show(version)}; this page reads versions 1 and 2`);
   if (!Array.isArray(tasks)) fail(`a trace without a list of tasks (${show(tasks)})`);
   if (!Array.isArray(spans)) fail(`a trace without a list of spans (${show(spans)})`);
   if (typeof scenario !== 'string') fail(`a trace without a scenario's name (${show(scenario)})`);
@@ -124,6 +207,7 @@ export function checkTrace(value: unknown): TraceDocument {
       fail(`task ${id} was spawned by span ${spawnedBy}, which isn't in the trace`);
     }
   }
+  checkEvents(value as Fields, spanIds);
   return value as unknown as TraceDocument;
 }
 

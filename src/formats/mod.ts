@@ -46,7 +46,7 @@ export const formats: Readonly<Record<string, Format>> = {
     print: async (trace) => (await openTelemetry()).printOtlp(trace),
   },
   json: {
-    about: 'the trace itself (format version 1)',
+    about: 'the trace itself (format version 2)',
     print: (trace) => `${JSON.stringify(trace, null, 1)}\n`,
   },
 };

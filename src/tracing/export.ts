@@ -1,6 +1,6 @@
 /** From what a recorder holds to a trace document. */
 import { threadNumber } from '../runtime/thread.ts';
-import type { TraceDocument, TraceTask } from './model.ts';
+import { type TraceDocument, type TraceTask, VERSION } from './model.ts';
 import type { Recorder, Task } from './recorder.ts';
 import { SiteTable } from './sites.ts';
 
@@ -39,7 +39,7 @@ export function exportTrace(recorder: Recorder, scenario: string, apps: string[]
     ...(runs && runs.length > 0 ? { runs } : {}),
   }));
   const began = Math.round(recorder.began * 1000) / 1000;
-  return { version: 1, pingora: PINGORA, scenario, node: process.version, began, tasks, spans };
+  return { version: VERSION, pingora: PINGORA, scenario, node: process.version, began, tasks, spans };
 }
 
 function numberTasks(tasks: readonly Task[]): Map<Task, number> {

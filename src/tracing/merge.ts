@@ -1,5 +1,5 @@
 /** One trace of a server with threads, from those of its processes. */
-import type { TraceDocument, TraceSpan, TraceTask } from './model.ts';
+import type { TraceConnection, TraceDocument, TraceEvent, TraceSpan, TraceTask } from './model.ts';
 
 /** What one process recorded. */
 export interface TracePart {
@@ -31,6 +31,24 @@ export function mergeTraces(parts: readonly TracePart[]): TraceDocument {
   const tasks: TraceTask[] = [...owner.trace.tasks];
   const merged: { span: TraceSpan; id: string; parent: string | null }[] = [];
   const spawned = new Map<TraceTask, string>();
+  const connections: TraceConnection[] = [];
+  const events: { event: TraceEvent; span: string | null }[] = [];
+  /** Connections are numbered through all parts. */
+  const takeEvents = (
+    part: number,
+    trace: TraceDocument,
+    late: (time: number) => number,
+    numbers?: ReadonlyMap<number, number>,
+  ) => {
+    const first = connections.length;
+    for (const connection of trace.connections ?? []) connections.push({ ...connection, id: first + connection.id });
+    for (const event of trace.events ?? []) {
+      const moved: TraceEvent = { ...event, time: late(event.time) };
+      if ('connection' in moved && moved.connection !== undefined) moved.connection += first;
+      if (moved.kind === 'wake') moved.task = numbers?.get(moved.task) ?? moved.task;
+      events.push({ event: moved, span: event.span === null ? null : named(part, event.span) });
+    }
+  };
   const renumbered = (attributes: TraceSpan['attributes']) =>
     attributes.thread === undefined
       ? attributes
@@ -44,6 +62,7 @@ export function mergeTraces(parts: readonly TracePart[]): TraceDocument {
   const named = (part: number, id: number) => `${part}.${id}`;
   for (const span of owner.trace.spans) take(0, span, span.parent === null ? null : named(0, span.parent));
   for (const task of tasks) if (task.spawnedBy !== null) spawned.set(task, named(0, task.spawnedBy));
+  takeEvents(0, owner.trace, (time) => time);
 
   for (const [index, { trace, origin }] of threads.entries()) {
     const part = index + 1;
@@ -81,8 +100,10 @@ export function mergeTraces(parts: readonly TracePart[]): TraceDocument {
       };
       take(part, moved, before.has(span.parent!) ? makers.get(span.task)! : named(part, span.parent!));
     }
+    takeEvents(part, trace, late, numbers);
   }
 
+  events.sort((a, b) => a.event.time - b.event.time);
   // sort() is stable: what one process recorded stays in its order
   merged.sort((a, b) => a.span.start - b.span.start);
   const ids = new Map(merged.map(({ id }, i) => [id, i + 1]));
@@ -94,6 +115,10 @@ export function mergeTraces(parts: readonly TracePart[]): TraceDocument {
       id: ids.get(id)!,
       parent: parent === null ? null : ids.get(parent)!,
     })),
+    ...(connections.length > 0 && { connections }),
+    ...(events.length > 0 && {
+      events: events.map(({ event, span }) => ({ ...event, span: span === null ? null : (ids.get(span) ?? null) })),
+    }),
   };
 }
 

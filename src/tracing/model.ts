@@ -1,5 +1,126 @@
-/** The trace format, version 1: what a run of a scenario gives, and what everything that shows traces reads. */
+/**
+ * The trace format, version 2: what a run of a scenario gives, and what everything that shows traces reads.
+ *
+ * Version 2 adds to version 1 what happened (`in`, `out`, `changed`, `error` of a span) and what passed
+ * (`connections`, `events`); every field of version 1 keeps its meaning, and files of version 1 can still be read.
+ */
 import type { Phase, Status } from './recorder.ts';
+
+/** Facts by name, in the order in which they are read. A list is one of header fields, each `name: value`. */
+export type Facts = Record<string, string | number | boolean | null | string[]>;
+
+/** Something that a call changed. */
+export interface Change {
+  /** What, as `request header via` or `keepalive`. */
+  what: string;
+  /** Null: it wasn't there. */
+  from: string | null;
+  /** Null: it isn't there any more. */
+  to: string | null;
+}
+
+/** Why a call failed: Pingora's error, or another one's message as a cause. */
+export interface Failure {
+  /** Pingora's `ErrorType`, as `ConnectRefused`; the class of an error that isn't Pingora's. */
+  type: string;
+  /** On whose side; absent for what isn't Pingora's. */
+  source?: 'Upstream' | 'Downstream' | 'Internal' | 'Unset';
+  context?: string;
+  /** Whether the request may be tried again. */
+  retry?: boolean | 'ReusedOnly';
+  cause?: Failure;
+  /** The message of an error that isn't Pingora's. */
+  message?: string;
+  /** The whole chain as Pingora's log would write it; only on the outermost. */
+  log?: string;
+}
+
+/** Whose connection: the client's, or one to an origin. */
+export type Side = 'downstream' | 'upstream';
+
+export interface TraceConnection {
+  id: number;
+  side: Side;
+  /** The peer's address, or the path of a Unix socket. */
+  peer: string | null;
+}
+
+interface EventBase {
+  /** Microseconds from the start of the trace. */
+  time: number;
+  /** The span in which it happened; null if no span was running. */
+  span: number | null;
+}
+
+/** Bytes that a call read from a connection or wrote to it, after TLS was taken off or before it is put on. */
+export interface BytesEvent extends EventBase {
+  kind: 'bytes';
+  connection: number;
+  way: 'in' | 'out';
+  /** How many bytes went this way on this connection before. */
+  offset: number;
+  length: number;
+  /** The bytes, one character a byte (latin1), up to the recorder's limit; secrets are masked with `*`. */
+  bytes?: string;
+}
+
+/** A frame of HTTP/2 that was read or written. */
+export interface FrameEvent extends EventBase {
+  kind: 'frame';
+  connection: number;
+  way: 'in' | 'out';
+  /** As `HEADERS`. */
+  type: string;
+  stream: number;
+  flags: string[];
+  /** Of its payload, in bytes. */
+  length: number;
+  /** What matters of it: header fields, an error code, a window. */
+  facts?: Facts;
+}
+
+/** How full a channel is after something was sent or received. */
+export interface ChannelEvent extends EventBase {
+  kind: 'channel';
+  /** Which, as `request` (client to origin) or `response`. */
+  channel: string;
+  what: 'send' | 'receive' | 'close';
+  depth: number;
+  capacity: number;
+}
+
+/** What waits in a pool of connections after one came or went. */
+export interface PoolEvent extends EventBase {
+  kind: 'pool';
+  /** Which, as `upstream`. */
+  pool: string;
+  what: 'put' | 'get' | 'miss' | 'evict' | 'close';
+  /** Of the group of exchangeable connections. */
+  key: string;
+  connection?: number;
+  /** How many connections wait in all. */
+  size: number;
+}
+
+/** A state machine went on. */
+export interface StateEvent extends EventBase {
+  kind: 'state';
+  /** `downstream` (is the request's body read?) or `response` (is the answer passed on?). */
+  machine: string;
+  from: string | null;
+  to: string;
+}
+
+/** A task that waited goes on. */
+export interface WakeEvent extends EventBase {
+  kind: 'wake';
+  task: number;
+  /** What woke it, as `bytes on connection 2`, `timer` or `task 3`. */
+  by: string;
+}
+
+/** What happened beside the calls. */
+export type TraceEvent = BytesEvent | FrameEvent | ChannelEvent | PoolEvent | StateEvent | WakeEvent;
 
 export interface TraceTask {
   id: number;
@@ -30,12 +151,23 @@ export interface TraceSpan {
   end: number | null;
   status: Status;
   attributes: Record<string, string | number | boolean>;
+  /** What went in: arguments and the state that the call decides by. */
+  in?: Facts;
+  /** What came out. */
+  out?: Facts;
+  /** What it changed. */
+  changed?: Change[];
+  /** Why it failed, if its status is `error`. */
+  error?: Failure;
   /** When an async span was running, in order; the rest of its time it waited. Absent if it never waited. */
   runs?: [from: number, to: number][];
 }
 
+/** The format's version that is written. */
+export const VERSION = 2;
+
 export interface TraceDocument {
-  version: 1;
+  version: 1 | 2;
   /** The version of Pingora that the port follows. */
   pingora: string;
   scenario: string;
@@ -45,6 +177,12 @@ export interface TraceDocument {
   tasks: TraceTask[];
   /** In order of start; a parent comes before its children. */
   spans: TraceSpan[];
+  /** The connections of which events tell. */
+  connections?: TraceConnection[];
+  /** In order of time. */
+  events?: TraceEvent[];
+  /** What the recorder's limits left out. */
+  cut?: { spans?: number; events?: number; bytes?: number };
 }
 
 /** The spans by the span that made them; under null those without a parent. */

@@ -440,8 +440,10 @@ describe.skipIf(executablePath === undefined)('the trace explorer', () => {
       await eventually(() => text('#problem span')).toBe(
         "orphan.json: span 4 has the parent 99, which isn't in the trace",
       );
-      await drop('next.json', '{"version": 2}');
-      await eventually(() => text('#problem span')).toBe('next.json: a trace of version 2; this page reads version 1');
+      await drop('next.json', '{"version": 3}');
+      await eventually(() => text('#problem span')).toBe(
+        'next.json: a trace of version 3; this page reads versions 1 and 2',
+      );
       expect(await text('#counter')).toBe('step 3 of 16');
       await drop('good.json', JSON.stringify(sample()));
       await eventually(() => page.locator('#problem').isVisible()).toBe(false);
@@ -611,7 +613,9 @@ describe.skipIf(executablePath === undefined)('the trace explorer', () => {
       await eventually(now).toBe('Server::bootstrap');
       expect(page.url()).toContain('#trace=live:7');
       await page.locator('#traces').selectOption({ label: 'GET /bad' });
-      await eventually(() => text('#problem span')).toBe('GET /bad: a trace of version 2; this page reads version 1');
+      await eventually(() => text('#problem span')).toBe(
+        'GET /bad: a trace of version 3; this page reads versions 1 and 2',
+      );
       expect(await now()).toBe('Server::bootstrap');
     });
 

@@ -60,10 +60,10 @@ describe('a file that is no trace is called by what it is', () => {
   test('another version', () => {
     expect(
       complaint((trace) => {
-        trace.version = 2;
+        trace.version = 3;
       }),
-    ).toBe('a trace of version 2; this page reads version 1');
-    expect(complaint(() => ({}))).toBe('a trace of version missing; this page reads version 1');
+    ).toBe('a trace of version 3; this page reads versions 1 and 2');
+    expect(complaint(() => ({}))).toBe('a trace of version missing; this page reads versions 1 and 2');
   });
 });
 
@@ -219,6 +219,42 @@ describe('a trace that does not hang together is told which part is wrong', () =
         t.tasks[1]!.spawnedBy = 77;
       },
       "task 2 was spawned by span 77, which isn't in the trace",
+    ],
+    [
+      'facts that are none',
+      (t) => {
+        t.spans[1]!.in = { a: {} } as any;
+      },
+      'the in of span 2 is no list of facts ({"a":{}})',
+    ],
+    [
+      'an error without a type',
+      (t) => {
+        t.spans[1]!.error = {} as any;
+      },
+      'span 2 has an error without a type',
+    ],
+    [
+      'an event of no span',
+      (t) => {
+        t.events = [{ kind: 'state', time: 1, span: 9, machine: 'response', from: null, to: 'done' }];
+      },
+      "event number 1 is of span 9, which isn't in the trace",
+    ],
+    [
+      'bytes of no connection',
+      (t) => {
+        t.events = [{ kind: 'bytes', time: 1, span: 1, connection: 1, way: 'in', offset: 0, length: 1 }];
+      },
+      "event number 1 is of connection 1, which isn't in the trace",
+    ],
+    [
+      'bytes that say not where they are',
+      (t) => {
+        t.connections = [{ id: 1, side: 'downstream', peer: null }];
+        t.events = [{ kind: 'bytes', time: 1, span: 1, connection: 1, way: 'in', length: 1 } as any];
+      },
+      'event number 1 is no bytes that can be read',
     ],
   ];
   for (const [what, spoil, says] of cases) test(what, () => expect(complaint(spoil)).toBe(says));

@@ -75,7 +75,7 @@ test('the explorer is served live: a trace is listed, and told of, as its reques
   await get(`${at(program)}/one`);
   await told;
   expect(heard).toMatch(/data: \{"id":"1","name":"GET \/one 200","spans":\d+\}/);
-  expect(JSON.parse(await get(`${ui}/traces/1`))).toMatchObject({ version: 1, scenario: 'live' });
+  expect(JSON.parse(await get(`${ui}/traces/1`))).toMatchObject({ version: 2, scenario: 'live' });
   expect(await get(`${ui}/traces/2`)).toBe('');
   expect(await get(`${ui}/../../package.json`)).toBe('');
 });

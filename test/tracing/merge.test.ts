@@ -4,7 +4,7 @@ import { Steps } from '../../explorer/steps.ts';
 import { printPerfetto } from '../../src/formats/perfetto.ts';
 import { printTree } from '../../src/formats/tree.ts';
 import { mergeTraces, type TracePart } from '../../src/tracing/merge.ts';
-import type { TraceDocument } from '../../src/tracing/model.ts';
+import type { TraceDocument, TraceEvent } from '../../src/tracing/model.ts';
 import { makeTrace } from './made.ts';
 
 /** The process that was started: it makes the threads of its service. */
@@ -73,6 +73,42 @@ describe('traces of the processes of a server, merged', () => {
       ['proxy', 1],
       ['connection', 1],
       ['proxy', 2],
+    ]);
+  });
+
+  test('keep their connections and events, of the spans that they were of', () => {
+    const bytes = (span: number): TraceEvent => ({
+      kind: 'bytes',
+      time: 7,
+      span,
+      connection: 1,
+      way: 'in',
+      offset: 0,
+      length: 2,
+    });
+    const withBytes = (trace: TraceDocument, peer: string): TraceDocument => {
+      const { id, task } = trace.spans.at(-1)!;
+      const events: TraceEvent[] = [bytes(id), { kind: 'wake', time: 8, span: id, task, by: 'timer' }];
+      return { ...trace, connections: [{ id: 1, side: 'downstream', peer }], events };
+    };
+    const [first, , last] = parts as [TracePart, TracePart, TracePart];
+    const all = mergeTraces([
+      { ...first, trace: withBytes(first.trace, 'a:1') },
+      { ...last, trace: withBytes(last.trace, 'b:2') },
+    ]);
+    expect(all.connections!.map(({ id, peer }) => [id, peer])).toEqual([
+      [1, 'a:1'],
+      [2, 'b:2'],
+    ]);
+    const told = all.events!.map((event) => {
+      const { fn, task } = all.spans.find(({ id }) => id === event.span)!;
+      return [event.time, fn, event.kind === 'bytes' ? event.connection : event.kind === 'wake' && event.task === task];
+    });
+    expect(told).toEqual([
+      [7, 'start_service', 1],
+      [8, 'start_service', true],
+      [407, 'handle_event', 2],
+      [408, 'handle_event', true],
     ]);
   });
 

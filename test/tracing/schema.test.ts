@@ -34,7 +34,7 @@ describe('the schema of the trace format', () => {
   });
 
   const broken: [name: string, change: (trace: any) => void][] = [
-    ['another version', (trace) => Object.assign(trace, { version: 2 })],
+    ['another version', (trace) => Object.assign(trace, { version: 3 })],
     ['no spans', (trace) => delete trace.spans],
     ['an unknown property', (trace) => Object.assign(trace.spans[0], { extra: 1 })],
     ['an unknown status', (trace) => Object.assign(trace.spans[0], { status: 'fine' })],
@@ -48,6 +48,71 @@ describe('the schema of the trace format', () => {
 
   test('accepts a trace made by hand', () => {
     expect(errors(makeTrace([{ fn: 'a', calls: [{ fn: 'hook', file: 'app' }] }]))).toEqual([]);
+  });
+
+  /** A trace of version 2 with one of everything. */
+  const second = (): any => {
+    const trace: any = makeTrace([
+      {
+        fn: 'a',
+        span: {
+          status: 'error',
+          in: { request: 'GET / HTTP/1.1', fields: ['host: a'], tries: 1, reused: false, body: null },
+          out: { status: 502 },
+          changed: [{ what: 'request header via', from: null, to: '1.1 a' }],
+          error: {
+            type: 'ConnectRefused',
+            source: 'Upstream',
+            context: 'peer: 127.0.0.1:1',
+            retry: 'ReusedOnly',
+            cause: { type: 'Error', message: 'ECONNREFUSED' },
+            log: 'Upstream ConnectRefused context: peer: 127.0.0.1:1 cause: ECONNREFUSED',
+          },
+        },
+      },
+    ]);
+    const at = { time: 12, span: 1 };
+    return Object.assign(trace, {
+      version: 2,
+      connections: [{ id: 1, side: 'upstream', peer: null }],
+      events: [
+        { ...at, kind: 'bytes', connection: 1, way: 'in', offset: 0, length: 2, bytes: 'a\u00ff' },
+        {
+          ...at,
+          kind: 'frame',
+          connection: 1,
+          way: 'out',
+          type: 'HEADERS',
+          stream: 1,
+          flags: ['END_HEADERS'],
+          length: 9,
+        },
+        { ...at, kind: 'channel', channel: 'request', what: 'send', depth: 1, capacity: 4 },
+        { ...at, kind: 'pool', pool: 'upstream', what: 'put', key: '1', connection: 1, size: 1 },
+        { ...at, kind: 'state', machine: 'response', from: null, to: 'reading' },
+        { ...at, span: null, kind: 'wake', task: 1, by: 'timer' },
+      ],
+      cut: { bytes: 3 },
+    });
+  };
+
+  test('accepts values and events, and still version 1', () => {
+    expect(errors(second())).toEqual([]);
+    expect(errors({ ...makeTrace([{ fn: 'a' }]), version: 1 })).toEqual([]);
+  });
+
+  test.each<[string, (trace: any) => void]>([
+    ['an error without a type', (trace) => delete trace.spans[0].error.type],
+    ['a change that says no from', (trace) => delete trace.spans[0].changed[0].from],
+    ['a fact that is an object', (trace) => Object.assign(trace.spans[0].in, { a: {} })],
+    ['bytes without an offset', (trace) => delete trace.events[0].offset],
+    ['a letter that is no byte', (trace) => Object.assign(trace.events[0], { bytes: '€' })],
+    ['an event of no kind', (trace) => Object.assign(trace.events[0], { kind: 'noise' })],
+    ['a connection on no side', (trace) => Object.assign(trace.connections[0], { side: 'left' })],
+  ])('refuses in version 2 %s', (_, change) => {
+    const trace = second();
+    change(trace);
+    expect(errors(trace)).not.toEqual([]);
   });
 
   test.each(broken)('refuses %s', (_, change) => {
