@@ -15,9 +15,12 @@ import { projectRoot } from '../src/tracing/sites.ts';
 import { check, localLinks } from './book/check.ts';
 import { type Chapter, type Deviation, fill, type Material } from './book/directives.ts';
 import { checkSaid } from './book/exercises.ts';
+import { GLOSSARY, readTerms, unusedTerms } from './book/glossary.ts';
+import type { Place } from './book/map.ts';
 import type { Shows } from './book/shows.ts';
 
 const WALKTHROUGH = 'walkthrough';
+const MAP = `${WALKTHROUGH}/map.json`;
 const DEVIATIONS = 'docs/deviations.json';
 /** So many scenarios run at once. */
 const AT_ONCE = 2;
@@ -124,6 +127,8 @@ async function main(only: string[], options: { check?: boolean }): Promise<void>
     trace: (name) => traces.get(name),
     deviations: readDeviations(),
     chapters: chapters().map(readChapter),
+    terms: readTerms(readFileSync(join(projectRoot, GLOSSARY), 'utf8')),
+    places: JSON.parse(readFileSync(join(projectRoot, MAP), 'utf8')) as Place[],
   };
   const wrong: string[] = [];
   const texts = new Map<string, string>();
@@ -146,7 +151,11 @@ async function main(only: string[], options: { check?: boolean }): Promise<void>
     }
   };
   await Promise.all(pages().map(make));
-  if (only.length === 0) wrong.push(...unused(texts));
+  if (only.length === 0) {
+    wrong.push(...unused(texts));
+    const told = material.chapters.map(({ page }) => texts.get(page)!);
+    for (const word of unusedTerms(told, material.terms)) wrong.push(`${GLOSSARY}: no chapter uses “${word}”`);
+  }
   for (const line of wrong) process.stderr.write(`${line}\n`);
   if (wrong.length > 0) process.exitCode = 1;
 }

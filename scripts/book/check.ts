@@ -29,8 +29,8 @@ export function anchors(markdown: string): Set<string> {
 /** Links of a page to files of the project: the file, and the anchor if there is one. */
 export function localLinks(markdown: string): { target: string; anchor: string | undefined }[] {
   const text = markdown.replace(/^```[\s\S]*?^```/gm, '').replace(/`[^`\n]*`/g, '`');
-  return [...text.matchAll(/\]\(([^)\s]+)\)/g)]
-    .map(([, url]) => url!)
+  return [...text.matchAll(/\]\(([^)\s]+)\)|<a href="([^"]+)"/g)]
+    .map(([, url, html]) => url ?? html!)
     .filter((url) => !/^[a-z]+:/.test(url))
     .map((url) => {
       const [target, anchor] = url.split('#');
@@ -88,7 +88,7 @@ export function check(markdown: string, page: string): string[] {
   for (const { target, anchor } of localLinks(markdown)) wrong.push(linkError(page, markdown, target, anchor) ?? '');
   for (const command of commands(markdown)) wrong.push(commandError(command) ?? '');
   const byHand = markdown
-    .replace(/<!-- (code|calls|deviations|nav|contents):[\s\S]*?<!-- end -->/g, '')
+    .replace(/<!-- (code|calls|deviations|nav|contents|map):[\s\S]*?<!-- end -->/g, '')
     .replace(/<!--fn [\s\S]*?<!--\/fn-->/g, '');
   for (const [line] of byHand.matchAll(/\]\([^)\s]*#L\d+[^)]*\)/g)) wrong.push(`a line typed by hand: ${line}`);
   return wrong.filter((one) => one !== '').map((one) => `${page}: ${one}`);

@@ -17,6 +17,9 @@
  * <!-- contents: -->
  * <!-- end -->
  *
+ * <!-- map: h1 -->
+ * <!-- end -->
+ *
  * <!--fn Server::run_forever-->…<!--/fn-->
  * ```
  */
@@ -25,6 +28,8 @@ import type { TraceDocument } from '../../src/tracing/model.ts';
 import { type DeclaredSite, declaredSites, moduleNames, rustFunctions } from '../../src/tracing/sites.ts';
 import { printCalls } from './calls.ts';
 import { cut, type Range } from './excerpt.ts';
+import { linkTerms, type Term } from './glossary.ts';
+import { drawMap, type Place } from './map.ts';
 
 const PINGORA = 'https://github.com/cloudflare/pingora/blob/0.1.0/';
 
@@ -41,6 +46,10 @@ export interface Material {
   trace(scenario: string): Promise<TraceDocument>;
   deviations: ReadonlyMap<string, Deviation>;
   chapters: readonly Chapter[];
+  /** The words of the glossary; chapters' first uses are linked to it. */
+  terms: readonly Term[];
+  /** What the map shows. */
+  places: readonly Place[];
 }
 
 export interface Chapter {
@@ -156,6 +165,15 @@ function contents(page: string, { chapters }: Material): string {
   return ['| Chapter | What it answers |', '| --- | --- |', ...chapters.map(line)].join('\n');
 }
 
+async function map(page: string, { words }: Arguments, material: Material): Promise<string> {
+  const linkTo = (number: string) => {
+    const chapter = material.chapters.find(({ title }) => title.startsWith(`${number} `));
+    if (chapter === undefined) throw new Error(`no chapter ${number}`);
+    return relativeTo(page, chapter.page);
+  };
+  return `<pre>\n${drawMap(await material.trace(words[0] ?? ''), material.places, linkTo)}\n</pre>`;
+}
+
 let sites: Map<string, DeclaredSite[]> | null = null;
 
 function fnLink(page: string, { words }: Arguments): string {
@@ -174,12 +192,12 @@ function fnLink(page: string, { words }: Arguments): string {
   return site!.rust === null ? port : `${port}<sup>[rs](${rustLink(fn, site!.rust)})</sup>`;
 }
 
-const BLOCK = /<!-- (code|calls|deviations|nav|contents):([\s\S]*?)-->\n([\s\S]*?)<!-- end -->/g;
+const BLOCK = /<!-- (code|calls|deviations|nav|contents|map):([\s\S]*?)-->\n([\s\S]*?)<!-- end -->/g;
 const INLINE = /<!--fn ([^>]*(?:<[^>]*>[^>]*)*?)-->([\s\S]*?)<!--\/fn-->/g;
 
 /** The page with every directive's content made again. `page`: its path in the project. Throws for a wrong one. */
 export async function fill(text: string, page: string, material: Material): Promise<string> {
-  const opened = [...text.matchAll(/^<!-- (?:code|calls|deviations|nav|contents):/gm)].length;
+  const opened = [...text.matchAll(/^<!-- (?:code|calls|deviations|nav|contents|map):/gm)].length;
   const blocks = [...text.matchAll(BLOCK)];
   if (opened !== blocks.length) throw new Error(`${page}: ${opened} directives begin and ${blocks.length} end`);
   let out = '';
@@ -192,6 +210,7 @@ export async function fill(text: string, page: string, material: Material): Prom
       if (kind === 'code') made = code(page, args);
       else if (kind === 'calls') made = await calls(args, material);
       else if (kind === 'deviations') made = deviations(page, args, material);
+      else if (kind === 'map') made = await map(page, args, material);
       else made = kind === 'nav' ? nav(page, material) : contents(page, material);
       out += `${text.slice(at, match.index)}<!-- ${kind}:${given}-->\n${made}\n<!-- end -->`;
     } catch (error) {
@@ -200,11 +219,12 @@ export async function fill(text: string, page: string, material: Material): Prom
     at = match.index + whole.length;
   }
   out += text.slice(at);
-  return out.replace(INLINE, (_, given: string) => {
+  out = out.replace(INLINE, (_, given: string) => {
     try {
       return `<!--fn ${given}-->${fnLink(page, argumentsOf(given))}<!--/fn-->`;
     } catch (error) {
       throw new Error(`${page}: fn: ${(error as Error).message}`);
     }
   });
+  return material.chapters.some((chapter) => chapter.page === page) ? linkTerms(out, material.terms) : out;
 }

@@ -1,8 +1,13 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { anchors, check, commandError } from '../../scripts/book/check.ts';
 import { fill, type Material } from '../../scripts/book/directives.ts';
 import { cut } from '../../scripts/book/excerpt.ts';
+import { linkTerms, readTerms, unusedTerms } from '../../scripts/book/glossary.ts';
+import type { Place } from '../../scripts/book/map.ts';
 import { missing, type Show } from '../../scripts/book/shows.ts';
+import { projectRoot } from '../../src/tracing/sites.ts';
 import { type Made, makeTrace } from '../tracing/made.ts';
 
 const PAGE = 'walkthrough/01-four-lines/README.md';
@@ -37,7 +42,18 @@ const material: Material = {
     { page: PAGE, title: '01 One', question: 'Why?' },
     { page: 'walkthrough/02-making-a-service/README.md', title: '02 Two', question: 'How?' },
   ],
+  get terms() {
+    return terms;
+  },
+  get places() {
+    return places;
+  },
 };
+const terms = readTerms('### Session\n<!-- forms: sessions -->\n\nA request.\n\n### Transport stack\n\nLayers.\n');
+const places: Place[] = [
+  { fn: 'Server::run_forever', chapter: '01', does: 'runs' },
+  { fn: 'Service::run_endpoint', chapter: '02', does: 'accepts' },
+];
 const filled = (text: string) => fill(text, PAGE, material);
 const block = (directive: string) => `before\n\n<!-- ${directive} -->\n<!-- end -->\n\nafter\n`;
 
@@ -115,6 +131,22 @@ describe('a directive', () => {
     expect(await filled(block('contents:'))).toContain('| [01 One](README.md) | Why? |');
   });
 
+  test('draws a map whose calls lead to their chapters, each on its task', async () => {
+    const text = await filled(block('map: h1'));
+    expect(text.split('\n').slice(4, 8)).toEqual([
+      '    ● <b>task “main”</b>',
+      '<a href="README.md">01</a>    Server::run_forever  <i>runs</i>',
+      '        ⇢ <b>task “endpoint”</b>',
+      '<a href="../02-making-a-service/README.md">02</a>        Service::run_endpoint  <i>accepts</i>',
+    ]);
+    expect(await filled(text)).toBe(text);
+  });
+
+  test('that puts a call on the map which the trace hasn’t is an error', async () => {
+    const wrong = { ...material, places: [{ fn: 'Server::walk', chapter: '01', does: '' }] };
+    await expect(fill(block('map: h1'), PAGE, wrong)).rejects.toThrow('h1 has no call of Server::walk');
+  });
+
   test('in a line links a function', async () => {
     const text = await filled('see <!--fn <T as ServerApp>::process_new--><!--/fn-->.');
     expect(text).toMatch(/-->\[`<T as ServerApp>::process_new`\]\(\.\.\/\.\.\/src\/apps\/mod\.ts#L\d+\)<sup>\[rs\]/);
@@ -141,6 +173,40 @@ describe('a directive', () => {
     await expect(filled('<!--fn Server::walk--><!--/fn-->')).rejects.toThrow('no function Server::walk');
     await expect(filled('<!--fn Connector::new--><!--/fn-->')).rejects.toThrow('say which');
   });
+});
+
+describe('a word of the glossary', () => {
+  const to = (word: string, anchor: string) => `[${word}](../GLOSSARY.md#${anchor})`;
+
+  test('is linked where a chapter first uses it, in any of its forms, and nowhere else', async () => {
+    const text = await filled('# Session\n\n> A session?\n\n`session` Sessions, a session.\nA transport\nstack.\n');
+    expect(text).toContain(`\`session\` ${to('Sessions', 'session')}, a session.`);
+    expect(text).toContain(`A ${to('transport\nstack', 'transport-stack')}.`);
+    expect(text.match(/GLOSSARY/g)).toHaveLength(2);
+    expect(await filled(text)).toBe(text);
+  });
+
+  test('loses a link that stands elsewhere', () => {
+    expect(linkTerms(`A session and ${to('sessions', 'session')}.`, terms)).toBe(
+      `A ${to('session', 'session')} and sessions.`,
+    );
+  });
+
+  test('isn’t part of another word, of a link, of code or of what a directive made', () => {
+    const text =
+      'obsession, h2-session, [a session](x.md)\n```\nsession\n```\n<!-- map: h1 -->\nsession\n<!-- end -->\n';
+    expect(linkTerms(text, terms)).toBe(text);
+    expect(unusedTerms([text, to('x', 'session')], terms)).toEqual(['Transport stack']);
+  });
+});
+
+test('the legend has every mark that a printed tree can have', () => {
+  const printer = readFileSync(join(projectRoot, 'src/formats/tree.ts'), 'utf8').replace(/\/\*[\s\S]*?\*\//g, '');
+  const marks = new Set(printer.match(/[^\p{ASCII}│]/gu));
+  const legend = /## How to read the calls\n([\s\S]*?)\n## /.exec(
+    readFileSync(join(projectRoot, 'walkthrough/README.md'), 'utf8'),
+  )![1]!;
+  expect([...marks].filter((mark) => !legend.includes(mark))).toEqual([]);
 });
 
 describe('a page', () => {

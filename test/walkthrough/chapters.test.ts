@@ -19,6 +19,7 @@ const PARTS = {
 };
 /** What a chapter has no use for. */
 const WITHOUT: Record<string, string[]> = {
+  '00-async': ['code', 'calls', 'picture', 'what if', 'command'],
   '21-the-price-of-tracing': ['calls'],
   '22-wrong': ['code', 'calls'],
 };
