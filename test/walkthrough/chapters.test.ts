@@ -20,8 +20,8 @@ const PARTS = {
 /** What a chapter has no use for. */
 const WITHOUT: Record<string, string[]> = {
   '00-async': ['code', 'calls', 'picture', 'what if', 'command'],
-  '21-the-price-of-tracing': ['calls'],
-  '22-wrong': ['code', 'calls'],
+  '23-the-price-of-tracing': ['calls'],
+  '24-wrong': ['code', 'calls'],
 };
 
 describe.each(chapters())('chapter %s', (chapter) => {
