@@ -1,6 +1,8 @@
-// Biome formats and lints; this holds only the rules that need types: a floating promise is a bug here,
+// Biome formats and lints; this holds the rules that need types and the port's own. A floating promise is a bug here,
 // because every task must go through spawn(), which names, traces and watches it.
 import tseslint from 'typescript-eslint';
+import { floors } from './lint/floors.js';
+import { tracingOnlyLooks } from './lint/tracing-only-looks.js';
 
 export default tseslint.config({
   files: [
@@ -13,8 +15,13 @@ export default tseslint.config({
     'walkthrough/**/*.ts',
   ],
   languageOptions: { parser: tseslint.parser, parserOptions: { projectService: true } },
-  plugins: { '@typescript-eslint': tseslint.plugin },
+  plugins: {
+    '@typescript-eslint': tseslint.plugin,
+    port: { rules: { floors, 'tracing-only-looks': tracingOnlyLooks } },
+  },
   rules: {
+    'port/floors': 'error',
+    'port/tracing-only-looks': 'error',
     '@typescript-eslint/no-floating-promises': [
       'error',
       {

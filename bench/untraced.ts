@@ -4,8 +4,6 @@
  */
 import type * as span from '../src/tracing/span.ts';
 
-export { Cancelled } from '../src/tracing/recorder.ts';
-
 const same = <F>(_name: string, body: F): F => body;
 
 export const ported: typeof span.ported = (file) => ({

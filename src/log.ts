@@ -6,14 +6,13 @@
  * pass a function.
  */
 import { type Logger, pino } from 'pino';
-import { threadNumber } from './runtime/thread.ts';
 
 /** From everything to nothing: a level prints itself and all that come after it. */
 export type Level = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
 const VALUE: Record<Level, number> = { trace: 10, debug: 20, info: 30, warn: 40, error: 50, silent: 100 };
 
-const state: { level: number; sink: Logger | null } = { level: VALUE.error, sink: null };
+const state: { level: number; sink: Logger | null; base: object } = { level: VALUE.error, sink: null, base: {} };
 
 /** Whether `name` is one of {@link Level}. */
 export function isLevel(name: string): name is Level {
@@ -29,14 +28,14 @@ export function setLog(level: Level, sink?: Logger): void {
   if (state.sink) state.sink.level = level;
 }
 
-/** Which process says it: of a server with threads each line names its own. */
-function who(): object {
-  const thread = threadNumber();
-  return { pid: process.pid, ...(thread > 0 ? { thread } : {}) };
+/** Say with each line which thread's it is. Only for lines that no sink of {@link setLog} takes. */
+export function setLogThread(thread: number): void {
+  state.base = { thread };
 }
 
 function sink(): Logger {
-  state.sink ??= pino({ level: 'trace', base: who() }, pino.destination({ fd: 2, sync: true }));
+  const base = { pid: process.pid, ...state.base };
+  state.sink ??= pino({ level: 'trace', base }, pino.destination({ fd: 2, sync: true }));
   return state.sink;
 }
 

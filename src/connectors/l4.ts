@@ -10,9 +10,9 @@ import { connectUds, setTcpKeepalive, connect as tcpConnect } from '../protocols
 import type { SocketAddr } from '../protocols/l4/socket.ts';
 import { Stream } from '../protocols/l4/stream.ts';
 import { generateConnectHeader, connect as rawConnect } from '../protocols/raw-connect.ts';
-import { type Cancellation, withDeadline } from '../runtime/cancel.ts';
+import { Cancelled } from '../runtime/cancelled.ts';
+import { type Cancellation, withDeadline } from '../timeout/cancel.ts';
 import { Elapsed } from '../timeout/lib.ts';
-import { Cancelled } from '../tracing/recorder.ts';
 import { note, ported } from '../tracing/span.ts';
 import { duration, type Peer } from '../upstreams/peer.ts';
 

@@ -11,8 +11,8 @@ import { ConnectionMeta, ConnectionPool, type GroupKey } from '../pool/connectio
 import { SocketAddr } from '../protocols/l4/socket.ts';
 import type { Stream } from '../protocols/l4/stream.ts';
 import { ALPN } from '../protocols/mod.ts';
-import { type Cancellation, withDeadline } from '../runtime/cancel.ts';
 import { spawn } from '../runtime/lib.ts';
+import { type Cancellation, withDeadline } from '../timeout/cancel.ts';
 import { Elapsed } from '../timeout/lib.ts';
 import { tracing } from '../tracing/recorder.ts';
 import { ported } from '../tracing/span.ts';

@@ -19,7 +19,7 @@ import type { Stream } from '../protocols/l4/stream.ts';
 import type { ALPN } from '../protocols/mod.ts';
 import { handshake } from '../protocols/tls/client.ts';
 import type { SslStream } from '../protocols/tls/mod.ts';
-import { type Cancellation, withDeadline } from '../runtime/cancel.ts';
+import { type Cancellation, withDeadline } from '../timeout/cancel.ts';
 import { Elapsed } from '../timeout/lib.ts';
 import { ported } from '../tracing/span.ts';
 import { duration, type Peer, verifyCert, verifyHostname } from '../upstreams/peer.ts';

@@ -1,9 +1,9 @@
 /** What a trace can be printed as. */
 
-import { openTelemetry } from '../live/endpoint.ts';
-import { compare, loadRecord } from '../scenarios/compare.ts';
+import { compare, loadRecord } from '../tracing/compare.ts';
 import type { TraceDocument } from '../tracing/model.ts';
 import { printMermaid } from './mermaid.ts';
+import { withOpenTelemetry } from './open-telemetry.ts';
 import { printPerfetto } from './perfetto.ts';
 import { printStack, printTree } from './tree.ts';
 
@@ -43,7 +43,7 @@ export const formats: Readonly<Record<string, Format>> = {
   },
   otlp: {
     about: 'OTLP/JSON, for a collector of OpenTelemetry; --endpoint sends it there',
-    print: async (trace) => (await openTelemetry()).printOtlp(trace),
+    print: async (trace) => (await withOpenTelemetry(() => import('./otlp.ts'))).printOtlp(trace),
   },
   json: {
     about: 'the trace itself (format version 2)',

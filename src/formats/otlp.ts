@@ -1,7 +1,7 @@
 /**
  * A trace as OpenTelemetry has it: printed as OTLP/JSON, or as spans for an exporter (see `collector.ts`).
  *
- * Made of the SDK's packages, which are optional: import this file through `openTelemetry` of `endpoint.ts`, which says
+ * Made of the SDK's packages, which are optional: import this file through `withOpenTelemetry`, which says
  * what to install where they are missing. They are the last ones that run on Node 20: 2.x, and 0.2xx beside it.
  *
  * Attributes follow the semantic conventions 1.33 and newer (`code.function.name` was `code.function` before); what

@@ -8,7 +8,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { createColors } from 'picocolors';
-import type { Comparison } from '../scenarios/compare.ts';
+import type { Comparison } from '../tracing/compare.ts';
 import { childrenOf, type TraceDocument, type TraceSpan, type TraceTask } from '../tracing/model.ts';
 import { projectRoot } from '../tracing/sites.ts';
 

@@ -12,9 +12,10 @@ import { ErrorType, orErr, PingoraError } from '../error/lib.ts';
 import { Log } from '../log.ts';
 import { Listener, SocketFile } from '../protocols/l4/listener.ts';
 import type { Stream } from '../protocols/l4/stream.ts';
+import { Cancelled } from '../runtime/cancelled.ts';
 import type { ListenFds } from '../server/transfer-fd/mod.ts';
 import { sleep } from '../timeout/lib.ts';
-import { Cancelled, note, ported } from '../tracing/span.ts';
+import { note, ported } from '../tracing/span.ts';
 
 const rust = ported('pingora-core/src/listeners/l4.rs');
 const log = new Log('pingora_core::listeners');

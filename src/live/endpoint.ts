@@ -1,13 +1,11 @@
 /** Where traces are sent, and whether they can be: all that needs none of OpenTelemetry's packages. */
 import { once } from 'node:events';
 import { connect } from 'node:net';
+import { OtlpError, withOpenTelemetry } from '../formats/open-telemetry.ts';
+
+export { OtlpError };
 
 const PATH = 'v1/traces';
-
-/** Why traces can't be sent, or be made for sending, in one line. */
-export class OtlpError extends Error {
-  override readonly name = 'OtlpError';
-}
 
 /**
  * The address to post traces to: `given` with `flag`, else what `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` or
@@ -54,16 +52,10 @@ export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/**
- * `otlp.ts` and `collector.ts`, loaded when they are needed. Throws {@link OtlpError} if their packages are missing.
- */
-export async function openTelemetry(): Promise<typeof import('../formats/otlp.ts') & typeof import('./collector.ts')> {
-  try {
-    return { ...(await import('../formats/otlp.ts')), ...(await import('./collector.ts')) };
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw error;
-    throw new OtlpError(
-      "OTLP needs OpenTelemetry's packages, which are not installed; npm install --include=optional does",
-    );
-  }
+/** Printing and sending, loaded when they are needed. Throws {@link OtlpError} if their packages are missing. */
+export function openTelemetry() {
+  return withOpenTelemetry(async () => ({
+    ...(await import('../formats/otlp.ts')),
+    ...(await import('./collector.ts')),
+  }));
 }

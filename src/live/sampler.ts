@@ -11,6 +11,7 @@ import type { RequestHeader } from '../http/lib.ts';
 import type { Session } from '../protocols/http/server.ts';
 import type { Stream } from '../protocols/l4/stream.ts';
 import type { ShutdownWatch } from '../runtime/sync.ts';
+import { threadNumber } from '../runtime/thread.ts';
 import { exportTrace } from '../tracing/export.ts';
 import type { TraceDocument } from '../tracing/model.ts';
 import { Recorder } from '../tracing/recorder.ts';
@@ -75,7 +76,7 @@ export class Sampler {
   private end(recorder: Recorder, session: Session): void {
     const request = requestOf(session);
     const name = `${request?.method ?? '-'} ${request?.path ?? '-'} ${session.responseWritten()?.status ?? '-'}`;
-    this.deliver({ id: ++this.samples, name, trace: exportTrace(recorder, 'live') });
+    this.deliver({ id: ++this.samples, name, trace: exportTrace(recorder, 'live', [], threadNumber()) });
   }
 
   /** Choose no more. */

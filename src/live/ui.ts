@@ -1,11 +1,10 @@
 /**
  * Serves the trace explorer with the traces of a server that runs, each as it ends: the port's own.
  */
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { extname, join, normalize, resolve, sep } from 'node:path';
+import { extname, join, normalize, sep } from 'node:path';
 import type { Sample } from './sampler.ts';
 
 /** So many traces are kept; the oldest goes first. */
@@ -32,9 +31,9 @@ export class TraceUi {
     });
   }
 
-  /** Serve on `host:port`. Throws what `listen` throws. */
-  static async start(host: string, port: number): Promise<TraceUi> {
-    const ui = new TraceUi(await explorer());
+  /** Serve the explorer in folder `pages` on `host:port`. Throws what `listen` throws. */
+  static async start(host: string, port: number, pages: string): Promise<TraceUi> {
+    const ui = new TraceUi(pages);
     await new Promise<void>((done, failed) => {
       ui.server.once('error', failed);
       ui.server.listen(port, host === '' ? '::' : host, () => done());
@@ -96,15 +95,4 @@ export class TraceUi {
 
 function entry({ id, name, trace }: Sample): { id: string; name: string; spans: number } {
   return { id: String(id), name, spans: trace.spans.length };
-}
-
-/** The explorer's folder: the site's if it was made, else one made now, gone with the process. */
-async function explorer(): Promise<string> {
-  const made = resolve('site/explorer');
-  if (existsSync(join(made, 'explorer.html'))) return made;
-  const { buildExplorer } = await import('../../scripts/explorer.ts');
-  const folder = mkdtempSync(join(tmpdir(), 'pingora-traced-explorer-'));
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
-  await buildExplorer({ out: folder });
-  return folder;
 }

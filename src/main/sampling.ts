@@ -33,7 +33,8 @@ export async function sampling(options: Options): Promise<((app: HttpServerApp) 
     const { host, port } = checkAddress('--trace-ui', traceUi);
     await tryBind('--trace-ui', traceUi);
     const { TraceUi } = await import('../live/ui.ts');
-    const ui = await TraceUi.start(host, port);
+    const { explorer } = await import('./explorer.ts');
+    const ui = await TraceUi.start(host, port, await explorer());
     takers.push((sample) => ui.add(sample));
     say(`trace explorer on ${ui.url}`);
   }

@@ -5,6 +5,17 @@
  */
 export type { Stream } from './l4/stream.ts';
 
+/**
+ * Told of a connection's beginning and end. `Tracing` in the original, where `Tracer` is the box around it. Its place
+ * there is `upstreams/peer.rs`, which stands above this folder.
+ */
+export interface Tracer {
+  /** The connection (its lowest layer) is established. */
+  onConnected(): void;
+  /** The connection is closed. */
+  onDisconnected(): void;
+}
+
 /** Which HTTP versions a TLS handshake offers or accepts. Port of `ALPN` in `protocols/ssl/mod.rs`. */
 export class ALPN {
   /** As it is logged: HTTP/1 only, HTTP/2 only, either. */

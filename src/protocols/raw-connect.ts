@@ -6,8 +6,8 @@
  */
 import { ErrorType, PingoraError } from '../error/lib.ts';
 import { RequestHeader, type ResponseHeader } from '../http/lib.ts';
-import type { Cancellation } from '../runtime/cancel.ts';
-import { Cancelled } from '../tracing/recorder.ts';
+import { Cancelled } from '../runtime/cancelled.ts';
+import type { Cancellation } from '../timeout/cancel.ts';
 import { ported } from '../tracing/span.ts';
 import type { ProxyDigest } from './digest.ts';
 import { HttpSession } from './h1/client.ts';

@@ -7,9 +7,9 @@
 import { PingoraError } from '../error/lib.ts';
 import type { HttpTask } from '../protocols/http/mod.ts';
 import type { Session as ServerSession } from '../protocols/http/server.ts';
+import { Cancelled } from '../runtime/cancelled.ts';
 import type { Kept } from '../runtime/sync.ts';
 import { tracing } from '../tracing/recorder.ts';
-import { Cancelled } from '../tracing/span.ts';
 import { endResponseBody, endsUnseen } from './body-filter.ts';
 import type { HttpProxy, Session } from './lib.ts';
 import { revalidateOrStale } from './proxy-cache.ts';

@@ -9,8 +9,9 @@
  */
 import type { Socket } from 'node:net';
 import { Log } from '../log.ts';
-import { Cancelled, tracing } from '../tracing/recorder.ts';
+import { tracing } from '../tracing/recorder.ts';
 import { note, ported } from '../tracing/span.ts';
+import { Cancelled } from './cancelled.ts';
 import { Notify } from './sync.ts';
 import { threadNumber } from './thread.ts';
 import { threads } from './threads.ts';

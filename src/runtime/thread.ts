@@ -4,7 +4,7 @@
  * A thread is a process: the program, started once more by the process that `run_forever` was called in. It comes to
  * `run_forever` by itself, and there does its share. The port's own; `threads.ts` is the other side.
  */
-import { Log } from '../log.ts';
+import { Log, setLogThread } from '../log.ts';
 import { Channel, onAsk } from './channel.ts';
 
 /** Tells a process which thread it is. */
@@ -15,6 +15,7 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGQUIT'] as const;
 
 function begin(): { number: number; owner: Channel | undefined } {
   const number = Number(process.env[THREAD_MARK] ?? 0);
+  if (number > 0) setLogThread(number);
   // what this process starts is something else
   delete process.env[THREAD_MARK];
   if (number === 0 || process.send === undefined) return { number: 0, owner: undefined };

@@ -6,8 +6,8 @@
  */
 import { type ChildProcess, spawn as startProcess } from 'node:child_process';
 import type { Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Log } from '../log.ts';
-import { sleep } from '../timeout/lib.ts';
 import { Channel, Gone, onAsk } from './channel.ts';
 import { THREAD_MARK } from './thread.ts';
 

@@ -39,7 +39,7 @@ const report = (message: Report) => process.send?.(message);
 process.on('exit', (code) => {
   if (code !== 0) return;
   const app = fileURLToPath(new URL(scenario.app?.phases ? './phases.ts' : './app.ts', import.meta.url));
-  const trace = exportTrace(recorder, scenario.name, [app]);
+  const trace = exportTrace(recorder, scenario.name, [app], threadNumber());
   const part: TracePart = { thread: threadNumber(), origin: recorder.origin, trace };
   writeFileSync(partOf(plan, threadNumber()), JSON.stringify(part));
 });

@@ -16,12 +16,13 @@ import {
 } from '../listeners/mod.ts';
 import { Log } from '../log.ts';
 import type { Stream } from '../protocols/l4/stream.ts';
+import { Cancelled } from '../runtime/cancelled.ts';
 import { currentHandle } from '../runtime/lib.ts';
 import { Kept, type ShutdownWatch, Turn } from '../runtime/sync.ts';
 import { threadNumber } from '../runtime/thread.ts';
 import type { ListenFds } from '../server/transfer-fd/mod.ts';
 import { sleep } from '../timeout/lib.ts';
-import { Cancelled, ported } from '../tracing/span.ts';
+import { ported } from '../tracing/span.ts';
 import type { Service as ServiceTrait } from './mod.ts';
 import { type Source, sourceOf } from './source.ts';
 

@@ -8,12 +8,12 @@
 import type { Socket } from 'node:net';
 import type { TransportStack, UninitializedStream } from '../listeners/mod.ts';
 import { Stream } from '../protocols/l4/stream.ts';
+import { Cancelled } from '../runtime/cancelled.ts';
 import { onAsk } from '../runtime/channel.ts';
 import type { Spread } from '../runtime/lib.ts';
 import { type ShutdownWatch, Watch } from '../runtime/sync.ts';
 import { threadNumber } from '../runtime/thread.ts';
 import { threads } from '../runtime/threads.ts';
-import { Cancelled } from '../tracing/span.ts';
 
 /** What an endpoint accepts from. */
 export interface Source {

@@ -1,5 +1,4 @@
 /** From what a recorder holds to a trace document. */
-import { threadNumber } from '../runtime/thread.ts';
 import { type TraceDocument, type TraceTask, VERSION } from './model.ts';
 import type { Recorder, Task } from './recorder.ts';
 import { SiteTable } from './sites.ts';
@@ -8,15 +7,15 @@ import { SiteTable } from './sites.ts';
 export const PINGORA = '0.1.0';
 
 /**
- * The trace so far. `apps` are the files that hold the application's hooks.
+ * The trace so far. `apps` are the files that hold the application's hooks; `thread` is the process's number, if it is
+ * one of several that serve together.
  *
  * Tasks are numbered along the tree of who spawned whom, not by the clock: two connections that race get the same
  * numbers in each run.
  */
-export function exportTrace(recorder: Recorder, scenario: string, apps: string[] = []): TraceDocument {
+export function exportTrace(recorder: Recorder, scenario: string, apps: string[] = [], thread = 0): TraceDocument {
   const table = new SiteTable(apps);
   const numbers = numberTasks(recorder.tasks);
-  const thread = threadNumber();
   const tasks: TraceTask[] = [...numbers].map(([{ name, spawnedBy, start }, id]) => ({
     id,
     name,

@@ -7,7 +7,6 @@
  * `await` in the process costs two to three times as much, so a process that never traces must never touch it.
  */
 import { type AsyncHook, AsyncLocalStorage, createHook } from 'node:async_hooks';
-import type { Future } from '../runtime/future.ts';
 
 /** When a span started: before the first client, while serving, or after the signal (or the client's last byte). */
 export type Phase = 'startup' | 'request' | 'shutdown';
@@ -66,12 +65,12 @@ interface Context {
   readonly task: Task;
 }
 
-/** Thrown into a wait that lost its race; a span that ends with it is `cancelled`, not `error`. */
-export class Cancelled extends Error {
-  override readonly name = 'Cancelled';
-  constructor(what = 'the wait was cancelled') {
-    super(what);
-  }
+/** What is polled: a `Future` of the runtime, which stands above this folder. */
+export type Polled<T> = Generator<void, T, void>;
+
+/** Whether `error` is the runtime's `Cancelled`, told by its name: the runtime stands above this folder. */
+function isCancelled(error: unknown): boolean {
+  return error instanceof Error && error.name === 'Cancelled';
 }
 
 let storage: AsyncLocalStorage<Context> | null = null;
@@ -214,7 +213,7 @@ export class Recorder {
     try {
       result = storage!.run({ recorder: this, span, task: context.task }, () => fn.apply(self, args));
     } catch (error) {
-      this.#end(span, error instanceof Cancelled ? 'cancelled' : 'error');
+      this.#end(span, isCancelled(error) ? 'cancelled' : 'error');
       throw error;
     }
     if (result instanceof Promise) {
@@ -228,7 +227,7 @@ export class Recorder {
         },
         (error) => {
           this.#ownTurn = true;
-          this.#end(span, error instanceof Cancelled ? 'cancelled' : 'error');
+          this.#end(span, isCancelled(error) ? 'cancelled' : 'error');
         },
       );
       return result;
@@ -252,13 +251,13 @@ export class Recorder {
   /**
    * Poll `future` inside a span of `site`, which begins with the first poll. Used by the wrappers of `span.ts` only.
    */
-  poll<T>(site: Site, future: Future<T>): Future<T> {
+  poll<T>(site: Site, future: Polled<T>): Polled<T> {
     const context = storage!.getStore();
     if (context === undefined) return future;
     return context.recorder.#polled(site, future, context);
   }
 
-  *#polled<T>(site: Site, future: Future<T>, context: Context): Future<T> {
+  *#polled<T>(site: Site, future: Polled<T>, context: Context): Polled<T> {
     const span = this.#begin(site, context);
     const inside: Context = { recorder: this, span, task: context.task };
     if (this.#keepRuns) span.runs = [];
@@ -276,7 +275,7 @@ export class Recorder {
         yield;
       }
     } catch (error) {
-      if (!(error instanceof Cancelled)) status = 'error';
+      if (!isCancelled(error)) status = 'error';
       throw error;
     } finally {
       storage!.run(inside, () => future.return(undefined as T));

@@ -18,10 +18,7 @@
  * from the table of its functions, the line in the port from the code itself; neither is typed by hand (see
  * `sites.ts`).
  */
-import type { Future } from '../runtime/future.ts';
-import { Cancelled, type Site, tracing } from './recorder.ts';
-
-export { Cancelled };
+import { type Polled, type Site, tracing } from './recorder.ts';
 
 /** The wrappers for the functions of one Pingora file. */
 export interface Ported {
@@ -34,7 +31,7 @@ export interface Ported {
   /** Wraps a free function. */
   fn<F extends (...args: any[]) => unknown>(name: string, body: F): F;
   /** Wraps a free function that is polled. Its span begins with the first poll. */
-  poll<Args extends unknown[], T>(name: string, body: (...args: Args) => Future<T>): (...args: Args) => Future<T>;
+  poll<Args extends unknown[], T>(name: string, body: (...args: Args) => Polled<T>): (...args: Args) => Polled<T>;
   /**
    * Wraps the body of a task that function `name`, declared elsewhere in the file, spawns: a stack in Rust shows the
    * `async` block under the name of its function, and so there is a span of it at the beginning of the task too.
@@ -116,8 +113,8 @@ function standAside(self: unknown, key: string | symbol, traced: unknown, body: 
 
 function wrapPolled<Args extends unknown[], T>(
   site: Site,
-  body: (...args: Args) => Future<T>,
-): (...args: Args) => Future<T> {
+  body: (...args: Args) => Polled<T>,
+): (...args: Args) => Polled<T> {
   return (...args) => {
     const future = body(...args);
     return tracing.recorder === null ? future : tracing.recorder.poll(site, future);

@@ -9,22 +9,14 @@ import { ErrorType, orErr, PingoraError } from '../error/lib.ts';
 import type { TcpKeepalive } from '../protocols/l4/ext.ts';
 import { SocketAddr } from '../protocols/l4/socket.ts';
 import type { Stream } from '../protocols/l4/stream.ts';
-import { ALPN } from '../protocols/mod.ts';
+import { ALPN, type Tracer } from '../protocols/mod.ts';
 import { ported } from '../tracing/span.ts';
 import { type CertKey, fingerprintOf, getOrganizationUnit } from '../utils/mod.ts';
 
 export type { TcpKeepalive } from '../protocols/l4/ext.ts';
-export { ALPN };
+export { ALPN, type Tracer };
 
 const rust = ported('pingora-core/src/upstreams/peer.rs');
-
-/** Told of a connection's beginning and end. `Tracing` in the original, where `Tracer` is the box around it. */
-export interface Tracer {
-  /** The connection (its lowest layer) is established. */
-  onConnected(): void;
-  /** The connection is closed. */
-  onDisconnected(): void;
-}
 
 /**
  * What the connectors have to know of a server.

@@ -7,8 +7,8 @@ import { wrapOsConnectError } from '../../src/protocols/l4/ext.ts';
 import { SocketAddr } from '../../src/protocols/l4/socket.ts';
 import type { Stream } from '../../src/protocols/l4/stream.ts';
 import { ConnectProxyError } from '../../src/protocols/raw-connect.ts';
-import { Cancellation } from '../../src/runtime/cancel.ts';
-import { Cancelled } from '../../src/tracing/recorder.ts';
+import { Cancelled } from '../../src/runtime/cancelled.ts';
+import { Cancellation } from '../../src/timeout/cancel.ts';
 import { Proxy as ConnectProxy, HttpPeer, type Peer } from '../../src/upstreams/peer.ts';
 import { atEnd, blackhole, clientSockets, closedPort, closeOf, socketPath, tcpOrigin } from './origins.ts';
 

@@ -1,7 +1,7 @@
 import { stripVTControlCharacters } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { duration, printStack, printTree, waited } from '../../src/formats/tree.ts';
-import { compare } from '../../src/scenarios/compare.ts';
+import { compare } from '../../src/tracing/compare.ts';
 import { type Made, makeTrace } from '../tracing/made.ts';
 
 const LISTENING = 'pingora-core/src/services/listening.rs';

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { PingoraError } from '../../src/error/lib.ts';
 import { ListenerEndpoint, type ServerAddress, splitAddress } from '../../src/listeners/l4.ts';
+import { Cancelled } from '../../src/runtime/cancelled.ts';
 import { Fds } from '../../src/server/transfer-fd/mod.ts';
-import { Cancelled } from '../../src/tracing/span.ts';
 import { captureLog } from '../support/log.ts';
 
 let dir: string;

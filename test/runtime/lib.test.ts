@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { Cancelled } from '../../src/runtime/cancelled.ts';
 import { currentHandle, Runtime, runningTasks, spawn } from '../../src/runtime/lib.ts';
-import { Cancelled } from '../../src/tracing/recorder.ts';
 import { captureLog } from '../support/log.ts';
 
 describe('spawn', () => {

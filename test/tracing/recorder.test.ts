@@ -2,9 +2,10 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { Cancelled } from '../../src/runtime/cancelled.ts';
 import { spawn } from '../../src/runtime/lib.ts';
 import { Recorder } from '../../src/tracing/recorder.ts';
-import { Cancelled, callHook, note, ported } from '../../src/tracing/span.ts';
+import { callHook, note, ported } from '../../src/tracing/span.ts';
 
 const rust = ported('pingora-core/src/server/mod.rs');
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { loadRecord } from '../../src/scenarios/compare.ts';
+import { loadRecord } from '../../src/tracing/compare.ts';
 import { declaredIn, declaredSites, hookIn, projectRoot, rustFunctions, SiteTable } from '../../src/tracing/sites.ts';
 
 describe('the sites of the port', () => {

@@ -249,7 +249,8 @@ export class Connector {
    */
   @rust.method('Connector::release_http_session')
   releaseHttpSession(session: Http2Session, peer: Peer, idleTimeout: number | undefined): void {
-    const { conn } = session;
+    // every session was made by `ConnectionRef.spawnStream`
+    const conn = session.conn as ConnectionRef;
     const key = peer.reuseHash();
     session.release();
     this.inUsePool.release(key, conn.id);

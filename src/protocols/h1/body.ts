@@ -9,7 +9,8 @@
 import { ErrorType, PingoraError } from '../../error/lib.ts';
 import type { HMap } from '../../http/lib.ts';
 import { Log } from '../../log.ts';
-import { Cancelled, ported } from '../../tracing/span.ts';
+import { Cancelled } from '../../runtime/cancelled.ts';
+import { ported } from '../../tracing/span.ts';
 import type { Stream } from '../l4/stream.ts';
 import { parseTrailers } from './parse.ts';
 

@@ -6,10 +6,11 @@
 import { ErrorType, PingoraError } from '../../error/lib.ts';
 import type { HMap, RequestHeader, ResponseHeader } from '../../http/lib.ts';
 import { Log } from '../../log.ts';
+import { Cancelled } from '../../runtime/cancelled.ts';
 import type { Kept } from '../../runtime/sync.ts';
 import { Elapsed, timeout } from '../../timeout/lib.ts';
 import { tracing } from '../../tracing/recorder.ts';
-import { Cancelled, note, ported } from '../../tracing/span.ts';
+import { note, ported } from '../../tracing/span.ts';
 import type { Digest } from '../digest.ts';
 import { HttpTask } from '../http/mod.ts';
 import type { IoError, Reader, Stream } from '../l4/stream.ts';

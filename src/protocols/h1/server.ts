@@ -7,10 +7,11 @@
 import { ErrorType, PingoraError } from '../../error/lib.ts';
 import { type HMap, type RequestHeader, ResponseHeader } from '../../http/lib.ts';
 import { Log } from '../../log.ts';
+import { Cancelled } from '../../runtime/cancelled.ts';
 import type { Kept } from '../../runtime/sync.ts';
 import { Elapsed, timeout } from '../../timeout/lib.ts';
 import { tracing } from '../../tracing/recorder.ts';
-import { Cancelled, note, ported } from '../../tracing/span.ts';
+import { note, ported } from '../../tracing/span.ts';
 import { FixedBuffer } from '../http/body-buffer.ts';
 import { getCachedDate } from '../http/date.ts';
 import { genErrorResponse, http400Response, http502Response } from '../http/error-resp.ts';

@@ -12,15 +12,15 @@ import {
   type IncomingHttpHeaders,
   type OutgoingHttpHeaders,
 } from 'node:http2';
-import type { ConnectionRef } from '../../connectors/http/v2.ts';
 import { ErrorType, PingoraError } from '../../error/lib.ts';
 import type { HMap, RequestHeader } from '../../http/lib.ts';
 import { ResponseHeader } from '../../http/lib.ts';
 import { Log } from '../../log.ts';
+import { Cancelled } from '../../runtime/cancelled.ts';
 import { spawn } from '../../runtime/lib.ts';
 import type { Watch } from '../../runtime/sync.ts';
 import { type Armed, arm } from '../../timeout/lib.ts';
-import { Cancelled, ported } from '../../tracing/span.ts';
+import { ported } from '../../tracing/span.ts';
 import type { Digest } from '../digest.ts';
 import { appendFields, fieldsOf, isConnectionSpecific } from './fields.ts';
 import { reasonName, resetStream, watchEnd } from './reason.ts';
@@ -79,9 +79,25 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
+/**
+ * What a session knows of its connection: `ConnectionRef` of the connectors, which stand above this folder (in the
+ * original either module uses the other).
+ */
+export interface SharedConnection {
+  readonly id: number;
+  readonly digest: Digest;
+  readonly sessionError: Error | null;
+  readonly goaway: number | undefined;
+  readonly pooled: boolean;
+  isIdle(): boolean;
+  close(): void;
+  releaseStream(): void;
+  pingTimedout(): boolean;
+}
+
 /** One request to an origin over HTTP/2, and its response. */
 export class Http2Session {
-  readonly conn: ConnectionRef;
+  readonly conn: SharedConnection;
   /** The limit of each read of head, body and trailers, in milliseconds. It isn't one for the whole response. */
   readTimeout: number | undefined = undefined;
   private readonly session: ClientHttp2Session;
@@ -101,13 +117,13 @@ export class Http2Session {
   private reading: Waiting | null = null;
   private writing: (() => void) | null = null;
 
-  private constructor(session: ClientHttp2Session, conn: ConnectionRef) {
+  private constructor(session: ClientHttp2Session, conn: SharedConnection) {
     this.session = session;
     this.conn = conn;
   }
 
   /** Made by `ConnectionRef.spawnStream`. */
-  static new(session: ClientHttp2Session, conn: ConnectionRef): Http2Session {
+  static new(session: ClientHttp2Session, conn: SharedConnection): Http2Session {
     return new Http2Session(session, conn);
   }
 

@@ -20,8 +20,9 @@ import {
 import { ErrorType, PingoraError } from '../../error/lib.ts';
 import { type HMap, lowerName, RequestHeader, type ResponseHeader } from '../../http/lib.ts';
 import { Log } from '../../log.ts';
+import { Cancelled } from '../../runtime/cancelled.ts';
 import type { Kept } from '../../runtime/sync.ts';
-import { Cancelled, ported } from '../../tracing/span.ts';
+import { ported } from '../../tracing/span.ts';
 import { MAX_HEADERS } from '../h1/common.ts';
 import { FixedBuffer } from '../http/body-buffer.ts';
 import { getCachedDate } from '../http/date.ts';

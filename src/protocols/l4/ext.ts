@@ -6,8 +6,8 @@
  */
 import { type NetConnectOpts, connect as netConnect, type Socket } from 'node:net';
 import { ErrorType, PingoraError } from '../../error/lib.ts';
-import type { Cancellation } from '../../runtime/cancel.ts';
-import { Cancelled } from '../../tracing/recorder.ts';
+import { Cancelled } from '../../runtime/cancelled.ts';
+import type { Cancellation } from '../../timeout/cancel.ts';
 import { ported } from '../../tracing/span.ts';
 import type { SocketAddr } from './socket.ts';
 import type { IoError } from './stream.ts';

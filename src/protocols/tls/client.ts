@@ -5,8 +5,8 @@
  */
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import { ErrorType, PingoraError } from '../../error/lib.ts';
-import type { Cancellation } from '../../runtime/cancel.ts';
-import { Cancelled } from '../../tracing/recorder.ts';
+import { Cancelled } from '../../runtime/cancelled.ts';
+import type { Cancellation } from '../../timeout/cancel.ts';
 import { ported } from '../../tracing/span.ts';
 import type { Stream } from '../l4/stream.ts';
 import { SslStream } from './mod.ts';

@@ -5,8 +5,8 @@
  * other to {@link Stream}; what this adds is the handshake and what is known of the layers.
  */
 import type { TLSSocket } from 'node:tls';
-import type { Cancellation } from '../../runtime/cancel.ts';
-import { Cancelled } from '../../tracing/recorder.ts';
+import { Cancelled } from '../../runtime/cancelled.ts';
+import type { Cancellation } from '../../timeout/cancel.ts';
 import { ported } from '../../tracing/span.ts';
 import type { SslDigest, TimingDigest } from '../digest.ts';
 import { type IoError, Stream } from '../l4/stream.ts';

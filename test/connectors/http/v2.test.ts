@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { constants, type ServerHttp2Stream } from 'node:http2';
 import { expect, onTestFinished, test } from 'vitest';
-import { Connector } from '../../../src/connectors/http/v2.ts';
+import { type ConnectionRef, Connector } from '../../../src/connectors/http/v2.ts';
 import type { PingoraError } from '../../../src/error/lib.ts';
 import { HMap, RequestHeader } from '../../../src/http/lib.ts';
 import type { Http2Session } from '../../../src/protocols/h2/client.ts';
@@ -184,7 +184,7 @@ test('an idle connection that the server ends is not used again', async () => {
   const peer = origin.peer();
   const session = await h2Session(made, peer);
   await get(session);
-  const ended = new Promise<void>((resolve) => session.conn.closed().onChange(resolve));
+  const ended = new Promise<void>((resolve) => (session.conn as ConnectionRef).closed().onChange(resolve));
   made.releaseHttpSession(session, peer, undefined);
   origin.sessions[0]!.close();
   await ended;

@@ -3,7 +3,7 @@ import { PingoraError } from '../../../src/error/lib.ts';
 import { RequestHeader } from '../../../src/http/lib.ts';
 import { HttpSession } from '../../../src/protocols/h1/client.ts';
 import type { HttpTask } from '../../../src/protocols/http/mod.ts';
-import { Cancelled } from '../../../src/tracing/recorder.ts';
+import { Cancelled } from '../../../src/runtime/cancelled.ts';
 import { type Pair, pair, turn } from '../../support/streams.ts';
 
 type Session = Pair & { session: HttpSession };

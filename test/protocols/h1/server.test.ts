@@ -3,7 +3,7 @@ import { ErrorType, PingoraError } from '../../../src/error/lib.ts';
 import { ResponseHeader } from '../../../src/http/lib.ts';
 import { HttpSession } from '../../../src/protocols/h1/server.ts';
 import { HttpTask } from '../../../src/protocols/http/mod.ts';
-import { Cancelled } from '../../../src/tracing/recorder.ts';
+import { Cancelled } from '../../../src/runtime/cancelled.ts';
 import { type Pair, pair, turn } from '../../support/streams.ts';
 
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';

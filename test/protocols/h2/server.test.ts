@@ -6,7 +6,7 @@ import { HMap, ResponseHeader } from '../../../src/http/lib.ts';
 import { resetStream } from '../../../src/protocols/h2/reason.ts';
 import type { HttpSession } from '../../../src/protocols/h2/server.ts';
 import { HttpTask } from '../../../src/protocols/http/mod.ts';
-import { Cancelled } from '../../../src/tracing/span.ts';
+import { Cancelled } from '../../../src/runtime/cancelled.ts';
 import { answer, deferred, frame, frames, hpack, listen, PREFACE, type Running, request } from './harness.ts';
 
 let running: Running | undefined;

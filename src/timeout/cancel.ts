@@ -4,8 +4,9 @@
  * Rust drops the loser of a `timeout`, and with it the socket that it was opening. A promise can't be dropped, so what
  * opens something says how to take it back, and a deadline that passes takes it back.
  */
+
+import { Cancelled } from '../runtime/cancelled.ts';
 import { arm, Elapsed } from '../timeout/lib.ts';
-import { Cancelled } from '../tracing/recorder.ts';
 
 /** Lets an operation that was started be taken back. */
 export class Cancellation {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { Cancellation, withDeadline } from '../../src/runtime/cancel.ts';
+import { Cancelled } from '../../src/runtime/cancelled.ts';
+import { Cancellation, withDeadline } from '../../src/timeout/cancel.ts';
 import { Elapsed } from '../../src/timeout/lib.ts';
-import { Cancelled } from '../../src/tracing/recorder.ts';
 
 /** Never ends by itself; rejects when it is taken back. */
 function endless(within: Cancellation | undefined): Promise<never> {

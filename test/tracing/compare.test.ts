@@ -6,7 +6,7 @@ import {
   isEqual,
   loadRecord,
   type RecordedCall,
-} from '../../src/scenarios/compare.ts';
+} from '../../src/tracing/compare.ts';
 import { type Made, makeTrace } from '../tracing/made.ts';
 
 const FILE = 'pingora-core/src/server/mod.rs';

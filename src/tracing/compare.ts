@@ -6,8 +6,8 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { TraceSpan } from '../tracing/model.ts';
-import { projectRoot } from '../tracing/sites.ts';
+import type { TraceSpan } from './model.ts';
+import { projectRoot } from './sites.ts';
 
 /** A call that Pingora made, and what it called. */
 export interface RecordedCall {

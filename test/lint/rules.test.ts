@@ -1,0 +1,82 @@
+import { join } from 'node:path';
+import { Linter } from 'eslint';
+import tseslint from 'typescript-eslint';
+import { expect, test } from 'vitest';
+import { FLOORS, floors } from '../../lint/floors.js';
+import { tracingOnlyLooks } from '../../lint/tracing-only-looks.js';
+import { projectRoot } from '../../src/tracing/sites.ts';
+
+const linter = new Linter({ cwd: projectRoot });
+
+function complaints(file: string, code: string, rule: 'floors' | 'looks', options: unknown[] = []): string[] {
+  const config = {
+    files: ['**/*.ts'],
+    languageOptions: { parser: tseslint.parser as Linter.Parser },
+    plugins: { port: { rules: { floors, looks: tracingOnlyLooks } } },
+    rules: { [`port/${rule}`]: ['error', ...options] },
+  } as Linter.Config;
+  return linter.verify(code, config, join(projectRoot, file)).map(({ message }) => message);
+}
+
+test('a file may import from lower floors, from its own folder and from packages', () => {
+  const code = `
+    import { a } from '../error/lib.ts';
+    import type { B } from './common.ts';
+    import { c } from 'node:net';
+    export { d } from '../runtime/lib.ts';`;
+  expect(complaints('src/protocols/mod.ts', code, 'floors')).toEqual([]);
+});
+
+test.each([
+  ['an import', "import { HttpProxy } from '../proxy/lib.ts';"],
+  ['an import of types', "import type { HttpProxy } from '../proxy/lib.ts';"],
+  ['an export from there', "export { HttpProxy } from '../proxy/lib.ts';"],
+  ['an export of all', "export * from '../proxy/lib.ts';"],
+  ['a dynamic import', "const proxy = await import('../proxy/lib.ts');"],
+  ['a type by import', "type HttpProxy = import('../proxy/lib.ts').HttpProxy;"],
+])('%s from a higher floor is refused', (_, code) => {
+  expect(complaints('src/pool/lru.ts', code, 'floors')).toEqual([expect.stringContaining("'proxy' (floor 6)")]);
+});
+
+test('of two folders of a floor only the later one may import the other: no pair, no circle', () => {
+  const down = "import type { HttpModules } from '../modules/http/mod.ts';";
+  const up = "import type { ServerApp } from '../../apps/mod.ts';";
+  expect(complaints('src/apps/mod.ts', down, 'floors')).toEqual([]);
+  expect(complaints('src/modules/http/mod.ts', up, 'floors')).toEqual([expect.stringContaining('comes after it')]);
+});
+
+test('a folder within a folder has a floor of its own where the list says so', () => {
+  const code = "import type { ServerConf } from '../server/configuration/mod.ts';";
+  expect(complaints('src/protocols/mod.ts', code, 'floors')).toEqual([]);
+  const server = "import { Server } from '../server/mod.ts';";
+  expect(complaints('src/protocols/mod.ts', server, 'floors')).toHaveLength(1);
+});
+
+test('a folder without a floor and what is outside of src are refused', () => {
+  const floorless = "import { a } from '../cellar/a.ts';";
+  expect(complaints('src/proxy/lib.ts', floorless, 'floors')).toEqual([expect.stringContaining('has no floor')]);
+  const outside = "import { a } from '../../scripts/a.ts';";
+  expect(complaints('src/proxy/lib.ts', outside, 'floors')).toEqual([expect.stringContaining('outside of src')]);
+  expect(complaints('src/main/explorer.ts', outside, 'floors')).toEqual([]);
+});
+
+test('nothing stands below tracing, which everybody imports', () => {
+  expect(FLOORS[0]![0]).toBe('tracing');
+});
+
+test('who asks whether a recorder is attached is refused, outside of the tracing folder', () => {
+  const asks = "import { tracing } from '../tracing/recorder.ts'; if (tracing.recorder !== null) work();";
+  const takes = 'const { recorder } = tracing;';
+  const ever = 'if (everTraced()) work();';
+  for (const code of [asks, takes, ever]) {
+    expect(complaints('src/proxy/new.ts', code, 'looks', [[]])).toEqual([expect.stringContaining('outside of src')]);
+    expect(complaints('src/tracing/span.ts', code, 'looks', [[]])).toEqual([]);
+    expect(complaints('src/proxy/new.ts', code, 'looks', [['proxy/new.ts']])).toEqual([]);
+  }
+});
+
+test('the list of those who still ask can only shrink', () => {
+  expect(complaints('src/proxy/new.ts', 'work();', 'looks', [['proxy/new.ts']])).toEqual([
+    expect.stringContaining('take it from the list'),
+  ]);
+});
