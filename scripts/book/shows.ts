@@ -10,6 +10,8 @@ export type Show =
   /** Two calls of these functions were open at the same time. */
   | { overlap: [string, string] }
   | { task: string; spawnedBy: string; times?: number }
+  /** The first task of one name begins before the first of the other. */
+  | { task: string; beforeTask: string }
   /** The function isn't called, anywhere or under another. */
   | { absent: string; under?: string };
 
@@ -18,7 +20,18 @@ export interface Shows {
   shows: Show[];
 }
 
-const KEYS = new Set(['call', 'under', 'before', 'times', 'status', 'overlap', 'task', 'spawnedBy', 'absent']);
+const KEYS = new Set([
+  'call',
+  'under',
+  'before',
+  'times',
+  'status',
+  'overlap',
+  'task',
+  'spawnedBy',
+  'beforeTask',
+  'absent',
+]);
 
 /** Why the trace doesn't show it; null if it does. */
 export function missing(trace: TraceDocument, show: Show): string | null {
@@ -43,6 +56,12 @@ export function missing(trace: TraceDocument, show: Show): string | null {
       ),
     );
     return both ? null : `no call of ${first} overlaps one of ${second}`;
+  }
+  if ('beforeTask' in show) {
+    const at = (name: string) => trace.tasks.findIndex((task) => task.name.startsWith(name));
+    const [first, second] = [at(show.task), at(show.beforeTask)];
+    if (first < 0 || second < 0) return `no task '${first < 0 ? show.task : show.beforeTask}'`;
+    return first < second ? null : `task '${show.beforeTask}' begins before '${show.task}'`;
   }
   if ('task' in show) {
     const found = trace.tasks.filter(

@@ -248,6 +248,7 @@ describe('what a chapter says that a trace shows', () => {
     { call: 'Server::main_loop', status: 'error' },
     { task: 'endpoint', spawnedBy: 'Server::run_service', times: 1 },
     { absent: 'Server::main_loop', under: 'Server::run_service' },
+    { task: 'main', beforeTask: 'endpoint' },
   ];
   const no: Show[] = [
     { call: 'Server::run_service', times: 2 },
@@ -257,6 +258,8 @@ describe('what a chapter says that a trace shows', () => {
     { call: 'Server::run_service', status: 'error' },
     { task: 'endpoint', spawnedBy: 'Server::main_loop' },
     { absent: 'Server::main_loop' },
+    { task: 'endpoint', beforeTask: 'main' },
+    { task: 'main', beforeTask: 'connection' },
     { overlap: ['Server::run_service', 'Server::main_loop'] },
     // one inside the other is no overlap
     { overlap: ['Server::run_service', 'Server::run_forever'] },
