@@ -3,7 +3,7 @@
  * is what is measured, and not how long it is left to sleep.
  */
 import { type AddressInfo, createServer } from 'node:net';
-import { readDirectly } from '../src/protocols/l4/direct.ts';
+import { readDirectly } from '../src/node/direct-socket.ts';
 
 /** 64 bytes. */
 export const ORIGIN_BODY = `${'pingora '.repeat(7)}-traced.`;

@@ -5,11 +5,11 @@
  */
 import { lookup } from 'node:dns/promises';
 import { chmodSync, lstatSync, renameSync } from 'node:fs';
-import net, { createServer, isIP, type ListenOptions, type Server } from 'node:net';
+import { createServer, isIP, type ListenOptions, type Server } from 'node:net';
 import { dirname, join } from 'node:path';
-import { getSystemErrorName } from 'node:util';
 import { ErrorType, orErr, PingoraError } from '../error/lib.ts';
 import { Log } from '../log.ts';
+import { createHeld } from '../node/held-server.ts';
 import { Listener, SocketFile } from '../protocols/l4/listener.ts';
 import type { Stream } from '../protocols/l4/stream.ts';
 import { Cancelled } from '../runtime/cancelled.ts';
@@ -75,44 +75,6 @@ const createListening = (options: ListenOptions, handle?: object): Promise<Serve
     if (handle === undefined) server.listen({ ...options, backlog: LISTENER_BACKLOG }, listening);
     else server.listen(handle, LISTENER_BACKLOG, listening);
   });
-};
-
-/** A socket of the system, as Node has it inside. */
-interface SystemHandle {
-  getsockname?(address: object): number;
-  close(): void;
-}
-
-/** Of Node's own cluster: a socket that is bound, and of which this process accepts nothing. */
-const { _createServerHandle: createHandle } = net as unknown as {
-  _createServerHandle(
-    address: string | null,
-    port: number | null,
-    family: number | null,
-    fd?: number,
-    flags?: number,
-  ): SystemHandle | number;
-};
-const UV_TCP_IPV6ONLY = 1;
-
-/** As {@link createListening}, without accepting: that is for threads, which get the socket. */
-const createHeld = async (options: ListenOptions): Promise<Server> => {
-  const { host, port, path, ipv6Only } = options;
-  const { fd } = options as { fd?: number };
-  let handle: SystemHandle | number;
-  if (fd !== undefined) handle = createHandle(null, null, null, fd);
-  else if (path !== undefined) handle = createHandle(path, -1, -1);
-  else handle = createHandle(host!, port!, isIP(host!), undefined, ipv6Only === true ? UV_TCP_IPV6ONLY : 0);
-  let status = typeof handle === 'number' ? handle : 0;
-  // that an address is in use is what libuv says when it is asked for the address
-  if (typeof handle !== 'number' && path === undefined && fd === undefined) status = handle.getsockname?.({}) ?? 0;
-  if (status !== 0) {
-    if (typeof handle !== 'number') handle.close();
-    const code = getSystemErrorName(status);
-    const where = path ?? `${host}:${port}`;
-    throw Object.assign(new Error(`listen ${code}: ${where}`), { code, errno: status, syscall: 'listen' });
-  }
-  return Object.assign(createServer(), { _handle: handle });
 };
 
 /** How a server comes to its socket. */
@@ -254,7 +216,7 @@ export class ListenerEndpoint {
       this.listener = new Listener(server, undefined, true);
       return;
     }
-    const open = hold ? createHeld : createListening;
+    const open: Open = hold ? async (options) => createHeld(options) : createListening;
     const address = this.asStr();
     const handed = fds?.get(address);
     // whoever got the sockets has the files too

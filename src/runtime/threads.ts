@@ -8,6 +8,7 @@ import { type ChildProcess, spawn as startProcess } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Log } from '../log.ts';
+import { disown } from '../node/disown.ts';
 import { Channel, Gone, onAsk } from './channel.ts';
 import { THREAD_MARK } from './thread.ts';
 
@@ -157,8 +158,7 @@ class Thread {
     if (parcel === undefined) return;
     const { key, socket } = parcel;
     this.delivering = true;
-    // Node would have the server, when it closes, ask the thread for the end of the connection
-    (socket as { server?: unknown }).server = undefined;
+    disown(socket);
     const process = this.process;
     const next = () => {
       socket.destroy();

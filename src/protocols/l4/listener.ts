@@ -8,6 +8,7 @@
 import { lstatSync, unlinkSync } from 'node:fs';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { Log } from '../../log.ts';
+import { descriptorOf, handleOf } from '../../node/server-handle.ts';
 import { beginNoHandshakes } from '../../server/transfer-fd/libc.ts';
 import { sleep } from '../../timeout/lib.ts';
 import { ported } from '../../tracing/span.ts';
@@ -159,12 +160,12 @@ export class Listener {
 
   /** Node's handle of the socket, to be sent to a thread. */
   handle(): object {
-    return (this.server as unknown as { _handle: object })._handle;
+    return handleOf(this.server);
   }
 
   /** The system's handle of the socket, to be handed to another process; -1 where there is none. */
   asRawFd(): number {
-    return (this.server as unknown as { _handle?: { fd?: number } })._handle?.fd ?? -1;
+    return descriptorOf(this.server);
   }
 
   /** Stop listening. Connections that nobody accepted are closed, a Unix socket's file is removed. */

@@ -10,13 +10,13 @@
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { ErrorType, PingoraError } from '../../error/lib.ts';
+import { readDirectly } from '../../node/direct-socket.ts';
 import { Cancelled } from '../../runtime/cancelled.ts';
 import { arm, Deadline, Elapsed } from '../../timeout/lib.ts';
 import { ported } from '../../tracing/span.ts';
 import type { ProxyDigest, SslDigest, TimingDigest } from '../digest.ts';
 import type { Tracer } from '../mod.ts';
 import { ALPN } from '../mod.ts';
-import { readDirectly } from './direct.ts';
 import { type Turning, wakeInTurn, writeInTurn } from './turn.ts';
 
 const protocols = ported('pingora-core/src/protocols/mod.rs');

@@ -6,6 +6,7 @@
 import type { Socket } from 'node:net';
 import { createServer, type SecureContext, type Server, type TLSSocket, type TlsOptions } from 'node:tls';
 import { ErrorType, PingoraError } from '../../error/lib.ts';
+import { parentOf } from '../../node/tls-parent.ts';
 import { type Armed, arm } from '../../timeout/lib.ts';
 import { note, ported } from '../../tracing/span.ts';
 import type { Stream } from '../l4/stream.ts';
@@ -47,8 +48,7 @@ export class SslAcceptor {
   }
 
   #settle(socket: TLSSocket, error: Error | undefined): void {
-    // which connection it was: Node keeps it there, and nowhere else (a test watches over it)
-    const raw = (socket as unknown as { _parent: Socket })._parent;
+    const raw = parentOf(socket);
     const waiting = this.#waiting.get(raw);
     this.#waiting.delete(raw);
     if (waiting === undefined) socket.destroy();

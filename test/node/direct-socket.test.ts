@@ -1,7 +1,9 @@
+/** Node's sockets take over a handle and read into a buffer of one's own: not documented for accepted ones. */
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import { readDirectly } from '../../../src/protocols/l4/direct.ts';
+import { readDirectly } from '../../src/node/direct-socket.ts';
+import { inThisNode } from './support.ts';
 
 const servers: Server[] = [];
 afterEach(async () => {
@@ -18,7 +20,7 @@ async function pair(): Promise<{ accepted: Socket; client: Socket; server: Serve
   return { accepted, client, server };
 }
 
-describe('readDirectly', () => {
+describe(inThisNode('a socket takes over a handle, and reads into a buffer that is not its own'), () => {
   it('gives the bytes of an accepted connection, and its end', async () => {
     const { accepted, client } = await pair();
     const pieces: Buffer[] = [];
