@@ -1,5 +1,5 @@
 /**
- * `npm start`: a proxy made of this port, to be run as it is.
+ * `npm start` and `pingora-traced serve`: a proxy made of this port, to be run as it is.
  */
 import { hostname } from 'node:os';
 import { CommanderError } from 'commander';
@@ -22,6 +22,7 @@ import { shared, threadNumber } from './runtime/thread.ts';
 import { Opt } from './server/configuration/mod.ts';
 import { Server } from './server/mod.ts';
 import { Service } from './services/listening.ts';
+import { isProgram } from './utils/program.ts';
 import { selfSigned } from './utils/self-signed.ts';
 
 /** On a terminal for people, elsewhere one JSON object a line. */
@@ -103,8 +104,8 @@ function onListenFailed(address: string, error: PingoraError): void {
   process.exit(1);
 }
 
-async function main(argv: string[]): Promise<void> {
-  const command = program();
+async function main(argv: string[], name: string): Promise<void> {
+  const command = program(name);
   command.parse(argv, { from: 'user' });
   const options = command.opts<Options>();
   // commander would say how many there are, and not which
@@ -170,18 +171,23 @@ async function main(argv: string[]): Promise<void> {
   }
 }
 
-try {
-  await main(process.argv.slice(2));
-} catch (error) {
-  if (error instanceof CommanderError) {
-    if (error.exitCode !== 0) {
-      const message = error.message.replace(/^error: /, '').replace(/\s*\n\s*/g, ' ');
-      complain(`${message}; see npm start -- --help`);
+/** Run the proxy with these flags, under this name in what it says. Ends the process when it can't. */
+export async function serve(argv: string[], name: string): Promise<void> {
+  try {
+    await main(argv, name);
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      if (error.exitCode !== 0) {
+        const message = error.message.replace(/^error: /, '').replace(/\s*\n\s*/g, ' ');
+        complain(`${message}; see ${name} --help`);
+      }
+      process.exit(error.exitCode === 0 ? 0 : 2);
     }
-    process.exit(error.exitCode === 0 ? 0 : 2);
+    if (argv.includes('--stack') && error instanceof Error) complain(error.stack ?? error.message);
+    else if (error instanceof Complaint) complain(error.message);
+    else complain(`${error instanceof Error ? error.message : error} (--stack shows where)`);
+    process.exit(error instanceof Complaint ? error.status : 1);
   }
-  if (process.argv.includes('--stack') && error instanceof Error) complain(error.stack ?? error.message);
-  else if (error instanceof Complaint) complain(error.message);
-  else complain(`${error instanceof Error ? error.message : error} (--stack shows where)`);
-  process.exit(error instanceof Complaint ? error.status : 1);
 }
+
+if (isProgram(import.meta.url)) await serve(process.argv.slice(2), 'npm start --');

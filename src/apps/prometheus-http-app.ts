@@ -7,6 +7,7 @@ import { ResponseHeader } from '../http/lib.ts';
 import { ResponseCompressionBuilder } from '../modules/http/compression.ts';
 import type { Session as ServerSession } from '../protocols/http/server.ts';
 import { ported } from '../tracing/span.ts';
+import { optional } from '../utils/optional.ts';
 import { HttpServer, type Response, ServeHttp } from './http-app.ts';
 import { answerForMetrics, metricsOfAll } from './prometheus-threads.ts';
 
@@ -28,7 +29,7 @@ export function setRegistry(given: Registry | undefined): void {
 }
 
 async function current(): Promise<Registry> {
-  registry ??= (await import('prom-client')).register;
+  registry ??= optional<typeof import('prom-client')>('prom-client', 'metrics').register;
   return registry;
 }
 

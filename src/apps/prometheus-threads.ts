@@ -5,6 +5,7 @@
 import { onAsk } from '../runtime/channel.ts';
 import { askOwner, threadNumber } from '../runtime/thread.ts';
 import { threads } from '../runtime/threads.ts';
+import { optional } from '../utils/optional.ts';
 import type { Registry } from './prometheus-http-app.ts';
 
 /** As prom-client's registry gives it, one object a metric. */
@@ -21,7 +22,7 @@ let departed: Metrics = [];
 async function aggregate(
   all: Metrics[],
 ): Promise<{ metrics(): Promise<string>; getMetricsAsJSON(): Promise<Metrics> }> {
-  const { AggregatorRegistry } = await import('prom-client');
+  const { AggregatorRegistry } = optional<typeof import('prom-client')>('prom-client', 'metrics');
   return AggregatorRegistry.aggregate(all as unknown as object[]) as never;
 }
 

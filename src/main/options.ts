@@ -43,8 +43,19 @@ export interface Options {
 
 const collect = (value: string, before: string[]): string[] => [...before, ...value.split(',').filter((v) => v !== '')];
 
-/** What `npm start -- --help` shows. */
-export function program(): Command {
+const EXAMPLES = `
+Examples:
+  $ --listen 127.0.0.1:8080 --upstream 127.0.0.1:3000,127.0.0.1:3001
+  $ --tls-listen 127.0.0.1:8443 --h2 --upstream 127.0.0.1:3000 --access-log
+  $ --listen :8080 --upstream example.com:443 --upstream-tls --sni example.com
+  $ --listen :8080 --upstream 127.0.0.1:3000 --trace 1/100 --trace-ui 127.0.0.1:6189
+  $ --conf pingora.yaml --test
+
+PINGORA_LOG says what is logged, by module, as RUST_LOG does: PINGORA_LOG=warn,pingora_proxy=debug
+`;
+
+/** The command line of the proxy; `name` is what is typed to start it. */
+export function program(name: string): Command {
   const level = (value: string): Level => {
     if (!isLevel(value)) throw new Complaint(`--log-level ${value}: use trace, debug, info, warn, error or silent`, 2);
     return value;
@@ -58,7 +69,7 @@ export function program(): Command {
     if (/^[1-9]\d{0,3}$/.test(value)) return Number(value);
     throw new Complaint(`--threads ${value}: write a whole number from 1, as --threads 2`, 2);
   };
-  return new Command('npm start --')
+  return new Command(name)
     .description('Proxy HTTP/1.1 and HTTP/2 to one or more origins, round robin.')
     .option('--listen <address>', 'listen for HTTP on host:port; may be repeated', collect, [])
     .option('--tls-listen <address>', 'listen for HTTPS on host:port; may be repeated', collect, [])
@@ -88,6 +99,7 @@ export function program(): Command {
     )
     .addOption(new Option('--log-level <level>', 'what to log').default('info').argParser(level))
     .option('--stack', 'show a stack trace when something is wrong with the start', false)
+    .addHelpText('after', EXAMPLES.replaceAll('$', name))
     .allowExcessArguments()
     .exitOverride()
     .configureOutput({ writeErr: () => {} });

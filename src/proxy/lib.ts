@@ -22,8 +22,8 @@ import { tracing } from '../tracing/recorder.ts';
 import { note, ported } from '../tracing/span.ts';
 import type { HttpPeer } from '../upstreams/peer.ts';
 import { Entry, List } from '../utils/list.ts';
+import type { ProxyCounts } from './counts.ts';
 import { Hooks } from './hooks.ts';
-import type { ProxyMetrics } from './metrics.ts';
 import { type Outcome, proxyCache } from './proxy-cache.ts';
 import { proxyToH1Upstream } from './proxy-h1.ts';
 import { proxyToH2Upstream } from './proxy-h2.ts';
@@ -143,9 +143,9 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
   /** Sessions whose request hasn't come yet. */
   private readonly waiting = new List<HttpSession>();
 
-  private readonly metrics: ProxyMetrics | undefined;
+  private readonly metrics: ProxyCounts | undefined;
 
-  private constructor(inner: ProxyHttp<CTX>, conf: ServerConf, metrics: ProxyMetrics | undefined) {
+  private constructor(inner: ProxyHttp<CTX>, conf: ServerConf, metrics: ProxyCounts | undefined) {
     this.inner = inner;
     this.metrics = metrics;
     this.hooks = metrics === undefined ? new Hooks(inner) : metrics.hooks(inner);
@@ -154,7 +154,7 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
 
   /** A proxy that runs the hooks of `inner`; its connections to origins are as `conf` says. */
   @rust.method('HttpProxy::new')
-  static new<CTX>(inner: ProxyHttp<CTX>, conf: ServerConf, metrics?: ProxyMetrics): HttpProxy<CTX> {
+  static new<CTX>(inner: ProxyHttp<CTX>, conf: ServerConf, metrics?: ProxyCounts): HttpProxy<CTX> {
     return new HttpProxy(inner, conf, metrics);
   }
 
@@ -408,7 +408,7 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
 /** What a proxy service may have beside its application. */
 export interface ProxyExtras {
   /** Who counts what the proxy does. Default: nobody. */
-  metrics?: ProxyMetrics | undefined;
+  metrics?: ProxyCounts | undefined;
   /** Puts something around the HTTP application, as sampled tracing does. Default: nothing. */
   wrap?: ((app: HttpServerApp) => HttpServerApp) | undefined;
 }

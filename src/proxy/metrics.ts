@@ -3,11 +3,13 @@
  *
  * The port's own: 0.1.0 has the service that shows metrics, and leaves it to the application to count.
  */
-import { Counter, Gauge, Histogram, type Registry, register } from 'prom-client';
+import type { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { PingoraError } from '../error/lib.ts';
 import type { Digest } from '../protocols/digest.ts';
 import type { Session as ServerSession } from '../protocols/http/server.ts';
 import type { HttpPeer, Tracer } from '../upstreams/peer.ts';
+import { optional } from '../utils/optional.ts';
+import { ProxyCounts } from './counts.ts';
 import { Hooks } from './hooks.ts';
 import type { Session } from './lib.ts';
 import type { ProxyHttp } from './proxy-trait.ts';
@@ -29,7 +31,7 @@ export interface ProxyMetricsOptions {
 const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
 /** Counts what proxies do. Give it to `httpProxyService`, one or more times. Made by {@link proxyMetrics}. */
-export class ProxyMetrics {
+export class ProxyMetrics extends ProxyCounts {
   /** Requests that have ended, by the status that was sent (0: none was) and the client's HTTP version. */
   readonly requests: Counter<'code' | 'version'>;
   /** Requests whose head was read and whose log hook hasn't run yet. */
@@ -50,8 +52,11 @@ export class ProxyMetrics {
   readonly bodyBytes: Counter<'direction'>;
   private readonly seen = new WeakSet<object>();
 
-  constructor({ registry = register, prefix = 'pingora_proxy_', buckets = BUCKETS }: ProxyMetricsOptions = {}) {
-    const registers = [registry];
+  /** Throws `MissingPackage` if prom-client isn't installed, or what that throws where a name is taken. */
+  constructor({ registry, prefix = 'pingora_proxy_', buckets = BUCKETS }: ProxyMetricsOptions = {}) {
+    const { Counter, Gauge, Histogram, register } = optional<typeof import('prom-client')>('prom-client', 'metrics');
+    super();
+    const registers = [registry ?? register];
     const named = (name: string, help: string) => ({ name: `${prefix}${name}`, help, registers });
     this.requests = new Counter({
       ...named('requests_total', 'Requests that have ended, by status (0: none was sent) and HTTP version'),
@@ -90,14 +95,14 @@ export class ProxyMetrics {
   }
 
   /** @internal The hooks of an application, counted. */
-  hooks<CTX>(app: ProxyHttp<CTX>): Hooks<CTX> {
+  override hooks<CTX>(app: ProxyHttp<CTX>): Hooks<CTX> {
     return new MeteredHooks(app, this);
   }
 
   /**
    * @internal A session on a connection with a client: of HTTP/1 from its beginning, of HTTP/2 from its first stream.
    */
-  downstream(session: ServerSession): void {
+  override downstream(session: ServerSession): void {
     const connection = session.asHttp1()?.stream.socket ?? session.asHttp2()?.stream.session;
     if (connection === undefined || this.seen.has(connection)) return;
     this.seen.add(connection);
@@ -107,7 +112,7 @@ export class ProxyMetrics {
   }
 
   /** @internal A request that never was one. */
-  refused(session: ServerSession, error: PingoraError): void {
+  override refused(session: ServerSession, error: PingoraError): void {
     const code = session.responseWritten()?.status ?? 0;
     this.requests.inc({ code, version: 'unknown' });
     this.failed(error);

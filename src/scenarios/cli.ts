@@ -1,4 +1,4 @@
-/** `npm run trace -- NAME`: run a scenario and print its trace. Only the trace goes to stdout. */
+/** `npm run trace -- NAME`, `pingora-traced trace NAME`: run a scenario and print its trace. Only the trace goes to stdout. */
 import { createWriteStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
@@ -8,6 +8,7 @@ import type { Collector } from '../live/collector.ts';
 import { OtlpError, openTelemetry, tracesEndpoint, tryConnect } from '../live/endpoint.ts';
 import type { TraceDocument } from '../tracing/model.ts';
 import { moduleNames } from '../tracing/sites.ts';
+import { isProgram } from '../utils/program.ts';
 import { findScenario, type Scenario, scenarios } from './index.ts';
 import { runScenario, ScenarioError } from './run.ts';
 
@@ -51,7 +52,8 @@ function nearest(name: string): string {
   return (near.length === 0 ? [closest(name, names)] : near.slice(0, 3)).join(', ');
 }
 
-function listScenarios(): string {
+/** The scenarios, a line each. */
+export function listScenarios(): string {
   const width = Math.max(...scenarios.map(({ name }) => name.length));
   const line = ({ name, about, unavailable }: Scenario) =>
     `${name.padEnd(width)}  ${unavailable === undefined ? about : `(not available: ${unavailable})`}`;
@@ -141,31 +143,46 @@ async function trace(name: string | undefined, options: Options): Promise<void> 
   }
 }
 
-await new Command('trace')
-  .description('Run a scenario on a real server and print the calls it made, from run_forever to the origin and back.')
-  .argument('[scenario]', 'which one; --list names them')
-  .addOption(new Option('--format <format>', 'what to print').choices(Object.keys(formats)).default('tree'))
-  .option(
-    '--only <modules>',
-    'only calls of these module folders, as server,services,proxy, and what leads there',
-    modules,
-  )
-  .option('--depth <levels>', 'so many levels of calls in each task', levels)
-  .option('--stack', 'only the call stack from run_forever down to process_new_http')
-  .option('--out <file>', 'write to a file instead of stdout')
-  .addOption(
-    new Option(
-      '--endpoint <url>',
-      'send to a collector of OpenTelemetry, as http://127.0.0.1:4318; OTEL_EXPORTER_OTLP_* count too',
-    ).implies({ format: 'otlp' }),
-  )
-  .option('--list', 'name the scenarios')
-  .action(async (name: string | undefined, options: Options) => {
-    try {
-      await trace(name, options);
-    } catch (error) {
-      if (!(error instanceof OtlpError)) throw error;
-      fail(error.message, 1);
-    }
-  })
-  .parseAsync();
+const EXAMPLES = `
+Examples:
+  $ h1                                  the calls of one plain request
+  $ tls-h2 --only services,apps,proxy   of these modules alone
+  $ h1 --format perfetto --out h1.json  for https://ui.perfetto.dev
+  $ grpc --endpoint http://127.0.0.1:4318
+`;
+
+/** The command line of the scenarios; `name` is what is typed to start it. */
+export function traceProgram(name: string): Command {
+  return new Command(name)
+    .description(
+      'Run a scenario on a real server and print the calls it made, from run_forever to the origin and back.',
+    )
+    .argument('[scenario]', 'which one; --list names them')
+    .addOption(new Option('--format <format>', 'what to print').choices(Object.keys(formats)).default('tree'))
+    .option(
+      '--only <modules>',
+      'only calls of these module folders, as server,services,proxy, and what leads there',
+      modules,
+    )
+    .option('--depth <levels>', 'so many levels of calls in each task', levels)
+    .option('--stack', 'only the call stack from run_forever down to process_new_http')
+    .option('--out <file>', 'write to a file instead of stdout')
+    .addOption(
+      new Option(
+        '--endpoint <url>',
+        'send to a collector of OpenTelemetry, as http://127.0.0.1:4318; OTEL_EXPORTER_OTLP_* count too',
+      ).implies({ format: 'otlp' }),
+    )
+    .option('--list', 'name the scenarios')
+    .action(async (name: string | undefined, options: Options) => {
+      try {
+        await trace(name, options);
+      } catch (error) {
+        if (!(error instanceof OtlpError)) throw error;
+        fail(error.message, 1);
+      }
+    })
+    .addHelpText('after', EXAMPLES.replaceAll('$', name));
+}
+
+if (isProgram(import.meta.url)) await traceProgram('npm run trace --').parseAsync();

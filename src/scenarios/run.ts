@@ -51,10 +51,12 @@ class ServerProcess {
   readonly #gone: Promise<never>;
 
   constructor(plan: ServerPlan) {
-    const loader = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
-    const entry = fileURLToPath(new URL('./server.ts', import.meta.url));
+    // built JavaScript runs as it is
+    const isSource = import.meta.url.endsWith('.ts');
+    const loader = isSource ? ['--import', pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href] : [];
+    const entry = fileURLToPath(new URL(isSource ? './server.ts' : './server.js', import.meta.url));
     // A process group of its own: Ctrl-C in the terminal reaches the runner, which ends the server by its own means.
-    this.#child = spawn(process.execPath, ['--import', loader, entry, JSON.stringify(plan)], {
+    this.#child = spawn(process.execPath, [...loader, entry, JSON.stringify(plan)], {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       detached: true,
       env: { ...process.env, NODE_OPTIONS: '' },

@@ -4,7 +4,6 @@
  */
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { TlsSettings } from '../listeners/tls.ts';
 import { TcpHealthCheck } from '../load-balancing/health-check.ts';
 import { LoadBalancer } from '../load-balancing/lib.ts';
@@ -20,6 +19,7 @@ import { Service } from '../services/listening.ts';
 import { exportTrace } from '../tracing/export.ts';
 import type { TracePart } from '../tracing/merge.ts';
 import { Recorder } from '../tracing/recorder.ts';
+import { projectRoot } from '../tracing/sites.ts';
 import { Echo, LB } from './app.ts';
 import type { Addresses } from './client.ts';
 import { findScenario, type Scenario } from './index.ts';
@@ -38,7 +38,7 @@ const report = (message: Report) => process.send?.(message);
 
 process.on('exit', (code) => {
   if (code !== 0) return;
-  const app = fileURLToPath(new URL(scenario.app?.phases ? './phases.ts' : './app.ts', import.meta.url));
+  const app = join(projectRoot, 'src/scenarios', scenario.app?.phases ? 'phases.ts' : 'app.ts');
   const trace = exportTrace(recorder, scenario.name, [app], threadNumber());
   const part: TracePart = { thread: threadNumber(), origin: recorder.origin, trace };
   writeFileSync(partOf(plan, threadNumber()), JSON.stringify(part));

@@ -1,9 +1,10 @@
 /**
  * Where a traced function is: its line in Pingora, from the table of Pingora's functions, and its file and line in the
- * port, from the port's own sources. Neither is typed anywhere, so neither can go stale.
+ * port, from the port's own sources. Neither is typed anywhere, so neither can go stale. The built package has both in
+ * one file, made by the build.
  */
-import { readdirSync, readFileSync } from 'node:fs';
-import { dirname, join, relative, sep } from 'node:path';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Site } from './recorder.ts';
 
@@ -23,20 +24,31 @@ export interface DeclaredSite extends Place {
 /** The project's folder: files are named relative to it. */
 export const projectRoot = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
+/** What a trace needs to know of places: the build writes it beside this module, a checkout reads its sources. */
+export interface Places {
+  /** Every traced function of the port. */
+  readonly declared: readonly DeclaredSite[];
+  /** Pingora's functions at tag 0.1.0: `file#name` and line. */
+  readonly rust: readonly (readonly [site: string, line: number])[];
+}
+
 const key = (fn: string, file: string | null) => `${file}#${fn}`;
 
-let rustLines: Map<string, number> | null = null;
+let known: Places | null = null;
+
+function places(): Places {
+  if (known === null) {
+    const built = fileURLToPath(new URL('./places.json', import.meta.url));
+    known = existsSync(built) ? (JSON.parse(readFileSync(built, 'utf8')) as Places) : placesFromSources();
+  }
+  return known;
+}
+
+let rustLines: ReadonlyMap<string, number> | null = null;
 
 /** Pingora's functions at tag 0.1.0: `file#name` to line. */
 export function rustFunctions(): ReadonlyMap<string, number> {
-  if (rustLines === null) {
-    rustLines = new Map();
-    const table = readFileSync(join(projectRoot, 'src/tracing/pingora-0.1.0/functions.tsv'), 'utf8');
-    for (const row of table.split('\n').slice(1)) {
-      const [file, line, fn] = row.split('\t');
-      if (file && line && fn) rustLines.set(key(fn, file), Number(line));
-    }
-  }
+  rustLines ??= new Map(places().rust);
   return rustLines;
 }
 
@@ -84,16 +96,30 @@ function* sources(folder: string): Generator<string> {
   }
 }
 
-/** `path` relative to the project, with slashes. */
+/** `path` relative to the project, or, outside of it, to where the program was started; with slashes. */
 export function projectPath(path: string): string {
-  return relative(projectRoot, path).split(sep).join('/');
+  const inside = relative(projectRoot, path);
+  const foreign = inside.startsWith('..') || isAbsolute(inside);
+  return (foreign ? relative(process.cwd(), path) : inside).split(sep).join('/');
 }
 
-/** Every traced function of the port, as its sources declare it. */
-export function declaredSites(): DeclaredSite[] {
-  return [...sources(join(projectRoot, 'src'))].flatMap((path) =>
+/** Pingora's table of functions, and the port's sources, read anew. */
+export function placesFromSources(): Places {
+  const declared = [...sources(join(projectRoot, 'src'))].flatMap((path) =>
     declaredIn(readFileSync(path, 'utf8'), projectPath(path)),
   );
+  const rust: [string, number][] = [];
+  const table = readFileSync(join(projectRoot, 'src/tracing/pingora-0.1.0/functions.tsv'), 'utf8');
+  for (const row of table.split('\n').slice(1)) {
+    const [file, line, fn] = row.split('\t');
+    if (file && line && fn) rust.push([key(fn, file), Number(line)]);
+  }
+  return { declared, rust };
+}
+
+/** Every traced function of the port. */
+export function declaredSites(): readonly DeclaredSite[] {
+  return places().declared;
 }
 
 const HOOK = /^<app as (\w+)>::(\w+)$/;

@@ -1,0 +1,20 @@
+/**
+ * Tracing: record what a program calls, request by request, with each call's place here and in Pingora's source.
+ *
+ * @module pingora-traced/tracing
+ */
+export { type Format, type FormatOptions, formats } from '../formats/mod.ts';
+export { intoFolder, type Sample, Sampler } from '../live/sampler.ts';
+export { TraceUi } from '../live/ui.ts';
+export { exportTrace, PINGORA } from '../tracing/export.ts';
+export type { TraceDocument, TraceSpan, TraceTask } from '../tracing/model.ts';
+export {
+  type Phase,
+  Recorder,
+  type RecorderOptions,
+  type Site,
+  type Span,
+  type Status,
+  type Task,
+} from '../tracing/recorder.ts';
+export type { Place } from '../tracing/sites.ts';

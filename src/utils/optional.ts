@@ -1,0 +1,31 @@
+/** Packages that only some programs need: loaded when they are used. */
+import { createRequire } from 'node:module';
+
+/** A package is used that isn't installed. */
+export class MissingPackage extends Error {
+  override readonly name = 'MissingPackage';
+}
+
+/** What to say of a package that isn't there: `what` needs it. */
+export function missing(name: string, what: string, cause?: unknown): MissingPackage {
+  return new MissingPackage(`${what}: the package "${name}" is not installed; npm install ${name}`, { cause });
+}
+
+/** Whether an import failed because this package isn't there, rather than for what is wrong in it. */
+export function isMissing(error: unknown, name: string): boolean {
+  const { code, message } = error as NodeJS.ErrnoException;
+  return (code === 'MODULE_NOT_FOUND' || code === 'ERR_MODULE_NOT_FOUND') && message.includes(`'${name}'`);
+}
+
+/**
+ * The package `name`, of CommonJS modules. Throws {@link MissingPackage} in one line if it isn't installed; `what` needs
+ * it.
+ */
+export function optional<T>(name: string, what: string): T {
+  try {
+    return createRequire(import.meta.url)(name) as T;
+  } catch (error) {
+    if (isMissing(error, name)) throw missing(name, what, error);
+    throw error;
+  }
+}
