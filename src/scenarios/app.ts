@@ -1,6 +1,7 @@
 /** The application that all scenarios run: a load-balancing proxy, and an echo service beside it. */
 import { createHash } from 'node:crypto';
-import { existsSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { existsSync, watch, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Response, ServeHttp } from '../apps/http-app.ts';
 import type { PingoraError } from '../error/lib.ts';
@@ -61,6 +62,13 @@ export class LB extends ProxyHttp<Ctx> {
     if (this.#options.h2Upstream) peer.options.setHttpVersion(2, this.#options.h1Too ? 1 : 2);
     peer.options.readTimeout = this.#options.readTimeout;
     return peer;
+  }
+
+  override async logging(session: Session): Promise<void> {
+    if (!this.#options.slowLogging || !session.reqHeader().path.startsWith('/slow')) return;
+    const enough = watch(this.#dir);
+    while (!existsSync(join(this.#dir, 'enough'))) await once(enough, 'change');
+    enough.close();
   }
 
   override failToConnect(_session: Session, _peer: HttpPeer, ctx: Ctx, error: PingoraError): PingoraError {

@@ -5,7 +5,8 @@
 import { gunzipSync } from 'node:zlib';
 import type { ServerConf } from '../server/configuration/mod.ts';
 import type { Answer, Client } from './client.ts';
-import { BODY, type OriginKind } from './origin.ts';
+import { BODY, type Origin, type OriginKind } from './origin.ts';
+import { stories } from './stories.ts';
 
 /** What the application of a scenario does beside proxying. */
 export interface AppOptions {
@@ -27,6 +28,17 @@ export interface AppOptions {
   phases?: boolean;
   /** `request_filter` computes, for paths that begin with `/busy`, until the client says that it is enough. */
   busy?: boolean;
+  /** `logging` waits, for paths that begin with `/slow`, until the client says that it is enough. */
+  slowLogging?: boolean;
+}
+
+/** What a scenario's client can do beside asking. */
+export interface Stage {
+  origin: Origin;
+  /** Wait until a function has ended so many times since the server was started. */
+  ended(fn: string, times: number): Promise<void>;
+  /** Wait until a function has ended so many times more. */
+  more(fn: string, times: number): Promise<void>;
 }
 
 /** How a scenario ends. */
@@ -54,8 +66,10 @@ export interface Scenario {
   workStealing?: boolean;
   /** A service beside the proxy's. */
   beside?: 'health-check' | 'echo' | 'prometheus';
+  /** Another process hands the listening socket over to the server, which is started with `--upgrade`. */
+  takesOver?: boolean;
   /** What the client does, to its last byte; throws if an answer is wrong. */
-  client(client: Client): Promise<void>;
+  client(client: Client, stage: Stage): Promise<void>;
   /** Default: SIGINT, the quick end. */
   ends?: Ending;
   /** Why it can't be run yet. */
@@ -344,6 +358,7 @@ export const scenarios: readonly Scenario[] = [
     workStealing: false,
     client: get('/hello'),
   },
+  ...stories,
 ];
 
 export function findScenario(name: string): Scenario | undefined {

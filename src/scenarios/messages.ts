@@ -7,6 +7,8 @@ export interface ServerPlan {
   scenario: string;
   /** The origin's port. */
   origin: number;
+  /** Where another process listens that hands its socket over. */
+  takesOver: string | undefined;
   /** A port where nothing listens, for the tries that must fail. */
   closed: number;
   /** Files of the listener's certificate and its key. */
@@ -34,6 +36,8 @@ export type Command = { id: number } & (
   | { listening: number }
   /** Wait until a function has ended so many times. */
   | { fn: string; ended: number }
+  /** Wait until a function has ended so many times more. */
+  | { fn: string; more: number }
 );
 
 /** From the server. */

@@ -28,31 +28,54 @@ export const BODY = `${'The origin answers this, whatever it is asked, in sixty-
 export interface Origin {
   port: number;
   close(): Promise<void>;
+  /** End its connections, and go on to listen. */
+  hangUp(): void;
+  /** Stop listening, and close its connections. */
+  stop(): Promise<void>;
+  /** Listen again, where it did. */
+  start(): Promise<void>;
 }
 
 const HEAD = { 'content-type': 'text/plain', 'content-length': String(BODY.length) };
 
-/** Close a server with its connections; nothing of it is left once the promise resolves. */
-function closer(server: Server): () => Promise<void> {
+/** What can be done to a server; nothing of it is left once `close` resolves. */
+function handles(server: Server): Omit<Origin, 'port'> {
   const sockets = new Set<Socket>();
   server.on('connection', (socket: Socket) => {
     sockets.add(socket);
     socket.on('error', () => {});
     socket.on('close', () => sockets.delete(socket));
   });
-  return () =>
-    new Promise((resolve) => {
+  let port = 0;
+  server.once('listening', () => {
+    port = (server.address() as AddressInfo).port;
+  });
+  const stop = () =>
+    new Promise<void>((resolve) => {
       server.close(() => resolve());
       for (const socket of sockets) socket.destroy();
     });
+  return {
+    close: stop,
+    hangUp: () => {
+      for (const socket of sockets) socket.end();
+    },
+    stop,
+    start: async () => {
+      await listen(server, port);
+    },
+  };
 }
 
-function listen(server: Server): Promise<number> {
+function listen(server: Server, at = 0): Promise<number> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => resolve((server.address() as AddressInfo).port));
+    server.listen(at, '127.0.0.1', () => resolve((server.address() as AddressInfo).port));
   });
 }
+
+/** Connections on which an origin has answered. */
+const answeredOn = new WeakSet<Socket>();
 
 /** What an HTTP/1 origin does with some paths instead of answering as usual. */
 const SPECIAL: Record<string, RequestListener> = {
@@ -63,6 +86,18 @@ const SPECIAL: Record<string, RequestListener> = {
     response.sendDate = false;
     response.removeHeader('connection');
     response.writeHead(200, { 'content-type': 'text/plain' }).write(BODY.slice(0, 10));
+  },
+  /** A head that announces the usual answer, ten bytes of it, and the end of the connection. */
+  '/broken': (_request, { socket }) => {
+    const head = `HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: ${BODY.length}\r\n\r\n`;
+    socket!.end(`${head}${BODY.slice(0, 10)}`);
+  },
+  /** On a connection that answered before: its end instead of an answer, once the request is whole. */
+  '/again': (request, response) => {
+    request.resume().on('end', () => {
+      if (answeredOn.has(request.socket)) request.socket.destroy();
+      else response.writeHead(200, HEAD).end(BODY);
+    });
   },
   /** In one chunk, with trailers. */
   '/trailers': (request, response) => {
@@ -87,6 +122,7 @@ const answer: RequestListener = (request, response) => {
     response.sendDate = false;
     response.removeHeader('connection');
     response.writeHead(200, HEAD).end(BODY);
+    answeredOn.add(request.socket);
   });
 };
 
@@ -116,15 +152,16 @@ function answerOnlyH1(request: Http2ServerRequest, response: Http2ServerResponse
  */
 export async function closedPort(): Promise<Origin> {
   const server = createServer();
-  const close = closer(server);
+  const handle = handles(server);
   const port = await listen(server);
   const socket = connect(port, '127.0.0.1');
   await new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('error', reject));
   return {
+    ...handle,
     port: socket.localPort!,
     close: () => {
       socket.destroy();
-      return close();
+      return handle.close();
     },
   };
 }
@@ -149,6 +186,6 @@ export async function startOrigin(kind: OriginKind, certificate: Certificate | n
     http2.on('sessionError', () => {});
     server = http2;
   }
-  const close = closer(server);
-  return { port: await listen(server), close };
+  const handle = handles(server);
+  return { ...handle, port: await listen(server) };
 }

@@ -14,6 +14,7 @@ import { makeCertificate } from './certificate.ts';
 import { type Addresses, Client } from './client.ts';
 import type { Scenario } from './index.ts';
 import { type Command, partOf, type Report, type ServerPlan } from './messages.ts';
+import { OldProcess } from './old-process.ts';
 import { closedPort, startOrigin } from './origin.ts';
 
 /** A scenario that takes longer than this, in milliseconds, has failed. */
@@ -175,6 +176,7 @@ export async function runScenario(
       scenario: scenario.name,
       origin: 0,
       closed: 0,
+      takesOver: undefined,
       cert: join(dir, 'cert.pem'),
       key: join(dir, 'key.pem'),
       dir,
@@ -191,6 +193,14 @@ export async function runScenario(
     plan.origin = origin.port;
     plan.closed = closed.port;
 
+    let old: OldProcess | undefined;
+    if (scenario.takesOver) {
+      enter('listen as the old process');
+      old = await OldProcess.start(join(dir, 'upgrade.sock'));
+      cleanup.add(() => old!.close());
+      plan.takesOver = old.address;
+    }
+
     enter('start the server');
     const child = new ServerProcess(plan);
     server = child;
@@ -198,13 +208,19 @@ export async function runScenario(
       child.kill();
       return child.exited.catch(() => {});
     });
+    if (old !== undefined) {
+      enter('hand over');
+      await child.whileRunning(old.handOver());
+    }
     const addresses = await child.whileRunning(child.ready);
 
     enter('the client');
     await child.tell({ phase: 'request' });
     const client = new Client(addresses, certificate.cert, dir);
     cleanup.add(() => client.close());
-    await child.whileRunning(scenario.client(client));
+    const ended = (fn: string, times: number) => child.tell({ fn, ended: times });
+    const more = (fn: string, times: number) => child.tell({ fn, more: times });
+    await child.whileRunning(scenario.client(client, { origin, ended, more }));
 
     const { signal: end, after } = { after: undefined, ...(scenario.ends ?? { signal: 'SIGINT' as const }) };
     enter('wait for the requests to end');

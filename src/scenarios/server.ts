@@ -65,15 +65,20 @@ else {
 
 async function obey(command: Command): Promise<void> {
   if ('phase' in command) recorder.phase = command.phase;
-  else if ('fn' in command) await progress.until(() => progress.ended(command.fn) >= command.ended);
-  else if ('listening' in command) await progress.until(() => progress.begun('Listener::accept') >= command.listening);
+  else if ('fn' in command) {
+    const times = 'ended' in command ? command.ended : progress.ended(command.fn) + command.more;
+    await progress.until(() => progress.ended(command.fn) >= times);
+  } else if ('listening' in command)
+    await progress.until(() => progress.begun('Listener::accept') >= command.listening);
   else if (command.idle === 'connections') await progress.idle('Service::handle_event');
   else await progress.idle('HttpProxy::process_request', 'HttpProxy::finish');
   await new Promise((resolve) => setImmediate(resolve));
 }
 
 async function main(): Promise<void> {
-  const server = Server.new(new Opt());
+  const opt = new Opt();
+  opt.upgrade = scenario.takesOver ?? false;
+  const server = Server.new(opt);
   const { threads: count = 1, workStealing = true } = scenario;
   Object.assign(server.configuration, scenario.ends?.conf, {
     threads: count,
@@ -92,7 +97,7 @@ async function main(): Promise<void> {
     ? httpProxyService(server.configuration, new Phases(plan.origin, plan.closed))
     : httpProxyService(server.configuration, new LB(background.task(), options, plan.closed, plan.dir));
   for (const listener of scenario.listeners) {
-    if (listener === 'tcp') proxy.addTcp('127.0.0.1:0');
+    if (listener === 'tcp') proxy.addTcp(plan.takesOver ?? '127.0.0.1:0');
     else if (listener === 'uds') proxy.addUds(join(plan.dir, 'proxy.sock'));
     else {
       const tls = TlsSettings.intermediate(plan.cert, plan.key);
