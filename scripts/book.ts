@@ -13,6 +13,7 @@ import { runScenario, ScenarioError } from '../src/scenarios/run.ts';
 import type { TraceDocument } from '../src/tracing/model.ts';
 import { projectRoot } from '../src/tracing/sites.ts';
 import { check, localLinks } from './book/check.ts';
+import { claimsOf, printClaims } from './book/claims.ts';
 import { type Chapter, type Deviation, fill, type Material } from './book/directives.ts';
 import { checkSaid } from './book/exercises.ts';
 import { GLOSSARY, readTerms, unusedTerms } from './book/glossary.ts';
@@ -121,7 +122,14 @@ export function unused(texts: ReadonlyMap<string, string>): string[] {
   return found;
 }
 
-async function main(only: string[], options: { check?: boolean }): Promise<void> {
+async function main(only: string[], options: { check?: boolean; claims?: boolean }): Promise<void> {
+  const wanted = (page: string) =>
+    only.length === 0 || only.some((part) => page.slice(WALKTHROUGH.length + 1).startsWith(part));
+  if (options.claims) {
+    const of = (page: string) => claimsOf(readFileSync(join(projectRoot, page), 'utf8'), page);
+    process.stdout.write(printClaims(pages().filter(wanted).flatMap(of)));
+    return;
+  }
   const traces = new Traces();
   const material: Material = {
     trace: (name) => traces.get(name),
@@ -132,8 +140,6 @@ async function main(only: string[], options: { check?: boolean }): Promise<void>
   };
   const wrong: string[] = [];
   const texts = new Map<string, string>();
-  const wanted = (page: string) =>
-    only.length === 0 || only.some((part) => page.slice(WALKTHROUGH.length + 1).startsWith(part));
   const make = async (page: string) => {
     const path = join(projectRoot, page);
     const before = readFileSync(path, 'utf8');
@@ -164,6 +170,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   await new Command('book')
     .description('Make the book: fill the pages of walkthrough/ and check them.')
     .argument('[pages...]', 'only pages whose names begin so, as 03')
+    .option('--claims', 'list what the pages say of Pingora, each with its place and the function that it rests on')
     .option('--check', "change nothing; fail if a page isn't as it would be made")
     .action(main)
     .parseAsync();

@@ -20,13 +20,20 @@
  * <!-- map: h1 -->
  * <!-- end -->
  *
+ * <!-- log: short-body -->
+ * <!-- end -->
+ *
  * <!--fn Server::run_forever-->…<!--/fn-->
+ *
+ * <!--rs pingora-core/src/protocols/http/v1/client.rs 203 HttpSession::read_response-->…<!--/rs-->
  * ```
  */
-import { posix } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { join, posix } from 'node:path';
 import type { TraceDocument } from '../../src/tracing/model.ts';
-import { type DeclaredSite, declaredSites, moduleNames, rustFunctions } from '../../src/tracing/sites.ts';
+import { type DeclaredSite, declaredSites, moduleNames, projectRoot, rustFunctions } from '../../src/tracing/sites.ts';
 import { printCalls } from './calls.ts';
+import { rustLine } from './claims.ts';
 import { cut, type Range } from './excerpt.ts';
 import { linkTerms, type Term } from './glossary.ts';
 import { drawMap, type Place } from './map.ts';
@@ -192,12 +199,40 @@ function fnLink(page: string, { words }: Arguments): string {
   return site!.rust === null ? port : `${port}<sup>[rs](${rustLink(fn, site!.rust)})</sup>`;
 }
 
-const BLOCK = /<!-- (code|calls|deviations|nav|contents|map):([\s\S]*?)-->\n([\s\S]*?)<!-- end -->/g;
-const INLINE = /<!--fn ([^>]*(?:<[^>]*>[^>]*)*?)-->([\s\S]*?)<!--\/fn-->/g;
+/** A line of Pingora's source, in the function that it belongs to. */
+function lineLink({ words }: Arguments): string {
+  const [file, line, ...fn] = words;
+  if (file === undefined || fn.length === 0) throw new Error('which file, line and function?');
+  const place = rustLine(file, Number(line), fn.join(' '));
+  return `[\`${place.text}\`](${PINGORA}${place.file}#L${place.line})`;
+}
+
+/** What Pingora logged, as it was recorded. */
+function log({ words }: Arguments): string {
+  const [name] = words;
+  const lines = recordedLogs().find((one) => one.name === name)?.log;
+  if (lines === undefined) throw new Error(`no log ${name}`);
+  return `\`\`\`text\n${lines.join('\n')}\n\`\`\``;
+}
+
+/** What Pingora logged in a case that was recorded from it. */
+export interface RecordedLog {
+  name: string;
+  about: string;
+  log: string[];
+}
+
+export function recordedLogs(): RecordedLog[] {
+  const text = readFileSync(join(projectRoot, 'src/tracing/pingora-0.1.0/logs.json'), 'utf8');
+  return JSON.parse(text) as RecordedLog[];
+}
+
+const BLOCK = /<!-- (code|calls|deviations|log|nav|contents|map):([\s\S]*?)-->\n([\s\S]*?)<!-- end -->/g;
+const INLINE = /<!--(fn|rs) ([^>]*(?:<[^>]*>[^>]*)*?)-->([\s\S]*?)<!--\/\1-->/g;
 
 /** The page with every directive's content made again. `page`: its path in the project. Throws for a wrong one. */
 export async function fill(text: string, page: string, material: Material): Promise<string> {
-  const opened = [...text.matchAll(/^<!-- (?:code|calls|deviations|nav|contents|map):/gm)].length;
+  const opened = [...text.matchAll(/^<!-- (?:code|calls|deviations|log|nav|contents|map):/gm)].length;
   const blocks = [...text.matchAll(BLOCK)];
   if (opened !== blocks.length) throw new Error(`${page}: ${opened} directives begin and ${blocks.length} end`);
   let out = '';
@@ -210,6 +245,7 @@ export async function fill(text: string, page: string, material: Material): Prom
       if (kind === 'code') made = code(page, args);
       else if (kind === 'calls') made = await calls(args, material);
       else if (kind === 'deviations') made = deviations(page, args, material);
+      else if (kind === 'log') made = log(args);
       else if (kind === 'map') made = await map(page, args, material);
       else made = kind === 'nav' ? nav(page, material) : contents(page, material);
       out += `${text.slice(at, match.index)}<!-- ${kind}:${given}-->\n${made}\n<!-- end -->`;
@@ -219,11 +255,12 @@ export async function fill(text: string, page: string, material: Material): Prom
     at = match.index + whole.length;
   }
   out += text.slice(at);
-  out = out.replace(INLINE, (_, given: string) => {
+  out = out.replace(INLINE, (_, kind: string, given: string) => {
     try {
-      return `<!--fn ${given}-->${fnLink(page, argumentsOf(given))}<!--/fn-->`;
+      const args = argumentsOf(given);
+      return `<!--${kind} ${given}-->${kind === 'fn' ? fnLink(page, args) : lineLink(args)}<!--/${kind}-->`;
     } catch (error) {
-      throw new Error(`${page}: fn: ${(error as Error).message}`);
+      throw new Error(`${page}: ${kind}: ${(error as Error).message}`);
     }
   });
   return material.chapters.some((chapter) => chapter.page === page) ? linkTerms(out, material.terms) : out;

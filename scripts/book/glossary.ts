@@ -9,7 +9,7 @@ export const GLOSSARY = 'walkthrough/GLOSSARY.md';
 const LINK = /\[([^\]]+)\]\(\.\.\/GLOSSARY\.md#[a-z0-9-]+\)/g;
 /** What isn't prose: directives with what they made, comments, code, headings, quotations, links, tags. */
 const NOT_PROSE =
-  /<!-- (?:code|calls|deviations|nav|contents|map):[\s\S]*?<!-- end -->|<!--fn [\s\S]*?<!--\/fn-->|<!--[\s\S]*?-->|^```[\s\S]*?^```|^ *#.*$|^>.*$|`[^`\n]+`|!?\[[^\]]*\]\([^)]*\)|<[^>]+>/gm;
+  /<!-- (?:code|calls|deviations|log|nav|contents|map):[\s\S]*?<!-- end -->|<!--(?:fn|rs) [\s\S]*?<!--\/(?:fn|rs)-->|<!--[\s\S]*?-->|^```[\s\S]*?^```|^ *#.*$|^>.*$|`[^`\n]+`|!?\[[^\]]*\]\([^)]*\)|<[^>]+>/gm;
 
 export interface Term {
   /** As in its heading. */

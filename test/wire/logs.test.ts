@@ -1,5 +1,8 @@
 /** What Pingora 0.1.0 logs of messages that it refuses, recorded from it: its words, its level, its module. */
 import { describe, expect, it } from 'vitest';
+import { recordedLogs } from '../../scripts/book/directives.ts';
+import { ProxyHttp } from '../../src/proxy/lib.ts';
+import { HttpPeer } from '../../src/upstreams/peer.ts';
 import { captureLog } from '../support/log.ts';
 import { HELLO, Origin, requestEnd } from '../support/origin.ts';
 import { startProxy, ToOrigin } from '../support/proxy.ts';
@@ -75,5 +78,61 @@ describe('a response that is refused is logged as there', () => {
     expect(await lines(`${HELLO}extra`)).toEqual([
       ['pingora_core::protocols::http::v1::body', 'Peer sent more data then expected: extra 5bytes, discarding them'],
     ]);
+  });
+});
+
+describe('an exchange that fails is logged as there', () => {
+  const recorded = (name: string) =>
+    recordedLogs()
+      .find((one) => one.name === name)!
+      .log.map((line) => line.replace(/^(\w+) /, ''));
+  const said = (lines: { target: string; msg: string }[]) =>
+    lines.map(({ target, msg }) => `${target}: ${msg.replace(/127\.0\.0\.1:\d+/g, '127.0.0.1:PORT')}`);
+  const get = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
+  class ToLocalhost extends ProxyHttp<undefined> {
+    readonly #port: number;
+
+    constructor(port: number) {
+      super();
+      this.#port = port;
+    }
+
+    newCtx(): undefined {
+      return undefined;
+    }
+
+    upstreamPeer(): HttpPeer {
+      return HttpPeer.new(`127.0.0.1:${this.#port}`, false, 'localhost');
+    }
+  }
+
+  it('short-body', async () => {
+    const origin = await Origin.start(async (connection) => {
+      await connection.until((got) => requestEnd(got) >= 0);
+      connection.socket.end('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello');
+    });
+    const logged = captureLog('warn');
+    const client = await (await startProxy(new ToLocalhost(origin.port))).client();
+    client.send(get);
+    await client.end();
+    expect(said(logged)).toEqual(recorded('short-body'));
+  });
+
+  it('reused-broken', async () => {
+    const origin = await Origin.start(async (connection, index) => {
+      await connection.until((got) => requestEnd(got) >= 0);
+      connection.send(HELLO);
+      if (index > 0) return;
+      const first = requestEnd(connection.received);
+      await connection.until((got) => requestEnd(got.slice(first)) >= 0);
+      connection.socket.end();
+    });
+    const logged = captureLog('warn');
+    const client = await (await startProxy(new ToLocalhost(origin.port))).client();
+    for (const n of [1, 2]) {
+      client.send(get);
+      await client.until((text) => text.split('hello').length - 1 === n);
+    }
+    expect(said(logged)).toEqual(recorded('reused-broken'));
   });
 });
