@@ -1,10 +1,9 @@
 /** Serves the site: `npm run docs:serve [-- --port N]`. For reading on this machine only. */
 import { existsSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join, resolve } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import sirv from 'sirv';
+import { pageServer, portOf, refuse } from '../src/live/web.ts';
 
 const port = (value: string): number => {
   const number = Number(value);
@@ -23,10 +22,8 @@ new Command('docs:serve')
       process.exit(1);
     }
     const serve = sirv(root, { dev: true, single: false });
-    const server = createServer((request, response) => {
-      serve(request, response, () => {
-        response.writeHead(404, { 'content-type': 'text/plain' }).end('no such page\n');
-      });
+    const server = pageServer('127.0.0.1', (_path, request, response) => {
+      serve(request, response, () => refuse(response, 404, 'no such page'));
     });
     server.on('error', (error: NodeJS.ErrnoException) => {
       const reason = error.code === 'EADDRINUSE' ? 'is in use; choose another one with --port' : error.message;
@@ -34,7 +31,7 @@ new Command('docs:serve')
       process.exit(1);
     });
     server.listen(wanted, '127.0.0.1', () => {
-      console.log(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
+      console.log(`http://127.0.0.1:${portOf(server)}/`);
     });
   })
   .parse();

@@ -6,6 +6,7 @@
  * pass a function.
  */
 import { type Logger, pino } from 'pino';
+import { Lines } from './utils/lines.ts';
 
 /** From everything to nothing: a level prints itself and all that come after it. */
 export type Level = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
@@ -35,7 +36,7 @@ export function setLogThread(thread: number): void {
 
 function sink(): Logger {
   const base = { pid: process.pid, ...state.base };
-  state.sink ??= pino({ level: 'trace', base }, pino.destination({ fd: 2, sync: true }));
+  state.sink ??= pino({ level: 'trace', base }, new Lines(2, 'log line'));
   return state.sink;
 }
 

@@ -1,18 +1,16 @@
 /**
  * `npm start` and `pingora-traced serve`: a proxy made of this port, to be run as it is.
  */
-import { hostname } from 'node:os';
 import { CommanderError } from 'commander';
-import { type DestinationStream, type Logger, pino } from 'pino';
-import { PinoPretty } from 'pino-pretty';
 import { PingoraError } from './error/lib.ts';
 import { splitAddress } from './listeners/l4.ts';
 import { TlsSettings } from './listeners/tls.ts';
 import { LoadBalancer } from './load-balancing/lib.ts';
 import { RoundRobin } from './load-balancing/selection/mod.ts';
-import { type Level, setLog } from './log.ts';
+import { setLog } from './log.ts';
 import { checkAddress, tryBind, tryUds } from './main/addresses.ts';
 import { Gateway } from './main/gateway.ts';
+import { logger } from './main/logger.ts';
 import { Complaint, type Options, program } from './main/options.ts';
 import { sampling } from './main/sampling.ts';
 import { complain, say } from './main/say.ts';
@@ -22,22 +20,9 @@ import { shared, threadNumber } from './runtime/thread.ts';
 import { Opt } from './server/configuration/mod.ts';
 import { Server } from './server/mod.ts';
 import { Service } from './services/listening.ts';
+import { losses } from './utils/losses.ts';
 import { isProgram } from './utils/program.ts';
 import { selfSigned } from './utils/self-signed.ts';
-
-/** On a terminal for people, elsewhere one JSON object a line. */
-function logger(level: Level, file: string | undefined): Logger {
-  const base = { pid: process.pid, hostname: hostname(), ...(threadNumber() > 0 ? { thread: threadNumber() } : {}) };
-  if (file !== undefined) {
-    return pino({ level, base }, pino.destination({ dest: file, append: true, mkdir: true, sync: true }));
-  }
-  const colorize = process.stderr.hasColors?.() === true && process.env.NO_COLOR === undefined;
-  const messageFormat = `${threadNumber() > 0 ? `thread ${threadNumber()}, ` : ''}{target}: {msg}`;
-  const to: DestinationStream = process.stderr.isTTY
-    ? PinoPretty({ colorize, destination: 2, sync: true, ignore: 'pid,hostname,thread', messageFormat })
-    : pino.destination({ fd: 2, sync: true });
-  return pino({ level, base }, to);
-}
 
 function tlsSettings(options: Options): TlsSettings {
   const { cert, key } = options;
@@ -83,11 +68,20 @@ function announce(service: Service, options: Options, listeners: number): void {
 /** Loaded only where it is asked for. */
 async function metricsFor(options: Options): Promise<ProxyMetrics | undefined> {
   if (options.prometheus === undefined) return undefined;
-  const [{ proxyMetrics }, { collectDefaultMetrics }] = await Promise.all([
+  const [{ proxyMetrics }, { collectDefaultMetrics, Counter }] = await Promise.all([
     import('./proxy/metrics.ts'),
     import('prom-client'),
   ]);
   collectDefaultMetrics();
+  new Counter({
+    name: 'pingora_traced_lost_total',
+    help: 'Log lines and traces that could not be written, by what they were',
+    labelNames: ['what'],
+    collect() {
+      this.reset();
+      for (const [what, count] of losses()) this.inc({ what }, count);
+    },
+  });
   return proxyMetrics();
 }
 

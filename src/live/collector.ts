@@ -11,6 +11,7 @@ import { type ReadableSpan, toSpans } from '../formats/otlp.ts';
 import { Log } from '../log.ts';
 import { spawn } from '../runtime/lib.ts';
 import type { TraceDocument } from '../tracing/model.ts';
+import { lose } from '../utils/losses.ts';
 import { OtlpError, reasonOf } from './endpoint.ts';
 import type { Sample } from './sampler.ts';
 
@@ -84,12 +85,16 @@ export function intoCollector(collector: Collector): (sample: Sample) => void {
       } catch (error) {
         if (!failing) log.warn(() => `a trace could not be sent: ${reasonOf(error)}`);
         failing = true;
+        lose('trace');
       }
     }
     sending = false;
   };
   return ({ trace }) => {
-    if (waiting.length >= WAITING) waiting.shift();
+    if (waiting.length >= WAITING) {
+      waiting.shift();
+      lose('trace');
+    }
     waiting.push(trace);
     if (sending) return;
     sending = true;

@@ -4,8 +4,6 @@
  * Each chosen request has a recorder of its own, rooted where the application gets the session. All others run as they
  * would, except that every `await` costs more once the first request was chosen (see `recorder.ts`).
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import type { HttpServerApp } from '../apps/mod.ts';
 import type { RequestHeader } from '../http/lib.ts';
 import type { Session } from '../protocols/http/server.ts';
@@ -92,12 +90,4 @@ function requestOf(session: Session): RequestHeader | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** Writes each trace to a file of its own, `0001.json` and on, for the explorer to open. */
-export function intoFolder(folder: string): (sample: Sample) => void {
-  mkdirSync(folder, { recursive: true });
-  return ({ id, trace }) => {
-    writeFileSync(join(folder, `${String(id).padStart(4, '0')}.json`), `${JSON.stringify(trace)}\n`);
-  };
 }

@@ -3,6 +3,7 @@ import type { HttpServerApp } from '../apps/mod.ts';
 import type { Sample } from '../live/sampler.ts';
 import { onAsk } from '../runtime/channel.ts';
 import { askOwner, threadNumber } from '../runtime/thread.ts';
+import { lose } from '../utils/losses.ts';
 import { checkAddress, tryBind } from './addresses.ts';
 import { Complaint, type Options } from './options.ts';
 import { say } from './say.ts';
@@ -11,11 +12,11 @@ import { say } from './say.ts';
 export async function sampling(options: Options): Promise<((app: HttpServerApp) => HttpServerApp) | undefined> {
   const { trace, traceUi, traceOtlp } = options;
   if (trace === undefined && traceUi === undefined && traceOtlp === undefined) return undefined;
-  const { Sampler, intoFolder } = await import('../live/sampler.ts');
+  const { Sampler } = await import('../live/sampler.ts');
   if (threadNumber() > 0) {
     // files and pictures are the business of the process that was started
     const sampler = new Sampler(trace ?? 1, (sample) => {
-      askOwner('sample', sample).catch(() => {});
+      askOwner('sample', sample).catch(() => lose('trace'));
     });
     return (app) => sampler.wrap(app);
   }
@@ -23,6 +24,7 @@ export async function sampling(options: Options): Promise<((app: HttpServerApp) 
   const traceDir = options.traceDir ?? (traceOtlp === undefined ? 'traces' : undefined);
   if (trace !== undefined && traceDir !== undefined) {
     try {
+      const { intoFolder } = await import('../live/folder.ts');
       takers.push(intoFolder(traceDir));
     } catch (error) {
       throw new Complaint(`--trace-dir ${traceDir}: can't write there: ${(error as Error).message}`);

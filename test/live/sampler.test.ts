@@ -76,8 +76,8 @@ test('the explorer is served live: a trace is listed, and told of, as its reques
   await told;
   expect(heard).toMatch(/data: \{"id":"1","name":"GET \/one 200","spans":\d+\}/);
   expect(JSON.parse(await get(`${ui}/traces/1`))).toMatchObject({ version: 2, scenario: 'live' });
-  expect(await get(`${ui}/traces/2`)).toBe('');
-  expect(await get(`${ui}/../../package.json`)).toBe('');
+  expect(await get(`${ui}/traces/2`)).toBe('no such trace, or not any more\n');
+  expect(await get(`${ui}/../../package.json`)).toBe('no such page\n');
 });
 
 test.each([

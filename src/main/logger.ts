@@ -1,0 +1,41 @@
+/** Where `npm start` logs to, and in which form. */
+import { mkdirSync, openSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { dirname } from 'node:path';
+import { Writable } from 'node:stream';
+import { type Logger, pino } from 'pino';
+import { PinoPretty } from 'pino-pretty';
+import type { Level } from '../log.ts';
+import { threadNumber } from '../runtime/thread.ts';
+import { Lines } from '../utils/lines.ts';
+import { Complaint } from './options.ts';
+import { complain } from './say.ts';
+
+/** On a terminal for people, elsewhere one JSON object a line. `file`: the configuration's `error_log`. */
+export function logger(level: Level, file: string | undefined): Logger {
+  const thread = threadNumber();
+  const base = { pid: process.pid, hostname: hostname(), ...(thread > 0 ? { thread } : {}) };
+  if (file !== undefined) return pino({ level, base }, intoFile(file));
+  const lines = new Lines(2, 'log line');
+  if (!process.stderr.isTTY) return pino({ level, base }, lines);
+  const colorize = process.stderr.hasColors?.() === true && process.env.NO_COLOR === undefined;
+  const messageFormat = `${thread > 0 ? `thread ${thread}, ` : ''}{target}: {msg}`;
+  const destination = new Writable({
+    write(line: Buffer, _encoding, done) {
+      lines.write(line.toString());
+      done();
+    },
+  });
+  return pino({ level, base }, PinoPretty({ colorize, destination, ignore: 'pid,hostname,thread', messageFormat }));
+}
+
+function intoFile(file: string): Lines {
+  let fd: number;
+  try {
+    mkdirSync(dirname(file), { recursive: true });
+    fd = openSync(file, 'a');
+  } catch (error) {
+    throw new Complaint(`error_log ${file}: can't write there: ${(error as Error).message}`);
+  }
+  return new Lines(fd, 'log line', (message) => complain(`error_log ${file} ${message}`));
+}
