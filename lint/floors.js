@@ -5,7 +5,7 @@ import { dirname, relative, resolve, sep } from 'node:path';
 
 export const FLOORS = [
   // imports nothing of the port: spans, recorder, the model of a trace; errors; what Node doesn't document
-  ['tracing', 'log.ts', 'error', 'utils', 'node'],
+  ['tracing', 'utils', 'log.ts', 'error', 'node'],
   ['runtime', 'timeout', 'http', 'h2'],
   // the original's listeners and connectors take both the configuration and the descriptors that were handed over
   ['server/transfer-fd', 'server/configuration', 'protocols', 'ketama', 'pool'],
