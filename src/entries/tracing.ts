@@ -4,7 +4,8 @@
  * @module pingora-traced/tracing
  */
 export { type Format, type FormatOptions, formats } from '../formats/mod.ts';
-export { intoFolder, type Sample, Sampler } from '../live/sampler.ts';
+export { intoFolder } from '../live/folder.ts';
+export { type Sample, Sampler } from '../live/sampler.ts';
 export { TraceUi } from '../live/ui.ts';
 export { exportTrace, PINGORA } from '../tracing/export.ts';
 export type { TraceDocument, TraceSpan, TraceTask } from '../tracing/model.ts';
