@@ -14,7 +14,7 @@ export const FLOORS = [
   ['load-balancing', 'proxy'],
   ['index.ts'],
   // nothing of the library imports these
-  ['formats', 'live', 'entries', 'scenarios', 'main', 'main.ts', 'cli'],
+  ['values', 'formats', 'live', 'entries', 'scenarios', 'main', 'main.ts', 'cli'],
 ];
 
 const ORDER = FLOORS.flat();

@@ -53,6 +53,7 @@ export const connect = rust.fn(
     }
     log.debug(() => `connected to new server: ${peer.address()}`);
     const stream = new Stream(socket);
+    stream.side = 'upstream';
     try {
       const keepalive = peer.getPeerOptions?.()?.tcpKeepalive;
       if (keepalive !== undefined && peer.address().kind === 'inet') {
@@ -119,6 +120,7 @@ const proxyConnect = rust.fn(
       throw PingoraError.because(ErrorType.ConnectError, `CONNECT proxy connect() error to "${proxy.nextHop}"`, error);
     }
     const stream = new Stream(socket);
+    stream.side = 'upstream';
     try {
       const request = generateConnectHeader(proxy.host, proxy.port, headers);
       const digest = await withDeadline(options?.connectionTimeout, cancellation, (within) =>

@@ -13,6 +13,7 @@ import { threadNumber } from '../runtime/thread.ts';
 import { exportTrace } from '../tracing/export.ts';
 import type { TraceDocument } from '../tracing/model.ts';
 import { Recorder } from '../tracing/recorder.ts';
+import { values } from '../values/mod.ts';
 
 /** The trace of one request. */
 export interface Sample {
@@ -29,7 +30,9 @@ export class Sampler {
   private readonly deliver: (sample: Sample) => void;
   private requests = 0;
   private samples = 0;
-  private readonly gate = new Recorder();
+  // keeps nothing itself: attached, it makes that what happens is told
+  private readonly gate = new Recorder({ events: { events: 0 } });
+  private readonly values = values();
 
   /** One request in `every`, beginning with the first. `deliver` gets each trace when its request has ended. */
   constructor(every: number, deliver: (sample: Sample) => void) {
@@ -54,7 +57,7 @@ export class Sampler {
       passed.then(ended, ended);
       return passed;
     }
-    const recorder = new Recorder({ runs: true });
+    const recorder = new Recorder({ runs: true, values: this.values, events: {} });
     recorder.phase = 'request';
     const served = recorder.root('request', () => app.processNewHttp(session, shutdown));
     const ended = () => {

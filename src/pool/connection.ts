@@ -11,6 +11,7 @@ import { Log } from '../log.ts';
 import type { Reader } from '../protocols/l4/stream.ts';
 import type { WatchReceiver } from '../runtime/sync.ts';
 import { type Armed, arm } from '../timeout/lib.ts';
+import { observer } from '../tracing/observer.ts';
 import { tracing } from '../tracing/recorder.ts';
 import { ported } from '../tracing/span.ts';
 import { Entry, List } from '../utils/list.ts';
@@ -282,7 +283,10 @@ export class ConnectionPool<S> {
     const dropped = node.remove(meta.id);
     if (node.length === 0) this.pool.delete(meta.key);
     log.debug(() => `evict fd: ${meta.id} from key ${meta.key}`);
-    if (dropped !== undefined) this.close(dropped.connection);
+    if (dropped !== undefined) {
+      observer.pool('upstream', 'close', meta.key, dropped.connection, this.length);
+      this.close(dropped.connection);
+    }
     return dropped;
   }
 
@@ -297,8 +301,12 @@ export class ConnectionPool<S> {
   @rust.method('ConnectionPool::get')
   get(key: GroupKey): S | undefined {
     const found = this.pool.get(key)?.getAny();
-    if (found === undefined) return undefined;
+    if (found === undefined) {
+      observer.pool('upstream', 'miss', key, undefined, this.length);
+      return undefined;
+    }
     this.lru.pop(found[1].node);
+    observer.pool('upstream', 'get', key, found[1].connection, this.length);
     return found[1].release();
   }
 
@@ -313,6 +321,7 @@ export class ConnectionPool<S> {
     this.getPoolNode(meta.key).insert(meta.id, new PoolConnection(node, watchUse, connection));
     // after it is in its group: a pool of size 0 evicts it at once, and has to find it
     const replaced = this.lru.put(node);
+    observer.pool('upstream', 'put', meta.key, connection, this.length);
     if (replaced !== undefined) this.popEvicted(replaced);
     else if (this.lru.draining) this.popEvicted(meta);
     return [node.closeNotifier, watchUse];

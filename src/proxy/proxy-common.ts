@@ -4,6 +4,7 @@
  * Port of `pingora-proxy/src/proxy_common.rs`.
  */
 import type { HttpTask } from '../protocols/http/mod.ts';
+import { observer } from '../tracing/observer.ts';
 import { ported } from '../tracing/span.ts';
 import type { Session } from './lib.ts';
 
@@ -31,6 +32,7 @@ export class DownstreamStateMachine {
 
   private constructor(finished: boolean) {
     this.state = finished ? 'ReadingFinished' : 'Reading';
+    observer.state(this, 'downstream', this.state);
   }
 
   /** `finished`: the request's body has been read, or there is none. */
@@ -58,11 +60,14 @@ export class DownstreamStateMachine {
 
   /** Finished, if `set`. */
   maybeFinished(set: boolean): void {
-    if (set) this.state = 'ReadingFinished';
+    if (!set) return;
+    this.state = 'ReadingFinished';
+    observer.state(this, 'downstream', this.state);
   }
 
   toErrored(): void {
     this.state = 'Errored';
+    observer.state(this, 'downstream', this.state);
   }
 }
 
@@ -71,7 +76,13 @@ export class ResponseStateMachine {
   private upstreamResponseDone = false;
   private cachedResponseDone = true; // there is none unless a cache says so
 
-  private constructor() {}
+  private constructor() {
+    this.tell();
+  }
+
+  private tell(): void {
+    observer.state(this, 'response', this.isDone() ? 'Done' : this.upstreamResponseDone ? 'UpstreamDone' : 'Reading');
+  }
 
   @rust.method('ResponseStateMachine::new')
   static new(): ResponseStateMachine {
@@ -92,13 +103,18 @@ export class ResponseStateMachine {
 
   enableCachedResponse(): void {
     this.cachedResponseDone = false;
+    this.tell();
   }
 
   maybeSetUpstreamDone(done: boolean): void {
-    if (done) this.upstreamResponseDone = true;
+    if (!done) return;
+    this.upstreamResponseDone = true;
+    this.tell();
   }
 
   maybeSetCacheDone(done: boolean): void {
-    if (done) this.cachedResponseDone = true;
+    if (!done) return;
+    this.cachedResponseDone = true;
+    this.tell();
   }
 }

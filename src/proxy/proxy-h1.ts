@@ -113,8 +113,8 @@ const proxy1to1 = rust.fn(
     }
 
     // each channel: one half sends, the other receives
-    const toUpstream = new Channel<HttpTask>(TASK_BUFFER_SIZE);
-    const toDownstream = new Channel<HttpTask>(TASK_BUFFER_SIZE);
+    const toUpstream = new Channel<HttpTask>(TASK_BUFFER_SIZE, 'request');
+    const toDownstream = new Channel<HttpTask>(TASK_BUFFER_SIZE, 'response');
     const shared: Shared = { trailers: undefined, refused: false };
 
     downstream.enableRetryBuffering();

@@ -113,7 +113,7 @@ const proxy1to2 = rust.fn(
     }
     client.readTimeout = peer.options.readTimeout;
 
-    const channel = new Channel<HttpTask>(TASK_BUFFER_SIZE);
+    const channel = new Channel<HttpTask>(TASK_BUFFER_SIZE, 'response');
     downstream.enableRetryBuffering();
 
     try {

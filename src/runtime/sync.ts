@@ -3,6 +3,7 @@
  *
  * Nothing here creates a promise unless somebody really has to wait.
  */
+import { observer } from '../tracing/observer.ts';
 
 /** A value that many can wait on: tokio's `watch::channel`. */
 export class Watch<T> {
@@ -125,14 +126,17 @@ export class Notify {
  */
 export class Channel<T> {
   readonly capacity: number;
+  /** As traces call it. */
+  readonly name: string;
   #items: T[] = [];
   #closed = false;
   #receiverGone = false;
   #wakeReceiver: (() => void) | null = null;
   #wakeSender: (() => void) | null = null;
 
-  constructor(capacity: number) {
+  constructor(capacity: number, name = 'channel') {
     this.capacity = capacity;
+    this.name = name;
   }
 
   #toReceiver(): void {
@@ -156,6 +160,7 @@ export class Channel<T> {
   trySend(item: T): boolean {
     if (this.#receiverGone || this.#items.length >= this.capacity) return false;
     this.#items.push(item);
+    observer.channel(this.name, 'send', this.#items.length, this.capacity);
     this.#toReceiver();
     return true;
   }
@@ -168,6 +173,7 @@ export class Channel<T> {
   /** No more will be sent: the receiver gets what is left, then the end. */
   close(): void {
     this.#closed = true;
+    observer.channel(this.name, 'close', this.#items.length, this.capacity);
     this.#toReceiver();
   }
 
@@ -190,7 +196,10 @@ export class Channel<T> {
   /** An item if there is one. */
   tryRecv(): T | undefined {
     const item = this.#items.shift();
-    if (item !== undefined) this.#toSender();
+    if (item !== undefined) {
+      observer.channel(this.name, 'receive', this.#items.length, this.capacity);
+      this.#toSender();
+    }
     return item;
   }
 
@@ -199,6 +208,7 @@ export class Channel<T> {
     const items = this.#items;
     if (items.length === 0) return undefined;
     this.#items = [];
+    observer.channel(this.name, 'receive', 0, this.capacity);
     this.#toSender();
     return items;
   }

@@ -20,6 +20,7 @@ import { exportTrace } from '../tracing/export.ts';
 import type { TracePart } from '../tracing/merge.ts';
 import { Recorder } from '../tracing/recorder.ts';
 import { projectRoot } from '../tracing/sites.ts';
+import { values } from '../values/mod.ts';
 import { Echo, LB } from './app.ts';
 import type { Addresses } from './client.ts';
 import { findScenario, type Scenario } from './index.ts';
@@ -33,7 +34,7 @@ if (found === undefined) throw new Error(`no scenario '${plan.scenario}'`);
 const scenario: Scenario = found;
 
 const progress = new Progress();
-const recorder = new Recorder({ runs: true, observe: progress.observe }).attach();
+const recorder = new Recorder({ runs: true, observe: progress.observe, values: values(), events: {} }).attach();
 const report = (message: Report) => process.send?.(message);
 
 process.on('exit', (code) => {

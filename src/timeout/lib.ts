@@ -6,6 +6,7 @@
  *
  * Port of `pingora-timeout/src/{lib,fast_timeout,timer}.rs`.
  */
+import { observer } from '../tracing/observer.ts';
 
 /** Timers are rounded up to this many milliseconds. */
 const RESOLUTION_MS = 10;
@@ -60,6 +61,7 @@ export function arm(ms: number, fire: () => void): Armed {
     const waiting = new Set<Waiter>();
     const expire = () => {
       buckets.delete(due);
+      observer.fired();
       for (const waiter of waiting) waiter.fire();
     };
     bucket = { waiting, timer: setTimeout(expire, due * RESOLUTION_MS - now) };

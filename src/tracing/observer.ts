@@ -9,6 +9,8 @@ import type { Facts, Side } from './model.ts';
 
 /** A connection, as far as it matters here: it is told apart by identity. */
 export interface Observed {
+  /** Its number in this process; the layers of one connection have the same. */
+  readonly wire: number;
   /** Whose it is. */
   readonly side?: Side | undefined;
   /** Where its other end is; undefined for a Unix socket. */
@@ -17,12 +19,14 @@ export interface Observed {
 
 /** What can be told. Arguments must cost nothing to make: they are made when nobody listens, too. */
 export interface Observer {
-  /** A call took bytes that had arrived on a connection. */
-  read(connection: Observed, bytes: Uint8Array): void;
+  /** A call took the first `length` of these bytes, which had arrived on a connection. */
+  read(connection: Observed, bytes: Uint8Array, length: number): void;
   /** A call gave a connection bytes to send; text is latin1. */
   wrote(connection: Observed, bytes: Uint8Array | string): void;
   /** Bytes, or the end, arrived on a connection: what wakes a task that waits for it. */
-  arrived(connection: Observed): void;
+  arrived(connection: Observed, end: boolean): void;
+  /** A timer ran out. */
+  fired(): void;
   /** A frame of HTTP/2 went by. `facts` is asked only if somebody listens. */
   frame(
     connection: Observed,
@@ -34,7 +38,7 @@ export interface Observer {
     facts: (() => Facts) | undefined,
   ): void;
   /** A channel has `depth` of `capacity` items after this. */
-  channel(name: string | undefined, what: 'send' | 'receive' | 'close', depth: number, capacity: number): void;
+  channel(name: string, what: 'send' | 'receive' | 'close', depth: number, capacity: number): void;
   /** A pool has `size` connections after this. */
   pool(
     name: string,
@@ -54,6 +58,7 @@ export const observer: Observer = {
   read: nothing,
   wrote: nothing,
   arrived: nothing,
+  fired: nothing,
   frame: nothing,
   channel: nothing,
   pool: nothing,

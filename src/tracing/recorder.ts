@@ -7,6 +7,9 @@
  * `await` in the process costs two to three times as much, so a process that never traces must never touch it.
  */
 import { type AsyncHook, AsyncLocalStorage, createHook } from 'node:async_hooks';
+import { EventLog, type EventOptions, flagNames } from './events.ts';
+import type { Change, Facts, Failure } from './model.ts';
+import { type Observed, type Observer, observe } from './observer.ts';
 
 /** When a span started: before the first client, while serving, or after the signal (or the client's last byte). */
 export type Phase = 'startup' | 'request' | 'shutdown';
@@ -49,6 +52,19 @@ export interface Span {
   attributes: Record<string, string | number | boolean>;
   /** When it was on the CPU, if that is recorded and it ever waited: the rest of its time it was suspended. */
   runs: [from: number, to: number][] | null;
+  in?: Facts | undefined;
+  out?: Facts | undefined;
+  changed?: Change[] | undefined;
+  error?: Failure | undefined;
+}
+
+/** Says what is worth showing of calls. It is asked when a span begins and when it ends, and sets the span's fields. */
+export interface Values {
+  in(span: Span, self: unknown, args: readonly unknown[], log: EventLog | null): void;
+  /** The call returned `result`. */
+  out(span: Span, self: unknown, args: readonly unknown[], result: unknown, log: EventLog | null): void;
+  /** The call threw. */
+  failed(span: Span, self: unknown, args: readonly unknown[], error: unknown, log: EventLog | null): void;
 }
 
 /** What a recorder can be asked for beyond the spans themselves. */
@@ -57,6 +73,10 @@ export interface RecorderOptions {
   runs?: boolean;
   /** Called when a span begins and when it ends. */
   observe?: (span: Span, what: 'begin' | 'end') => void;
+  /** What is to be shown of calls. */
+  values?: Values | undefined;
+  /** Record what happens beside calls: bytes, channels, pools, state machines. */
+  events?: EventOptions | undefined;
 }
 
 interface Context {
@@ -74,6 +94,85 @@ function isCancelled(error: unknown): boolean {
 }
 
 let storage: AsyncLocalStorage<Context> | null = null;
+
+/** The values of a call are being asked for: what that calls is no part of the trace. */
+let asking = false;
+
+function unseen(values: Values): Values {
+  const ask =
+    <Args extends unknown[]>(method: (...args: Args) => void) =>
+    (...args: Args) => {
+      asking = true;
+      try {
+        method(...args);
+      } finally {
+        asking = false;
+      }
+    };
+  return { in: ask(values.in), out: ask(values.out), failed: ask(values.failed) };
+}
+
+/** What is told goes to the recorder whose span is running, if it keeps events. */
+function here(): { log: EventLog; span: number | null } | undefined {
+  const context = storage?.getStore();
+  const log = context?.recorder.log;
+  return log ? { log, span: context!.span?.id ?? null } : undefined;
+}
+
+/** What wakes tasks comes from Node, in nobody's context. */
+function wakings(): EventLog | null | undefined {
+  return storage?.getStore()?.recorder.log ?? tracing.recorder?.log;
+}
+
+const TELL: Observer = {
+  read(connection, bytes, length) {
+    const at = here();
+    at?.log.bytes(at.span, connection, 'in', bytes, length);
+  },
+  wrote(connection, bytes) {
+    const at = here();
+    at?.log.bytes(at.span, connection, 'out', bytes, bytes.length);
+  },
+  arrived(connection, end) {
+    wakings()?.arrived(connection, end);
+  },
+  fired() {
+    wakings()?.woke('a timer');
+  },
+  frame(connection, way, type, stream, flags, length, facts) {
+    const at = here();
+    at?.log.add(at.span, {
+      kind: 'frame',
+      connection: at.log.connection(connection),
+      way,
+      type,
+      stream,
+      flags: flagNames(type, flags),
+      length,
+      ...(facts && { facts: facts() }),
+    });
+  },
+  channel(channel, what, depth, capacity) {
+    const at = here();
+    at?.log.add(at.span, { kind: 'channel', channel, what, depth, capacity });
+  },
+  pool(pool, what, key, connection, size) {
+    const at = here();
+    const isConnection = typeof connection === 'object' && connection !== null && 'peerAddress' in connection;
+    at?.log.add(at.span, {
+      kind: 'pool',
+      pool,
+      what,
+      key: String(key),
+      ...(at && isConnection && { connection: at.log.connection(connection as Observed) }),
+      size,
+    });
+  },
+  state(machine, name, state) {
+    const at = here();
+    at?.log.state(at.span, machine, name, state);
+  },
+};
 
 /** Whether any recorder was ever attached in this process. Until then nothing of async_hooks is touched. */
 export function everTraced(): boolean {
@@ -116,6 +215,9 @@ export class Recorder {
   readonly origin = Number(process.hrtime.bigint() / 1000n);
   readonly #observe: RecorderOptions['observe'];
   readonly #keepRuns: boolean;
+  readonly #values: Values | undefined;
+  /** What happened beside calls; null if that isn't recorded. */
+  readonly log: EventLog | null;
   #hook: AsyncHook | null = null;
   /** What runs now: a callback may run inside another one's. */
   readonly #running: { span: Span | null; since: number }[] = [];
@@ -125,12 +227,15 @@ export class Recorder {
   constructor(options: RecorderOptions = {}) {
     this.#observe = options.observe;
     this.#keepRuns = options.runs ?? false;
+    this.#values = options.values === undefined ? undefined : unseen(options.values);
+    this.log = options.events === undefined ? null : new EventLog(() => this.now(), options.events);
   }
 
   /** Attach this recorder: from now on traced calls made inside {@link Recorder.root} are recorded. */
   attach(): this {
     storage ??= new AsyncLocalStorage<Context>();
     tracing.recorder = this;
+    if (this.log !== null) observe(TELL);
     for (const back of tracing.aside.splice(0)) back();
     if (this.#keepRuns) this.#hook ??= this.#watchRuns();
     return this;
@@ -138,7 +243,10 @@ export class Recorder {
 
   /** Stop recording. What was recorded stays. */
   detach(): void {
-    if (tracing.recorder === this) tracing.recorder = null;
+    if (tracing.recorder === this) {
+      tracing.recorder = null;
+      observe(null);
+    }
     this.#hook?.disable();
     this.#hook = null;
   }
@@ -205,15 +313,16 @@ export class Recorder {
   /** Call `fn` inside a span of `site`. Used by the wrappers of `span.ts` only. */
   call(site: Site, fn: (...args: any[]) => unknown, self: unknown, args: unknown[]): unknown {
     const context = storage!.getStore();
-    if (context === undefined) return fn.apply(self, args);
+    if (context === undefined || asking) return fn.apply(self, args);
     // Several may record at a time, each what runs below its own root; the attached one is asked for all of them.
     if (context.recorder !== this) return context.recorder.call(site, fn, self, args);
     const span = this.#begin(site, context);
+    this.#values?.in(span, self, args, this.log);
     let result: unknown;
     try {
       result = storage!.run({ recorder: this, span, task: context.task }, () => fn.apply(self, args));
     } catch (error) {
-      this.#end(span, isCancelled(error) ? 'cancelled' : 'error');
+      this.#failed(span, self, args, error);
       throw error;
     }
     if (result instanceof Promise) {
@@ -221,19 +330,30 @@ export class Recorder {
       // so that tracing adds no turn of the microtask queue and changes no order.
       if (this.#keepRuns) span.runs = [[span.start, this.now()]];
       result.then(
-        () => {
+        (value) => {
           this.#ownTurn = true;
-          this.#end(span, 'ok');
+          this.#ended(span, self, args, value);
         },
         (error) => {
           this.#ownTurn = true;
-          this.#end(span, isCancelled(error) ? 'cancelled' : 'error');
+          this.#failed(span, self, args, error);
         },
       );
       return result;
     }
-    this.#end(span, 'ok');
+    this.#ended(span, self, args, result);
     return result;
+  }
+
+  #ended(span: Span, self: unknown, args: readonly unknown[], result: unknown): void {
+    if (span.end === null) this.#values?.out(span, self, args, result, this.log);
+    this.#end(span, 'ok');
+  }
+
+  #failed(span: Span, self: unknown, args: readonly unknown[], error: unknown): void {
+    const cancelled = isCancelled(error);
+    if (span.end === null && !cancelled) this.#values?.failed(span, self, args, error, this.log);
+    this.#end(span, cancelled ? 'cancelled' : 'error');
   }
 
   /** `fn`, to be called by others and yet a run of the span that runs now. */
@@ -251,14 +371,15 @@ export class Recorder {
   /**
    * Poll `future` inside a span of `site`, which begins with the first poll. Used by the wrappers of `span.ts` only.
    */
-  poll<T>(site: Site, future: Polled<T>): Polled<T> {
+  poll<T>(site: Site, future: Polled<T>, args: readonly unknown[]): Polled<T> {
     const context = storage!.getStore();
-    if (context === undefined) return future;
-    return context.recorder.#polled(site, future, context);
+    if (context === undefined || asking) return future;
+    return context.recorder.#polled(site, future, context, args);
   }
 
-  *#polled<T>(site: Site, future: Polled<T>, context: Context): Polled<T> {
+  *#polled<T>(site: Site, future: Polled<T>, context: Context, args: readonly unknown[]): Polled<T> {
     const span = this.#begin(site, context);
+    this.#values?.in(span, undefined, args, this.log);
     const inside: Context = { recorder: this, span, task: context.task };
     if (this.#keepRuns) span.runs = [];
     // unless it comes to an end of its own, it was dropped
@@ -270,12 +391,16 @@ export class Recorder {
         if (span.runs !== null) addRun(span.runs, from, this.now());
         if (polled.done) {
           status = 'ok';
+          this.#values?.out(span, undefined, args, polled.value, this.log);
           return polled.value;
         }
         yield;
       }
     } catch (error) {
-      if (!isCancelled(error)) status = 'error';
+      if (!isCancelled(error)) {
+        status = 'error';
+        this.#values?.failed(span, undefined, args, error, this.log);
+      }
       throw error;
     } finally {
       storage!.run(inside, () => future.return(undefined as T));

@@ -117,7 +117,7 @@ function wrapPolled<Args extends unknown[], T>(
 ): (...args: Args) => Polled<T> {
   return (...args) => {
     const future = body(...args);
-    return tracing.recorder === null ? future : tracing.recorder.poll(site, future);
+    return tracing.recorder === null ? future : tracing.recorder.poll(site, future, args);
   };
 }
 

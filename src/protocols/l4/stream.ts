@@ -13,6 +13,8 @@ import { ErrorType, PingoraError } from '../../error/lib.ts';
 import { readDirectly } from '../../node/direct-socket.ts';
 import { Cancelled } from '../../runtime/cancelled.ts';
 import { arm, Deadline, Elapsed } from '../../timeout/lib.ts';
+import type { Side } from '../../tracing/model.ts';
+import { observer } from '../../tracing/observer.ts';
 import { ported } from '../../tracing/span.ts';
 import type { ProxyDigest, SslDigest, TimingDigest } from '../digest.ts';
 import type { Tracer } from '../mod.ts';
@@ -109,12 +111,16 @@ export class Stream implements Turning {
   socket: Socket;
   /** When this connection was established, in milliseconds since the epoch. */
   readonly establishedTs = Date.now();
+  /** Whose connection it is. */
+  side: Side = 'downstream';
   /** Told when the connection ends, if the peer asked for that. */
   tracer: Tracer | undefined = undefined;
   private proxyDigest: ProxyDigest | undefined = undefined;
   private _peerAddress: PeerAddress | undefined = undefined;
   /** Unique among the connections of this process; the original uses the file descriptor, which is reused. */
   private readonly _id = ++lastId;
+  /** Told to observers: TLS and what is below it are one connection. */
+  wire = this._id;
 
   private chunk: Buffer = EMPTY;
   private more: Buffer[] = [];
@@ -203,6 +209,7 @@ export class Stream implements Turning {
     if (this.size === 0) this.chunk = bytes;
     else this.more.push(bytes);
     this.size += bytes.length;
+    observer.arrived(this, false);
     if (this.size >= BUF_READ_SIZE && !this.paused) {
       this.paused = true;
       this.socket.pause();
@@ -235,6 +242,7 @@ export class Stream implements Turning {
   private end(): void {
     if (!this.ended) {
       this.ended = true;
+      observer.arrived(this, true);
       this.wakeReaders();
     }
     const closers = this.closers;
@@ -275,6 +283,7 @@ export class Stream implements Turning {
   /** Take `n` of the bytes that have arrived. */
   consume(n: number): void {
     this.size -= n;
+    observer.read(this, this.chunk, n);
     if (n === this.chunk.length) this.chunk = this.more.length === 0 ? EMPTY : this.more.shift()!;
     else this.chunk = this.chunk.subarray(n);
     if (this.paused && this.size < BUF_READ_SIZE) {
@@ -407,6 +416,7 @@ export class Stream implements Turning {
    * that the peer reads too slowly and the writer has to wait. Throws the socket's error if the connection broke.
    */
   write(data: string | Buffer): void | Promise<void> {
+    observer.wrote(this, data);
     if (typeof data === 'string') {
       this.pending = this.pending === '' ? data : this.pending + data;
     } else if (this.pending.length + data.length < BUF_WRITE_SIZE || data.length <= JOIN_SIZE) {

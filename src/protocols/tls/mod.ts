@@ -24,6 +24,8 @@ export class SslStream extends Stream {
   private constructor(ssl: TLSSocket, lower: Stream) {
     super(ssl);
     this.ssl = ssl;
+    this.side = lower.side;
+    this.wire = lower.wire;
     this.lower = lower.getTimingDigest();
     const proxyDigest = lower.getProxyDigest();
     if (proxyDigest !== undefined) this.setProxyDigest(proxyDigest);
