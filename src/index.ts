@@ -34,7 +34,7 @@ export { ProxyCounts } from './proxy/counts.ts';
 export { HttpProxy, httpProxyService, type ProxyExtras, ProxyHttp, Session } from './proxy/lib.ts';
 export { spawn } from './runtime/lib.ts';
 export type { ShutdownWatch } from './runtime/sync.ts';
-export { shared, threadNumber } from './runtime/thread.ts';
+export { shared, workerNumber } from './runtime/worker.ts';
 export { Opt, ServerConf } from './server/configuration/mod.ts';
 export { Server } from './server/mod.ts';
 export { type BackgroundService, backgroundService, GenBackgroundService } from './services/background.ts';

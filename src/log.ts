@@ -30,7 +30,7 @@ export function setLog(level: Level, sink?: Logger): void {
 }
 
 /** Say with each line which thread's it is. Only for lines that no sink of {@link setLog} takes. */
-export function setLogThread(thread: number): void {
+export function setLogWorker(thread: number): void {
   state.base = { thread };
 }
 

@@ -16,7 +16,7 @@ import { sampling } from './main/sampling.ts';
 import { complain, say } from './main/say.ts';
 import { httpProxyService } from './proxy/lib.ts';
 import type { ProxyMetrics } from './proxy/metrics.ts';
-import { shared, threadNumber } from './runtime/thread.ts';
+import { shared, workerNumber } from './runtime/worker.ts';
 import { Opt } from './server/configuration/mod.ts';
 import { Server } from './server/mod.ts';
 import { Service } from './services/listening.ts';
@@ -133,7 +133,7 @@ async function main(argv: string[], name: string): Promise<void> {
   const tls = settings === undefined ? [] : options.tlsListen.map((address) => ({ address, settings: settings() }));
 
   // what is wrong with an address is said before anything else is
-  if (!options.upgrade && !options.test && threadNumber() === 0) {
+  if (!options.upgrade && !options.test && workerNumber() === 0) {
     for (const address of options.listen) await tryBind('--listen', address);
     for (const address of options.tlsListen) await tryBind('--tls-listen', address);
     for (const path of options.uds) await tryUds(path);

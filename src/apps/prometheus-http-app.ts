@@ -9,7 +9,7 @@ import type { Session as ServerSession } from '../protocols/http/server.ts';
 import { ported } from '../tracing/span.ts';
 import { optional } from '../utils/optional.ts';
 import { HttpServer, type Response, ServeHttp } from './http-app.ts';
-import { answerForMetrics, metricsOfAll } from './prometheus-threads.ts';
+import { answerForMetrics, metricsOfAll } from './prometheus-workers.ts';
 
 const rust = ported('pingora-core/src/apps/prometheus_http_app.rs');
 

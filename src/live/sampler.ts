@@ -9,7 +9,7 @@ import type { RequestHeader } from '../http/lib.ts';
 import type { Session } from '../protocols/http/server.ts';
 import type { Stream } from '../protocols/l4/stream.ts';
 import type { ShutdownWatch } from '../runtime/sync.ts';
-import { threadNumber } from '../runtime/thread.ts';
+import { workerNumber } from '../runtime/worker.ts';
 import { exportTrace } from '../tracing/export.ts';
 import type { TraceDocument } from '../tracing/model.ts';
 import { Recorder } from '../tracing/recorder.ts';
@@ -77,7 +77,7 @@ export class Sampler {
   private end(recorder: Recorder, session: Session): void {
     const request = requestOf(session);
     const name = `${request?.method ?? '-'} ${request?.path ?? '-'} ${session.responseWritten()?.status ?? '-'}`;
-    this.deliver({ id: ++this.samples, name, trace: exportTrace(recorder, 'live', [], threadNumber()) });
+    this.deliver({ id: ++this.samples, name, trace: exportTrace(recorder, 'live', [], workerNumber()) });
   }
 
   /** Choose no more. */

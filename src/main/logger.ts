@@ -6,14 +6,14 @@ import { Writable } from 'node:stream';
 import { type Logger, pino } from 'pino';
 import { PinoPretty } from 'pino-pretty';
 import type { Level } from '../log.ts';
-import { threadNumber } from '../runtime/thread.ts';
+import { workerNumber } from '../runtime/worker.ts';
 import { Lines } from '../utils/lines.ts';
 import { Complaint } from './options.ts';
 import { complain } from './say.ts';
 
 /** On a terminal for people, elsewhere one JSON object a line. `file`: the configuration's `error_log`. */
 export function logger(level: Level, file: string | undefined): Logger {
-  const thread = threadNumber();
+  const thread = workerNumber();
   const base = { pid: process.pid, hostname: hostname(), ...(thread > 0 ? { thread } : {}) };
   if (file !== undefined) return pino({ level, base }, intoFile(file));
   const lines = new Lines(2, 'log line');

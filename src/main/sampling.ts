@@ -1,8 +1,8 @@
 /** Tracing of live requests for `npm start`: its modules are loaded only where it is asked for. */
 import type { HttpServerApp } from '../apps/mod.ts';
 import type { Sample } from '../live/sampler.ts';
-import { onAsk } from '../runtime/channel.ts';
-import { askOwner, threadNumber } from '../runtime/thread.ts';
+import { onAsk } from '../runtime/process-link.ts';
+import { askOwner, workerNumber } from '../runtime/worker.ts';
 import { lose } from '../utils/losses.ts';
 import { checkAddress, tryBind } from './addresses.ts';
 import { Complaint, type Options } from './options.ts';
@@ -13,7 +13,7 @@ export async function sampling(options: Options): Promise<((app: HttpServerApp) 
   const { trace, traceUi, traceOtlp } = options;
   if (trace === undefined && traceUi === undefined && traceOtlp === undefined) return undefined;
   const { Sampler } = await import('../live/sampler.ts');
-  if (threadNumber() > 0) {
+  if (workerNumber() > 0) {
     // files and pictures are the business of the process that was started
     const sampler = new Sampler(trace ?? 1, (sample) => {
       askOwner('sample', sample).catch(() => lose('trace'));

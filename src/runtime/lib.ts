@@ -3,7 +3,7 @@
  *
  * In the original every service gets a tokio runtime with threads of its own. Here a runtime of one thread is a name
  * and a share of the process's event loop; what stays is the order in which they are made, and that every task is
- * started through one. Threads beyond that are processes (`threads.ts`), which the runtimes of all services share.
+ * started through one. Threads beyond that are processes (`workers.ts`), which the runtimes of all services share.
  *
  * Port of `pingora-runtime/src/lib.rs`.
  */
@@ -13,8 +13,8 @@ import { tracing } from '../tracing/recorder.ts';
 import { note, ported } from '../tracing/span.ts';
 import { Cancelled } from './cancelled.ts';
 import { Notify } from './sync.ts';
-import { threadNumber } from './thread.ts';
-import { threads } from './threads.ts';
+import { workerNumber } from './worker.ts';
+import { workers } from './workers.ts';
 
 const rust = ported('pingora-runtime/src/lib.rs');
 const log = new Log('pingora_runtime');
@@ -154,7 +154,7 @@ export class Runtime {
   /** A runtime whose threads take work from each other. `key`: what its service is called between the processes. */
   @rust.method('Runtime::new_steal')
   static newSteal(threads: number, name: string, key = name): Runtime {
-    if (threads > 1) startThreads(threads);
+    if (threads > 1) startWorkers(threads);
     return new Runtime(threads, name, key, undefined);
   }
 
@@ -178,12 +178,12 @@ export class Runtime {
   @rust.method('Runtime::shutdown_timeout')
   async shutdownTimeout(seconds: number): Promise<void> {
     if (this.noSteal !== undefined) await this.noSteal.shutdownTimeout(seconds);
-    else await endThreads(seconds);
+    else await endWorkers(seconds);
   }
 }
 
 /** A thread that connections can be handed to. */
-export interface ThreadHandle {
+export interface WorkerHandle {
   readonly thread: number;
   give(key: string, socket: Socket): void;
 }
@@ -193,7 +193,7 @@ export class NoStealRuntime {
   readonly name: string;
   private readonly count: number;
   /** Made when first asked for: a daemon isn't one yet when its runtimes are made. */
-  private pools: ThreadHandle[] | undefined;
+  private pools: WorkerHandle[] | undefined;
 
   private constructor(threads: number, name: string) {
     this.count = threads;
@@ -205,17 +205,17 @@ export class NoStealRuntime {
   }
 
   @rust.method('NoStealRuntime::init_pools')
-  private initPools(): ThreadHandle[] {
-    startThreads(this.count);
+  private initPools(): WorkerHandle[] {
+    startWorkers(this.count);
     return Array.from({ length: this.count }, (_, i) => ({
       thread: i + 1,
-      give: (key: string, socket: Socket) => threads.give({ key, threads: this.count, thread: i + 1, socket }),
+      give: (key: string, socket: Socket) => workers.give({ key, workers: this.count, worker: i + 1, socket }),
     }));
   }
 
   /** The handle of a random thread. */
   @rust.method('NoStealRuntime::get_runtime')
-  getRuntime(): ThreadHandle {
+  getRuntime(): WorkerHandle {
     return this.getRuntimeAt(Math.floor(Math.random() * this.count));
   }
 
@@ -223,14 +223,14 @@ export class NoStealRuntime {
     return this.count;
   }
 
-  getPools(): ThreadHandle[] {
+  getPools(): WorkerHandle[] {
     this.pools ??= this.initPools();
     return this.pools;
   }
 
   /** The handle of a thread; the first has index 0. */
   @rust.method('NoStealRuntime::get_runtime_at')
-  getRuntimeAt(index: number): ThreadHandle {
+  getRuntimeAt(index: number): WorkerHandle {
     const handle = this.getPools()[index]!;
     note({ thread: handle.thread });
     return handle;
@@ -238,22 +238,22 @@ export class NoStealRuntime {
 
   @rust.method('NoStealRuntime::shutdown_timeout')
   async shutdownTimeout(seconds: number): Promise<void> {
-    if (this.pools !== undefined) await endThreads(seconds);
+    if (this.pools !== undefined) await endWorkers(seconds);
   }
 }
 
 /** In the process that was started; a thread is one, and starts none. */
-function startThreads(count: number): void {
-  if (threadNumber() > 0) return;
+function startWorkers(count: number): void {
+  if (workerNumber() > 0) return;
   note({ threads: count });
-  threads.atLeast(count);
+  workers.atLeast(count);
 }
 
 let ended: Promise<void> | undefined;
 
 /** End the threads that all runtimes share: at once, or when those who work have had their time. */
-function endThreads(seconds: number): Promise<void> {
-  ended ??= threads.endWithin(seconds);
+function endWorkers(seconds: number): Promise<void> {
+  ended ??= workers.endWithin(seconds);
   return ended;
 }
 

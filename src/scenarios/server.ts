@@ -9,9 +9,9 @@ import { TcpHealthCheck } from '../load-balancing/health-check.ts';
 import { LoadBalancer } from '../load-balancing/lib.ts';
 import { RoundRobin } from '../load-balancing/selection/mod.ts';
 import { httpProxyService } from '../proxy/lib.ts';
-import { onAsk } from '../runtime/channel.ts';
-import { threadNumber } from '../runtime/thread.ts';
-import { threads } from '../runtime/threads.ts';
+import { onAsk } from '../runtime/process-link.ts';
+import { workerNumber } from '../runtime/worker.ts';
+import { workers } from '../runtime/workers.ts';
 import { Opt } from '../server/configuration/mod.ts';
 import { Server } from '../server/mod.ts';
 import { backgroundService } from '../services/background.ts';
@@ -40,21 +40,21 @@ const report = (message: Report) => process.send?.(message);
 process.on('exit', (code) => {
   if (code !== 0) return;
   const app = join(projectRoot, 'src/scenarios', scenario.app?.phases ? 'phases.ts' : 'app.ts');
-  const trace = exportTrace(recorder, scenario.name, [app], threadNumber());
-  const part: TracePart = { thread: threadNumber(), origin: recorder.origin, trace };
-  writeFileSync(partOf(plan, threadNumber()), JSON.stringify(part));
+  const trace = exportTrace(recorder, scenario.name, [app], workerNumber());
+  const part: TracePart = { thread: workerNumber(), origin: recorder.origin, trace };
+  writeFileSync(partOf(plan, workerNumber()), JSON.stringify(part));
 });
 // The runner is gone: nobody else will end this process and clean up.
 function orphan(): never {
   rmSync(plan.dir, { recursive: true, force: true });
   process.exit(1);
 }
-if (threadNumber() > 0) onAsk('obey', (command: Omit<Command, 'id'>) => obey(command as Command));
+if (workerNumber() > 0) onAsk('obey', (command: Omit<Command, 'id'>) => obey(command as Command));
 else {
   if (!process.connected) orphan();
   process.on('disconnect', orphan);
   process.on('message', (command: Command) => {
-    Promise.all([obey(command), threads.askAll('obey', command)]).then(
+    Promise.all([obey(command), workers.askAll('obey', command)]).then(
       () => report({ done: command.id }),
       (error: unknown) => {
         console.error(error);
@@ -135,7 +135,7 @@ async function ready(): Promise<void> {
   if (scenario.threads !== undefined) {
     await bound;
     const accepting = { listening: listeners };
-    await (scenario.workStealing === false ? obey({ id: 0, ...accepting }) : threads.askAll('obey', accepting));
+    await (scenario.workStealing === false ? obey({ id: 0, ...accepting }) : workers.askAll('obey', accepting));
     report({ ready: addresses() });
     return;
   }
@@ -164,4 +164,4 @@ function addresses(): Addresses {
   return found;
 }
 
-await Promise.all([recorder.root('main', main), ...(threadNumber() === 0 ? [ready()] : [])]);
+await Promise.all([recorder.root('main', main), ...(workerNumber() === 0 ? [ready()] : [])]);

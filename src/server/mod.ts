@@ -6,14 +6,14 @@
 import { Log } from '../log.ts';
 import { Runtime, shutdownRuntimes } from '../runtime/lib.ts';
 import { Notify, type ShutdownWatch, Watch } from '../runtime/sync.ts';
-import { threadNumber } from '../runtime/thread.ts';
-import { threads as serverThreads } from '../runtime/threads.ts';
+import { workerNumber } from '../runtime/worker.ts';
+import { workers } from '../runtime/workers.ts';
 import type { Service } from '../services/mod.ts';
 import { ported } from '../tracing/span.ts';
 import { type Opt, ServerConf } from './configuration/mod.ts';
 import { daemonize, inheritFds, isDaemon } from './daemon.ts';
-import { runThread, sharesOf } from './threads.ts';
 import { Fds, type ListenFds } from './transfer-fd/mod.ts';
+import { runWorker, sharesOf } from './workers.ts';
 
 export type { ShutdownWatch } from '../runtime/sync.ts';
 export type { ListenFds } from './transfer-fd/mod.ts';
@@ -99,7 +99,7 @@ export class Server {
   private broadcastShutdown(): void {
     log.info('Broadcasting graceful shutdown');
     this.watch.send(true);
-    serverThreads.shutdown();
+    workers.shutdown();
     log.info('Graceful shutdown started!');
     log.info('Broadcast graceful shutdown complete');
   }
@@ -181,7 +181,7 @@ export class Server {
    */
   @rust.method('Server::bootstrap')
   async bootstrap(): Promise<void> {
-    if (threadNumber() > 0) return;
+    if (workerNumber() > 0) return;
     log.info('Bootstrap starting');
     log.debug(() => JSON.stringify(this.options));
     if (this.options?.test) {
@@ -206,7 +206,7 @@ export class Server {
   @rust.method('Server::run_forever')
   async runForever(): Promise<never> {
     const conf = this.configuration;
-    if (threadNumber() > 0) await this.runThread();
+    if (workerNumber() > 0) await this.runWorker();
     log.info('Server starting');
     if (conf.daemon) {
       log.info('Daemonizing the server');
@@ -239,7 +239,7 @@ export class Server {
     shutdownRuntimes();
     if (timeoutSeconds > 0) await this.pause(timeoutSeconds);
     // those that would take longer, too
-    if (exits.length > 0) await serverThreads.end();
+    if (exits.length > 0) await workers.end();
     clearInterval(alive);
     log.info('All runtimes exited, exiting now');
     process.exit(0);
@@ -257,8 +257,8 @@ export class Server {
   }
 
   /** Be a thread: run its share of the services, until the process that was started says that it is the end. */
-  private async runThread(): Promise<never> {
-    return runThread(this.watch, () => {
+  private async runWorker(): Promise<never> {
+    return runWorker(this.watch, () => {
       this.runServices();
     });
   }
@@ -282,6 +282,6 @@ const serviceTask = rust.body(
   'Server::run_service',
   async (service: Service, fds: ListenFds | undefined, shutdown: ShutdownWatch): Promise<void> => {
     await service.startService(fds, shutdown);
-    if (threadNumber() === 0) log.info('service exited.');
+    if (workerNumber() === 0) log.info('service exited.');
   },
 );

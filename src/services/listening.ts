@@ -19,7 +19,7 @@ import type { Stream } from '../protocols/l4/stream.ts';
 import { Cancelled } from '../runtime/cancelled.ts';
 import { currentHandle } from '../runtime/lib.ts';
 import { Kept, type ShutdownWatch, Turn } from '../runtime/sync.ts';
-import { threadNumber } from '../runtime/thread.ts';
+import { workerNumber } from '../runtime/worker.ts';
 import type { ListenFds } from '../server/transfer-fd/mod.ts';
 import { sleep } from '../timeout/lib.ts';
 import { ported } from '../tracing/span.ts';
@@ -143,7 +143,7 @@ export class Service implements ServiceTrait {
     source: Source,
   ): Promise<void> {
     // a thread says nothing that was said where it was started
-    const first = threadNumber() === 0;
+    const first = workerNumber() === 0;
     const stop = source.until.onChange(() => source.cancelAccept());
     try {
       await source.listen();

@@ -2,18 +2,18 @@
  * Where the connections of an endpoint come from: the socket that it listens on or, with threads, the other process.
  *
  * With threads an endpoint is in each process. If they steal, the process that was started binds and accepts nothing;
- * each thread accepts from the socket when it is idle. If they don't, the process that was started accepts, and each
- * connection goes to a random thread. The port's own.
+ * each worker accepts from the socket when it is idle. If they don't, the process that was started accepts, and each
+ * connection goes to a random worker. The port's own.
  */
 import type { Socket } from 'node:net';
 import type { TransportStack, UninitializedStream } from '../listeners/mod.ts';
 import { Stream } from '../protocols/l4/stream.ts';
 import { Cancelled } from '../runtime/cancelled.ts';
-import { onAsk } from '../runtime/channel.ts';
 import type { Spread } from '../runtime/lib.ts';
+import { onAsk } from '../runtime/process-link.ts';
 import { type ShutdownWatch, Watch } from '../runtime/sync.ts';
-import { threadNumber } from '../runtime/thread.ts';
-import { threads } from '../runtime/threads.ts';
+import { workerNumber } from '../runtime/worker.ts';
+import { workers } from '../runtime/workers.ts';
 
 /** What an endpoint accepts from. */
 export interface Source {
@@ -41,7 +41,7 @@ export function sourceOf(
 ): Source {
   if (spread === undefined) return new Own(stack, shutdown);
   const key = `${spread.key}.${index}`;
-  if (threadNumber() === 0) {
+  if (workerNumber() === 0) {
     return spread.workStealing
       ? new Held(stack, shutdown, key, spread.threads)
       : new Handing(stack, shutdown, key, spread);
@@ -82,7 +82,7 @@ class Own implements Source {
   }
 }
 
-/** In the process that was started: what is accepted goes to a random thread. */
+/** In the process that was started: what is accepted goes to a random worker. */
 class Handing extends Own {
   readonly give: (io: UninitializedStream) => void;
   private readonly threads: number;
@@ -92,7 +92,7 @@ class Handing extends Own {
     this.threads = spread.threads;
     this.give = (io) => {
       const socket = io.intoSocket();
-      // nobody listens to it until it is a thread's
+      // nobody listens to it until it is a worker's
       socket.on('error', () => {});
       spread.give(key, socket);
     };
@@ -100,12 +100,12 @@ class Handing extends Own {
 
   override async listen(): Promise<void> {
     await super.listen();
-    // the first connections would all go to the first thread
-    await threads.started(this.threads);
+    // the first connections would all go to the first worker
+    await workers.started(this.threads);
   }
 }
 
-/** In the process that was started: the threads accept. */
+/** In the process that was started: the workers accept. */
 class Held extends Own {
   private readonly key: string;
   private readonly threads: number;
@@ -119,7 +119,7 @@ class Held extends Own {
 
   override async listen(): Promise<void> {
     await this.stack.listen({ hold: true });
-    await threads.hold(this.key, this.threads, this.stack.handle());
+    await workers.hold(this.key, this.threads, this.stack.handle());
   }
 
   override accept(): Promise<UninitializedStream> {
@@ -134,12 +134,12 @@ class Held extends Own {
   }
 
   override async drain(): Promise<UninitializedStream[]> {
-    await threads.release(this.key, await this.stack.holdOff());
+    await workers.release(this.key, await this.stack.holdOff());
     return [];
   }
 }
 
-/** In a thread: it accepts from a socket that it is given. */
+/** In a worker: it accepts from a socket that it is given. */
 class Inherited extends Own implements Endpoint {
   private readonly closing: Watch<boolean>;
   /** Another server has the socket too. */
@@ -197,7 +197,7 @@ class Inherited extends Own implements Endpoint {
   }
 }
 
-/** In a thread: it is handed what was accepted elsewhere, to its end. */
+/** In a worker: it is handed what was accepted elsewhere, to its end. */
 class Handed implements Source, Endpoint {
   readonly until: ShutdownWatch = new Watch(false).subscribe();
   private readonly stack: TransportStack;
@@ -237,20 +237,20 @@ class Handed implements Source, Endpoint {
   cleanup(): void {}
 }
 
-/** What a thread can be told of an endpoint. */
+/** What a worker can be told of an endpoint. */
 interface Endpoint {
   onListen?(handle: object): Promise<void>;
   onClose?(shared: boolean): Promise<void>;
   onConnection?(socket: Socket): void;
 }
 
-/** The endpoints of this thread, by what they are called between the processes. */
+/** The endpoints of this worker, by what they are called between the processes. */
 const endpoints = new Map<string, Endpoint>();
 
 function find(key: string): Endpoint {
   const endpoint = endpoints.get(key);
   if (endpoint !== undefined) return endpoint;
-  throw new Error(`thread ${threadNumber()} has no endpoint ${key}: the program makes other services there`);
+  throw new Error(`thread ${workerNumber()} has no endpoint ${key}: the program makes other services there`);
 }
 
 onAsk('listen', (key: string, handle) => find(key).onListen?.(handle!));

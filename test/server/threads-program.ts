@@ -5,7 +5,7 @@ import type { RequestHeader, ResponseHeader } from '../../src/http/lib.ts';
 import { TlsSettings } from '../../src/listeners/tls.ts';
 import { setLog } from '../../src/log.ts';
 import { httpProxyService, ProxyHttp, type Session } from '../../src/proxy/lib.ts';
-import { shared, threadNumber } from '../../src/runtime/thread.ts';
+import { shared, workerNumber } from '../../src/runtime/worker.ts';
 import { Opt, ServerConf } from '../../src/server/configuration/mod.ts';
 import { Server } from '../../src/server/mod.ts';
 import { backgroundService } from '../../src/services/background.ts';
@@ -58,11 +58,11 @@ class Who extends ProxyHttp<undefined> {
   }
 
   override upstreamRequestFilter(_session: Session, request: RequestHeader): void {
-    request.insertHeader('X-Thread', threadNumber());
+    request.insertHeader('X-Thread', workerNumber());
   }
 
   override responseFilter(_session: Session, response: ResponseHeader): void {
-    response.insertHeader('X-Thread', threadNumber());
+    response.insertHeader('X-Thread', workerNumber());
     response.insertHeader('X-Pid', process.pid);
     response.insertHeader('X-Secret', this.secret);
   }
@@ -70,7 +70,7 @@ class Who extends ProxyHttp<undefined> {
 
 const plan = JSON.parse(process.argv[2] ?? '{}') as Plan;
 setLog('info');
-if (plan.broken && threadNumber() > 0) throw new Error('out of order');
+if (plan.broken && workerNumber() > 0) throw new Error('out of order');
 const server = Server.withConf(Object.assign(ServerConf.new(), plan.conf), new Opt());
 await server.bootstrap();
 const secret = await shared('secret', () => String(Math.random()));
@@ -95,7 +95,7 @@ for (const [i, threads] of (plan.beside ?? []).entries()) add(`beside${i}`, thre
 if (plan.background) {
   const task = {
     async start() {
-      process.stdout.write(`background in ${threadNumber()}\n`);
+      process.stdout.write(`background in ${workerNumber()}\n`);
       await later(2 ** 30, undefined, { ref: false });
     },
   };

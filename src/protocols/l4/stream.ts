@@ -18,7 +18,7 @@ import { observer } from '../../tracing/observer.ts';
 import { ported } from '../../tracing/span.ts';
 import type { ProxyDigest, SslDigest, TimingDigest } from '../digest.ts';
 import type { Tracer } from '../mod.ts';
-import { ALPN } from '../mod.ts';
+import { ALPN } from '../tls/alpn.ts';
 import { type Turning, wakeInTurn, writeInTurn } from './turn.ts';
 
 const protocols = ported('pingora-core/src/protocols/mod.rs');

@@ -1,26 +1,32 @@
 /**
- * The threads of a server, as the process sees that starts them: processes that run the same program.
+ * The processes behind `threads`: workers, which run the same program as the process that starts them.
  *
- * One is started again when it ends. What it was serving is lost with it; what others serve, and what waits, is not.
- * The port's own: the original's are threads of the system.
+ * A worker that ends is started again. The connections that it served are lost; those of other workers, and those that
+ * nobody has accepted yet, are not. The port's own: the original's are threads of the system.
+ *
+ * Why not `node:cluster`: it closes a listening socket when its last worker ends, so that a server whose only worker
+ * crashes refuses connections until the next one listens; and the process that was started never sees the sockets, so
+ * that it can't hand them to the process that upgrades it. A test shows both (`test/runtime/cluster.test.ts`). Taking
+ * it would save starting processes and sharing sockets, some 60 lines; questions and answers, starting again with
+ * pauses and handing out connections at random would stay.
  */
 import { type ChildProcess, spawn as startProcess } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Log } from '../log.ts';
 import { disown } from '../node/disown.ts';
-import { Channel, Gone, onAsk } from './channel.ts';
-import { THREAD_MARK } from './thread.ts';
+import { Gone, onAsk, ProcessLink } from './process-link.ts';
+import { WORKER_MARK } from './worker.ts';
 
 const log = new Log('pingora_runtime');
 
-/** A thread that ends sooner than so many milliseconds after it began to serve, or before, is started again later … */
+/** A worker that served for less than this, in milliseconds, has ended early: it is started again after a pause. */
 const SOON_MS = 5_000;
-/** … by so many milliseconds, twice as many each time … */
+/** The first pause, in milliseconds. Each early end in a row doubles it. */
 const FIRST_PAUSE_MS = 100;
-/** … up to so many. */
+/** The longest pause, in milliseconds. */
 const LONGEST_PAUSE_MS = 10_000;
-/** A thread that is told to end has so many milliseconds for it. */
+/** How long a worker that is told to end may take, in milliseconds; then it is killed. */
 const LAST_MOMENT_MS = 2_000;
 
 /** Node fires a timer that is set for longer than this at once. */
@@ -38,30 +44,30 @@ function cwd(): string {
   }
 }
 
-/** A connection on its way to a thread. */
+/** A connection on its way to a worker. */
 interface Parcel {
   readonly key: string;
-  /** How many threads its service has, … */
-  readonly threads: number;
-  /** … and which of them it is for. */
-  readonly thread: number;
+  /** How many workers its service has. */
+  readonly workers: number;
+  /** Which of them it is for. */
+  readonly worker: number;
   readonly socket: Socket;
 }
 
-/** A listening socket that threads share. */
+/** A listening socket that workers share. It stays open whether any of them lives or not. */
 interface Held {
-  readonly threads: number;
+  readonly workers: number;
   readonly handle: object;
-  /** Who has it, once that accepts. */
-  readonly given: Map<Thread, Promise<void>>;
+  /** Each worker that has the socket, with a promise that resolves when it accepts. */
+  readonly given: Map<Worker, Promise<void>>;
 }
 
-/** One thread, over all the processes that it is one after the other. */
-class Thread {
+/** One worker, over all the processes that it is one after the other. */
+class Worker {
   readonly number: number;
-  readonly threads: Threads;
+  readonly workers: Workers;
   private process: ChildProcess | undefined;
-  private channel: Channel | undefined;
+  private channel: ProcessLink | undefined;
   /** It has started its services. */
   ready = false;
   /** It has, or has failed to. */
@@ -73,9 +79,9 @@ class Thread {
   private queue: Parcel[] = [];
   private delivering = false;
 
-  constructor(number: number, threads: Threads) {
+  constructor(number: number, workers: Workers) {
     this.number = number;
-    this.threads = threads;
+    this.workers = workers;
   }
 
   start(): void {
@@ -83,10 +89,10 @@ class Thread {
     const child = startProcess(process.execPath, [...execArgv, ...process.argv.slice(1)], {
       cwd: CWD,
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-      env: { ...process.env, [THREAD_MARK]: String(this.number) },
+      env: { ...process.env, [WORKER_MARK]: String(this.number) },
     });
     this.process = child;
-    this.channel = new Channel(child, this.number);
+    this.channel = new ProcessLink(child, this.number);
     this.reason = undefined;
     let over = false;
     const ended = (how: string) => {
@@ -128,13 +134,13 @@ class Thread {
     this.delivering = false;
     this.process = undefined;
     const undelivered = this.queue.splice(0);
-    if (!this.threads.ending) {
-      const again = this.threads.shutDown ? 'the server ends too' : this.restart(ready);
+    if (!this.workers.ending) {
+      const again = this.workers.shutDown ? 'the server ends too' : this.restart(ready);
       const why = this.reason === undefined ? how : `${how}, ${this.reason}`;
       log.error(`thread ${this.number} (process ${child.pid}) ended: ${why}; its connections are lost, ${again}`);
     }
-    this.threads.ended(this);
-    for (const parcel of undelivered) this.threads.give(parcel);
+    this.workers.ended(this);
+    for (const parcel of undelivered) this.workers.give(parcel);
   }
 
   /** Have it started again; says when. */
@@ -146,7 +152,7 @@ class Thread {
     return pause === 0 ? 'it is started again' : `it is started again in ${pause / 1000} s`;
   }
 
-  /** Hand a connection over, after those before it: a thread that is busy gets the next when it comes to it. */
+  /** Hand a connection over, after those before it: a worker that is busy gets the next when it comes to it. */
   give(parcel: Parcel): void {
     this.queue.push(parcel);
     this.deliver();
@@ -188,24 +194,24 @@ class Thread {
   }
 }
 
-/** The threads of this process's server: services share them, each as many as it has. */
-export class Threads {
-  private readonly all: Thread[] = [];
+/** The workers of this process's server: services share them, each as many as it has. */
+export class Workers {
+  private readonly all: Worker[] = [];
   private readonly held = new Map<string, Held>();
   private waiting: Parcel[] = [];
   /** The server shuts down. */
   shutDown = false;
   private changed: (() => void)[] = [];
-  /** Threads that end are not missed any more. */
+  /** Workers that end are not missed any more. */
   ending = false;
 
   /** Have at least so many. */
   atLeast(count: number): void {
     if (this.all.length === 0) process.once('exit', () => this.kill());
     while (this.all.length < count) {
-      const thread = new Thread(this.all.length + 1, this);
-      this.all.push(thread);
-      thread.start();
+      const worker = new Worker(this.all.length + 1, this);
+      this.all.push(worker);
+      worker.start();
     }
   }
 
@@ -213,18 +219,18 @@ export class Threads {
     return this.all.length;
   }
 
-  /** The numbers of the first `threads` that serve. */
-  ready(threads = this.all.length): number[] {
-    return this.all.slice(0, threads).flatMap(({ ready, number }) => (ready ? [number] : []));
+  /** The numbers of the first `workers` that serve. */
+  ready(workers = this.all.length): number[] {
+    return this.all.slice(0, workers).flatMap(({ ready, number }) => (ready ? [number] : []));
   }
 
-  /** @internal A thread has started its services, and has to catch up with the others. */
+  /** @internal A worker has started its services, and has to catch up with the others. */
   async serves(number: number): Promise<void> {
-    const thread = this.all[number - 1]!;
-    thread.serves();
-    if (this.shutDown) await thread.ask('shutdown');
+    const worker = this.all[number - 1]!;
+    worker.serves();
+    if (this.shutDown) await worker.ask('shutdown');
     for (const [key, held] of this.held) {
-      if (number <= held.threads) this.share(thread, key, held).catch(() => {});
+      if (number <= held.workers) this.share(worker, key, held).catch(() => {});
     }
     for (const parcel of this.waiting.splice(0)) this.give(parcel);
     this.wake();
@@ -236,8 +242,8 @@ export class Threads {
   }
 
   /** @internal */
-  ended(thread: Thread): void {
-    for (const { given } of this.held.values()) given.delete(thread);
+  ended(worker: Worker): void {
+    for (const { given } of this.held.values()) given.delete(worker);
     this.wake();
   }
 
@@ -245,48 +251,48 @@ export class Threads {
     for (const wake of this.changed.splice(0)) wake();
   }
 
-  /** Ask each thread that serves; those that end in between don't answer. */
-  async askAll<T>(topic: string, data?: unknown, threads = this.all.length): Promise<{ thread: number; value: T }[]> {
-    const asked = this.all.slice(0, threads).filter(({ ready }) => ready);
-    const answers = await Promise.allSettled(asked.map((thread) => thread.ask<T>(topic, data)));
+  /** Ask each worker that serves; those that end in between don't answer. */
+  async askAll<T>(topic: string, data?: unknown, workers = this.all.length): Promise<{ worker: number; value: T }[]> {
+    const asked = this.all.slice(0, workers).filter(({ ready }) => ready);
+    const answers = await Promise.allSettled(asked.map((worker) => worker.ask<T>(topic, data)));
     return answers.flatMap((answer, i) =>
-      answer.status === 'fulfilled' ? [{ thread: asked[i]!.number, value: answer.value }] : [],
+      answer.status === 'fulfilled' ? [{ worker: asked[i]!.number, value: answer.value }] : [],
     );
   }
 
-  /** Wait until the first `threads` have started, or failed to. */
-  async started(threads: number): Promise<void> {
-    while (!this.all.slice(0, threads).every(({ tried }) => tried)) await this.change();
+  /** Wait until the first `workers` have started, or failed to. */
+  async started(workers: number): Promise<void> {
+    while (!this.all.slice(0, workers).every(({ tried }) => tried)) await this.change();
   }
 
   private change(): Promise<void> {
     return new Promise((resolve) => this.changed.push(resolve));
   }
 
-  private share(thread: Thread, key: string, { handle, given }: Held): Promise<void> {
-    let listening = given.get(thread);
+  private share(worker: Worker, key: string, { handle, given }: Held): Promise<void> {
+    let listening = given.get(worker);
     if (listening === undefined) {
-      listening = thread.ask<void>('listen', key, handle);
+      listening = worker.ask<void>('listen', key, handle);
       listening.catch((error: Error) => {
-        if (!(error instanceof Gone)) log.error(`thread ${thread.number} can't listen: ${error.message}`);
+        if (!(error instanceof Gone)) log.error(`thread ${worker.number} can't listen: ${error.message}`);
       });
-      given.set(thread, listening);
+      given.set(worker, listening);
     }
     return listening;
   }
 
   /**
-   * Have the first `threads` accept from a listening socket, now and whenever one is started again. Resolves when the
+   * Have the first `workers` accept from a listening socket, now and whenever one is started again. Resolves when the
    * first of them does, or later, if others are still starting; throws what kept it from it.
    */
-  async hold(key: string, threads: number, handle: object): Promise<void> {
-    const held: Held = { threads, handle, given: new Map() };
+  async hold(key: string, workers: number, handle: object): Promise<void> {
+    const held: Held = { workers, handle, given: new Map() };
     this.held.set(key, held);
-    await this.started(threads);
+    await this.started(workers);
     for (;;) {
-      const ready = this.all.slice(0, threads).filter((thread) => thread.ready);
+      const ready = this.all.slice(0, workers).filter((worker) => worker.ready);
       try {
-        if (ready.length > 0) await Promise.any(ready.map((thread) => this.share(thread, key, held)));
+        if (ready.length > 0) await Promise.any(ready.map((worker) => this.share(worker, key, held)));
         if (ready.length > 0) return;
       } catch (error) {
         const [why] = (error as AggregateError).errors.filter((each) => !(each instanceof Gone));
@@ -302,15 +308,15 @@ export class Threads {
     await this.askAll('close', { key, shared });
   }
 
-  /** Hand a connection to its thread; while that doesn't serve to another one, and while none does, wait. */
+  /** Hand a connection to its worker; while that doesn't serve to another one, and while none does, wait. */
   give(parcel: Parcel): void {
-    const ready = this.ready(parcel.threads);
+    const ready = this.ready(parcel.workers);
     if (ready.length === 0) {
       if (this.ending) parcel.socket.destroy();
       else this.waiting.push(parcel);
       return;
     }
-    const number = ready.includes(parcel.thread) ? parcel.thread : ready[Math.floor(Math.random() * ready.length)]!;
+    const number = ready.includes(parcel.worker) ? parcel.worker : ready[Math.floor(Math.random() * ready.length)]!;
     this.all[number - 1]!.give(parcel);
   }
 
@@ -333,16 +339,16 @@ export class Threads {
   /** End all at once, and wait until they are gone. */
   async end(): Promise<void> {
     this.ending = true;
-    await Promise.all(this.all.map((thread) => thread.end()));
+    await Promise.all(this.all.map((worker) => worker.end()));
   }
 
   private kill(): void {
-    for (const thread of this.all) thread.kill();
+    for (const worker of this.all) worker.kill();
   }
 }
 
-/** The threads of this process's server; none until a service has more than one. */
-export const threads = new Threads();
+/** The workers of this process's server; none until a service has more than one. */
+export const workers = new Workers();
 
-onAsk('ready', (_data, _passed, thread) => threads.serves(thread));
-onAsk('crash', (why: string, _passed, thread) => threads.crashed(thread, why));
+onAsk('ready', (_data, _passed, worker) => workers.serves(worker));
+onAsk('crash', (why: string, _passed, worker) => workers.crashed(worker, why));

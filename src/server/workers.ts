@@ -1,5 +1,5 @@
 /**
- * What a server does with threads: which process runs which service, and what a thread does in `run_forever`.
+ * What a server does with threads: which process runs which service, and what a worker does in `run_forever`.
  *
  * The process that was started has the listening sockets, the signals, and the services of one thread. It runs no
  * request of a service that has threads, so that what ends one of these ends nothing else. The port's own.
@@ -7,20 +7,20 @@
 import { randomBytes } from 'node:crypto';
 import { setTicketKeys } from '../listeners/tls.ts';
 import { Log } from '../log.ts';
-import { onAsk } from '../runtime/channel.ts';
 import { shutdownRuntimes } from '../runtime/lib.ts';
+import { onAsk } from '../runtime/process-link.ts';
 import type { Watch } from '../runtime/sync.ts';
-import { askOwner, threadNumber } from '../runtime/thread.ts';
-import { threads } from '../runtime/threads.ts';
+import { askOwner, workerNumber } from '../runtime/worker.ts';
+import { workers } from '../runtime/workers.ts';
 import type { Service } from '../services/mod.ts';
 import type { ServerConf } from './configuration/mod.ts';
 import { isDaemon } from './daemon.ts';
 
 const log = new Log('pingora_core::server');
 
-/** Each thread is told, before it runs a service, … */
+/** Each worker is told, before it runs a service, … */
 interface Beginning {
-  /** … the keys of TLS session tickets: a client resumes its session with whichever thread it meets. Base64. */
+  /** … the keys of TLS session tickets: a client resumes its session with whichever worker it meets. Base64. */
   readonly ticketKeys: string;
   /** … whether it is part of a daemon. */
   readonly daemon: boolean;
@@ -37,7 +37,7 @@ onAsk('begin', (): Beginning => {
 export function threadsOf(service: Service, conf: ServerConf): number {
   const wanted = service.threads();
   if (service.spread === 'connections') return wanted ?? conf.threads;
-  if (wanted !== undefined && wanted > 1 && service.spread === undefined && threadNumber() === 0) {
+  if (wanted !== undefined && wanted > 1 && service.spread === undefined && workerNumber() === 0) {
     log.warn(`${service.name()}: ${wanted} threads asked for, but it has no connections to spread; it runs in one`);
   }
   return 1;
@@ -54,14 +54,14 @@ export interface Share {
 
 /** What this process runs of the services, which are taken off the list: the last one added is the first to run. */
 export function* sharesOf(services: Service[], conf: ServerConf): Generator<Share> {
-  const thread = threadNumber();
+  const worker = workerNumber();
   const copies: Share[] = [];
   let serves = false;
   for (let service = services.pop(); service !== undefined; service = services.pop()) {
     const share = { service, threads: threadsOf(service, conf), key: String(services.length) };
     const isCopy = service.spread === 'copies';
-    if (thread > 0) {
-      if (isCopy || (share.threads > 1 && share.threads >= thread)) yield share;
+    if (worker > 0) {
+      if (isCopy || (share.threads > 1 && share.threads >= worker)) yield share;
     } else if (isCopy && conf.threads > 1) copies.push(share);
     else {
       serves ||= share.threads === 1;
@@ -69,11 +69,11 @@ export function* sharesOf(services: Service[], conf: ServerConf): Generator<Shar
     }
   }
   // what they find out is of use only where something is served
-  if (serves || threads.count === 0) yield* copies;
+  if (serves || workers.count === 0) yield* copies;
 }
 
-/** Be a thread: run its services until it is told to end. */
-export async function runThread(shutdown: Watch<boolean>, runServices: () => void): Promise<never> {
+/** Be a worker: run its services until it is told to end. */
+export async function runWorker(shutdown: Watch<boolean>, runServices: () => void): Promise<never> {
   // an application that knows better has its own
   if (process.listenerCount('uncaughtException') === 0) process.on('uncaughtException', crash);
   onAsk('shutdown', () => shutdown.send(true));

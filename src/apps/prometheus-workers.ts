@@ -1,22 +1,22 @@
 /**
- * The metrics of a server whose threads each count for themselves, as one. The port's own: the original's threads share
+ * The metrics of a server whose workers each count for themselves, as one. The port's own: the original's threads share
  * one registry.
  */
-import { onAsk } from '../runtime/channel.ts';
-import { askOwner, threadNumber } from '../runtime/thread.ts';
-import { threads } from '../runtime/threads.ts';
+import { onAsk } from '../runtime/process-link.ts';
+import { askOwner, workerNumber } from '../runtime/worker.ts';
+import { workers } from '../runtime/workers.ts';
 import { optional } from '../utils/optional.ts';
 import type { Registry } from './prometheus-http-app.ts';
 
 /** As prom-client's registry gives it, one object a metric. */
 type Metrics = readonly { readonly name: string; readonly type: unknown }[];
 
-/** What is only ever added to; the rest is a state, which ends with its thread. */
+/** What is only ever added to; the rest is a state, which ends with its worker. */
 const LASTS = new Set<unknown>(['counter', 'histogram']);
 
-/** What each thread last said. */
+/** What each worker last said. */
 const last = new Map<number, { pid: number; metrics: Metrics }>();
-/** What was counted by threads that have ended: without it a crash would take back what was already read. */
+/** What was counted by workers that have ended: without it a crash would take back what was already read. */
 let departed: Metrics = [];
 
 async function aggregate(
@@ -33,10 +33,10 @@ async function depart({ metrics }: { metrics: Metrics }): Promise<void> {
 
 let turn: Promise<unknown> = Promise.resolve();
 
-/** The metrics of all threads of this server as one text. */
+/** The metrics of all workers of this server as one text. */
 export function metricsOfAll(registry: Registry): Promise<string> {
-  if (threadNumber() > 0) return askOwner<string>('all metrics');
-  if (threads.count === 0 || registry.getMetricsAsJSON === undefined) return registry.metrics();
+  if (workerNumber() > 0) return askOwner<string>('all metrics');
+  if (workers.count === 0 || registry.getMetricsAsJSON === undefined) return registry.metrics();
   // one after the other: what has departed is moved once
   const gathered = turn.then(() => gather(registry));
   turn = gathered.catch(() => {});
@@ -45,24 +45,24 @@ export function metricsOfAll(registry: Registry): Promise<string> {
 
 async function gather(registry: Registry): Promise<string> {
   const own = (await registry.getMetricsAsJSON!()) as Metrics;
-  const said = await threads.askAll<{ pid: number; metrics: Metrics } | null>('metrics');
-  for (const { thread, value } of said) {
+  const said = await workers.askAll<{ pid: number; metrics: Metrics } | null>('metrics');
+  for (const { worker, value } of said) {
     if (value === null) continue;
-    const before = last.get(thread);
+    const before = last.get(worker);
     if (before !== undefined && before.pid !== value.pid) await depart(before);
-    last.set(thread, value);
+    last.set(worker, value);
   }
   // one that ended and isn't there again yet has counted all the same
-  const gone = [...last].filter(([thread]) => !said.some((one) => one.thread === thread));
-  for (const [thread, before] of gone) {
-    last.delete(thread);
+  const gone = [...last].filter(([worker]) => !said.some((one) => one.worker === worker));
+  for (const [worker, before] of gone) {
+    last.delete(worker);
     await depart(before);
   }
   const all = [own, departed, ...[...last.values()].map(({ metrics }) => metrics)];
   return (await aggregate(all)).metrics();
 }
 
-/** Have others ask for what this process counts, and a thread for what all count. */
+/** Have others ask for what this process counts, and a worker for what all count. */
 export function answerForMetrics(registry: () => Promise<Registry>): void {
   onAsk('metrics', async () => {
     const metrics = await (await registry()).getMetricsAsJSON?.();

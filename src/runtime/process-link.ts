@@ -1,5 +1,5 @@
 /**
- * What a server's process and its threads tell each other: questions and answers over Node's channel between a process
+ * What a server's process and its workers tell each other: questions and answers over Node's channel between a process
  * and its child. Both sides register who answers what.
  *
  * The port's own: the threads of the original share their memory.
@@ -15,13 +15,13 @@ type Message =
 /** A socket, or the system's handle of one, that goes with a question. */
 export type Passed = object | undefined;
 
-type Answer = (data: any, passed: Passed, thread: number) => unknown;
+type Answer = (data: any, passed: Passed, worker: number) => unknown;
 
 const answers = new Map<string, Answer>();
 
 /**
- * Answer questions about `topic`, with what is returned or a promise of it; both have to survive JSON. `thread` is the
- * number of the thread that asks, 0 for the process that was started.
+ * Answer questions about `topic`, with what is returned or a promise of it; both have to survive JSON. `worker` is the
+ * number of the worker that asks, 0 for the process that was started.
  */
 export function onAsk(topic: string, answer: Answer): void {
   answers.set(topic, answer);
@@ -36,16 +36,16 @@ export class Gone extends Error {
 }
 
 /** One end of a channel. */
-export class Channel {
+export class ProcessLink {
   private readonly peer: ChildProcess | NodeJS.Process;
-  private readonly thread: number;
+  private readonly worker: number;
   private readonly waiting = new Map<number, { resolve: (value: any) => void; reject: (error: Error) => void }>();
   private lastId = 0;
 
-  /** `thread`: who is at the other end. */
-  constructor(peer: ChildProcess | NodeJS.Process, thread: number) {
+  /** `worker`: who is at the other end. */
+  constructor(peer: ChildProcess | NodeJS.Process, worker: number) {
     this.peer = peer;
-    this.thread = thread;
+    this.worker = worker;
     peer.on('message', (message: Message, passed: Passed) => this.received(message, passed));
     peer.on('disconnect', () => this.gone());
   }
@@ -101,7 +101,7 @@ export class Channel {
   private async answer(topic: string, data: unknown, passed: Passed): Promise<unknown> {
     const answer = answers.get(topic);
     if (answer === undefined) throw new Error(`nobody answers questions about '${topic}'`);
-    return answer(data, passed, this.thread);
+    return answer(data, passed, this.worker);
   }
 
   private gone(): void {
