@@ -1,0 +1,74 @@
+/** SETTINGS (RFC 9113 6.5). */
+import { get32, MAX_31 } from './frame.ts';
+import { H2Error, Reason } from './reason.ts';
+
+/** The identifiers of settings (RFC 9113 6.5.2, RFC 8441 3). */
+export const Setting = {
+  HEADER_TABLE_SIZE: 1,
+  ENABLE_PUSH: 2,
+  MAX_CONCURRENT_STREAMS: 3,
+  INITIAL_WINDOW_SIZE: 4,
+  MAX_FRAME_SIZE: 5,
+  MAX_HEADER_LIST_SIZE: 6,
+  ENABLE_CONNECT_PROTOCOL: 8,
+} as const;
+
+/** What one end has said of itself, or what counts as long as it hasn't. */
+export class Settings {
+  headerTableSize = 4096;
+  enablePush = true;
+  maxConcurrentStreams = Infinity;
+  initialWindowSize = 65_535;
+  maxFrameSize = 16_384;
+  maxHeaderListSize = Infinity;
+  enableConnectProtocol = false;
+
+  /** Take over the pairs of a SETTINGS frame's payload. `fromServer`: who sends them. */
+  read(bytes: Buffer, start: number, end: number, fromServer: boolean): void {
+    for (let pos = start; pos < end; pos += 6) {
+      this.set((bytes[pos]! << 8) | bytes[pos + 1]!, get32(bytes, pos + 2), fromServer);
+    }
+  }
+
+  private set(id: number, value: number, fromServer: boolean): void {
+    switch (id) {
+      case Setting.HEADER_TABLE_SIZE:
+        this.headerTableSize = value;
+        break;
+      case Setting.ENABLE_PUSH:
+        // RFC 9113 6.5.2; a server has no say in it
+        if (value > 1 || (fromServer && value !== 0)) throw refused(Reason.PROTOCOL_ERROR, 'ENABLE_PUSH');
+        this.enablePush = value === 1;
+        break;
+      case Setting.MAX_CONCURRENT_STREAMS:
+        this.maxConcurrentStreams = value;
+        break;
+      case Setting.INITIAL_WINDOW_SIZE:
+        // RFC 9113 6.5.2
+        if (value > MAX_31) throw refused(Reason.FLOW_CONTROL_ERROR, 'INITIAL_WINDOW_SIZE');
+        this.initialWindowSize = value;
+        break;
+      case Setting.MAX_FRAME_SIZE:
+        // RFC 9113 6.5.2
+        if (value < 16_384 || value > 16_777_215) throw refused(Reason.PROTOCOL_ERROR, 'MAX_FRAME_SIZE');
+        this.maxFrameSize = value;
+        break;
+      case Setting.MAX_HEADER_LIST_SIZE:
+        this.maxHeaderListSize = value;
+        break;
+      case Setting.ENABLE_CONNECT_PROTOCOL:
+        // RFC 8441 3: it can't be taken back
+        if (value > 1 || (value === 0 && this.enableConnectProtocol)) {
+          throw refused(Reason.PROTOCOL_ERROR, 'ENABLE_CONNECT_PROTOCOL');
+        }
+        this.enableConnectProtocol = value === 1;
+        break;
+      default:
+      // RFC 9113 6.5.2: what isn't known is ignored
+    }
+  }
+}
+
+function refused(reason: number, what: string): H2Error {
+  return new H2Error('goaway', reason, 'library', `the value of SETTINGS_${what}`);
+}

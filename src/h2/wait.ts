@@ -1,0 +1,31 @@
+/** Waiting as the rest of the port does it: what can't go on says `PENDING` and keeps the waker of whoever polls it. */
+
+/** The answer of a poll that has to wait. */
+export const PENDING: unique symbol = Symbol('pending');
+
+/** A result, or {@link PENDING}: then the task that polled is woken once polling again is worthwhile. */
+export type Poll<T> = T | typeof PENDING;
+
+/** Wakes a task. */
+export interface Waker {
+  wake(): void;
+}
+
+const nobody: Waker = { wake() {} };
+let current: Waker = nobody;
+
+/** Who polls at the moment. */
+export function currentWaker(): Waker {
+  return current;
+}
+
+/** Poll on behalf of `waker`. */
+export function pollAs<T>(waker: Waker, poll: () => T): T {
+  const before = current;
+  current = waker;
+  try {
+    return poll();
+  } finally {
+    current = before;
+  }
+}
