@@ -6,6 +6,8 @@ import { childrenOf, type TraceDocument, type TraceSpan } from '../../src/tracin
 export interface CallsOptions {
   /** Only this function's first call, and what it led to. */
   from?: string | undefined;
+  /** Its second call instead, or a later one. */
+  nth?: number | undefined;
   /** Leave out what these functions call. */
   to?: readonly string[] | undefined;
   /** Leave out these functions with all they call. */
@@ -32,7 +34,7 @@ export function stable(trace: TraceDocument): TraceDocument {
 }
 
 /** The part of a trace that `options` name. Throws if it has no such call. */
-export function part(trace: TraceDocument, { from, to = [], without = [] }: CallsOptions): TraceDocument {
+export function part(trace: TraceDocument, { from, nth = 1, to = [], without = [] }: CallsOptions): TraceDocument {
   const has = (fn: string) => trace.spans.some((span) => span.fn === fn);
   for (const fn of [...(from === undefined ? [] : [from]), ...to, ...without]) {
     if (!has(fn)) throw new Error(`${trace.scenario} has no call of ${fn}`);
@@ -44,7 +46,9 @@ export function part(trace: TraceDocument, { from, to = [], without = [] }: Call
     kept.add(span.id);
     if (!to.includes(span.fn)) for (const child of children.get(span.id) ?? []) add(child);
   };
-  const root = from === undefined ? undefined : trace.spans.find((span) => span.fn === from)!;
+  const root = from === undefined ? undefined : trace.spans.filter((span) => span.fn === from)[nth - 1];
+  if (from !== undefined && root === undefined)
+    throw new Error(`${trace.scenario} has fewer than ${nth} calls of ${from}`);
   for (const span of root ? [root] : (children.get(null) ?? [])) add(span);
   const spans = trace.spans
     .filter((span) => kept.has(span.id))

@@ -124,13 +124,14 @@ function code(page: string, { words, pairs }: Arguments): string {
 async function calls({ words, pairs }: Arguments, material: Material): Promise<string> {
   const [scenario] = words;
   if (scenario === undefined) throw new Error('calls: which scenario?');
-  known(pairs, ['from', 'to', 'without', 'depth', 'only', 'tasks']);
+  known(pairs, ['from', 'nth', 'to', 'without', 'depth', 'only', 'tasks']);
   const one = (key: string) => pairs.find(([name]) => name === key)?.[1];
   const only = listed(pairs, 'only');
   for (const name of only ?? []) if (!moduleNames().includes(name)) throw new Error(`no module ${name}`);
   const depth = one('depth');
   const text = printCalls(await material.trace(scenario), {
     from: one('from'),
+    nth: one('nth') === undefined ? undefined : Number(one('nth')),
     to: listed(pairs, 'to', ';'),
     without: listed(pairs, 'without', ';'),
     only,

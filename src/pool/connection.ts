@@ -137,6 +137,8 @@ class IdleWatch<S> implements Reader, OnceWaiter {
   private readonly done: () => void;
   private armed: Armed | null = null;
   private readDone: (() => void) | undefined = undefined;
+  /** Drops the connection in the span of the watch: what ends it comes from outside. */
+  private traced: (() => void) | undefined = undefined;
 
   constructor(
     pool: ConnectionPool<S>,
@@ -160,8 +162,11 @@ class IdleWatch<S> implements Reader, OnceWaiter {
     this.used.watch(this);
     this.evicted.watch(this);
     if (tracing.recorder === null) this.read(undefined);
-    // pending for ever if it is cancelled, as a dropped future is: its span ends with its task
-    else readWithTimeout(this).catch(() => {});
+    else {
+      this.traced = tracing.recorder.bind(() => this.drop());
+      // pending for ever if it is cancelled, as a dropped future is: its span ends with its task
+      readWithTimeout(this).catch(() => {});
+    }
   }
 
   /** Wait for a byte, the end or the time-out; `readDone` is called first then. */
@@ -203,6 +208,11 @@ class IdleWatch<S> implements Reader, OnceWaiter {
     else if (connection.ioError !== null) {
       log.debug(() => `error with the idle connection, close it ${display(connection.ioError!)}`);
     } else log.debug('Peer closed the idle connection or timeout');
+    if (this.traced === undefined) this.drop();
+    else this.traced();
+  }
+
+  private drop(): void {
     this.pool.popClosed(this.meta);
     this.done();
   }

@@ -23,11 +23,11 @@ export class LB extends ProxyHttp<Ctx> {
   /** A port where nothing listens. */
   readonly #closed: number;
   /** Where it tells the client that it computes, and is told to stop. */
-  readonly #dir: string;
+  protected readonly dir: string;
 
   constructor(lb: LoadBalancer<RoundRobin>, options: AppOptions, closed: number, dir: string) {
     super();
-    this.#dir = dir;
+    this.dir = dir;
     this.#lb = lb;
     this.#options = options;
     this.#closed = closed;
@@ -42,7 +42,7 @@ export class LB extends ProxyHttp<Ctx> {
       await session.respondError(403);
       return true;
     }
-    if (this.#options.busy && session.reqHeader().path.startsWith('/busy')) compute(this.#dir);
+    if (this.#options.busy && session.reqHeader().path.startsWith('/busy')) compute(this.dir);
     // compression is a matter of the request: it is off until an application turns it on
     if (this.#options.compress) session.downstreamCompression.adjustLevel(6);
     return false;
@@ -64,19 +64,22 @@ export class LB extends ProxyHttp<Ctx> {
     return peer;
   }
 
-  override async logging(session: Session): Promise<void> {
-    if (!this.#options.slowLogging || !session.reqHeader().path.startsWith('/slow')) return;
-    const enough = watch(this.#dir);
-    while (!existsSync(join(this.#dir, 'enough'))) await once(enough, 'change');
-    enough.close();
-  }
-
   override failToConnect(_session: Session, _peer: HttpPeer, ctx: Ctx, error: PingoraError): PingoraError {
     if (this.#options.retry && ctx.tries === 0) {
       ctx.tries += 1;
       error.setRetry(true);
     }
     return error;
+  }
+}
+
+/** Whose `logging` waits, for paths that begin with `/slow`, until the client says that it is enough. */
+export class SlowToLog extends LB {
+  override async logging(session: Session): Promise<void> {
+    if (!session.reqHeader().path.startsWith('/slow')) return;
+    const changes = watch(this.dir);
+    while (!existsSync(join(this.dir, 'enough'))) await once(changes, 'change');
+    changes.close();
   }
 }
 

@@ -28,7 +28,7 @@ export interface AppOptions {
   phases?: boolean;
   /** `request_filter` computes, for paths that begin with `/busy`, until the client says that it is enough. */
   busy?: boolean;
-  /** `logging` waits, for paths that begin with `/slow`, until the client says that it is enough. */
+  /** The application is one whose `logging` waits, for paths that begin with `/slow`, until the client is satisfied. */
   slowLogging?: boolean;
 }
 

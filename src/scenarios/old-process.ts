@@ -1,10 +1,8 @@
 /** Plays the old process of an upgrade: has a listening socket, hands it over, and leaves. */
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server } from 'node:net';
+import { descriptorOf } from '../node/server-handle.ts';
 import { Fds } from '../server/transfer-fd/mod.ts';
-
-/** Node has no other name for a listening socket's descriptor. */
-type WithHandle = Server & { _handle: { fd: number } };
 
 export class OldProcess {
   readonly #server: Server;
@@ -28,7 +26,7 @@ export class OldProcess {
   /** Resolves when the socket is the new process's, and nobody else's. */
   async handOver(): Promise<void> {
     const fds = Fds.new();
-    fds.add(this.address, (this.#server as WithHandle)._handle.fd);
+    fds.add(this.address, descriptorOf(this.#server));
     await fds.sendToSock(this.#path, { maxRetry: 100, retryIntervalSeconds: 0.1 });
     this.close();
   }

@@ -21,7 +21,7 @@ import type { TracePart } from '../tracing/merge.ts';
 import { Recorder } from '../tracing/recorder.ts';
 import { projectRoot } from '../tracing/sites.ts';
 import { values } from '../values/mod.ts';
-import { Echo, LB } from './app.ts';
+import { Echo, LB, SlowToLog } from './app.ts';
 import type { Addresses } from './client.ts';
 import { findScenario, type Scenario } from './index.ts';
 import { type Command, partOf, type Report, type ServerPlan } from './messages.ts';
@@ -96,7 +96,10 @@ async function main(): Promise<void> {
   const options = scenario.app ?? {};
   const proxy = options.phases
     ? httpProxyService(server.configuration, new Phases(plan.origin, plan.closed))
-    : httpProxyService(server.configuration, new LB(background.task(), options, plan.closed, plan.dir));
+    : httpProxyService(
+        server.configuration,
+        new (options.slowLogging ? SlowToLog : LB)(background.task(), options, plan.closed, plan.dir),
+      );
   for (const listener of scenario.listeners) {
     if (listener === 'tcp') proxy.addTcp(plan.takesOver ?? '127.0.0.1:0');
     else if (listener === 'uds') proxy.addUds(join(plan.dir, 'proxy.sock'));
