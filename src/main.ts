@@ -5,13 +5,13 @@ import { CommanderError } from 'commander';
 import { PingoraError } from './error/lib.ts';
 import { splitAddress } from './listeners/l4.ts';
 import { TlsSettings } from './listeners/tls.ts';
-import { LoadBalancer } from './load-balancing/lib.ts';
-import { RoundRobin } from './load-balancing/selection/mod.ts';
 import { setLog } from './log.ts';
 import { checkAddress, tryBind, tryUds } from './main/addresses.ts';
 import { Gateway } from './main/gateway.ts';
 import { logger } from './main/logger.ts';
-import { Complaint, type Options, program } from './main/options.ts';
+import { Complaint, checkNeeds, type Options, program } from './main/options.ts';
+import { Origins } from './main/origins.ts';
+import { endWithNpm } from './main/parent.ts';
 import { sampling } from './main/sampling.ts';
 import { complain, say } from './main/say.ts';
 import { httpProxyService } from './proxy/lib.ts';
@@ -19,6 +19,7 @@ import type { ProxyMetrics } from './proxy/metrics.ts';
 import { shared, workerNumber } from './runtime/worker.ts';
 import { Opt } from './server/configuration/mod.ts';
 import { Server } from './server/mod.ts';
+import { backgroundService } from './services/background.ts';
 import { Service } from './services/listening.ts';
 import { losses } from './utils/losses.ts';
 import { isProgram } from './utils/program.ts';
@@ -26,9 +27,6 @@ import { selfSigned } from './utils/self-signed.ts';
 
 function tlsSettings(options: Options): TlsSettings {
   const { cert, key } = options;
-  if ((cert === undefined) !== (key === undefined)) {
-    throw new Complaint(`--${cert === undefined ? 'key' : 'cert'} needs --${cert === undefined ? 'cert' : 'key'}`, 2);
-  }
   try {
     const settings = TlsSettings.intermediate(cert!, key!);
     if (options.h2) settings.enableH2();
@@ -127,29 +125,26 @@ async function main(argv: string[], name: string): Promise<void> {
       throw new Complaint('--upstream is missing: where to forward to, as --upstream 127.0.0.1:8080', 2);
     if (listeners === 0) throw new Complaint('nowhere to listen: give --listen, --tls-listen or --uds', 2);
   }
-  if (options.h2 && options.tlsListen.length === 0)
-    throw new Complaint('--h2 needs --tls-listen: HTTP/2 is agreed on in the TLS handshake', 2);
+  checkNeeds(options);
   const settings = options.tlsListen.length > 0 ? await certificate(options) : undefined;
   const tls = settings === undefined ? [] : options.tlsListen.map((address) => ({ address, settings: settings() }));
 
   // what is wrong with an address is said before anything else is
   if (!options.upgrade && !options.test && workerNumber() === 0) {
-    for (const address of options.listen) await tryBind('--listen', address);
-    for (const address of options.tlsListen) await tryBind('--tls-listen', address);
+    const twice = options.uds.find((path, i) => options.uds.indexOf(path) !== i);
+    if (twice !== undefined) throw new Complaint(`--uds ${twice}: given twice`, 2);
+    const { listen, tlsListen, prometheus, traceUi } = options;
+    const wanted = Object.entries({ listen, 'tls-listen': tlsListen, prometheus, 'trace-ui': traceUi });
+    await tryBind(wanted.flatMap(([flag, at = []]) => [at].flat().map((address) => ({ flag: `--${flag}`, address }))));
     for (const path of options.uds) await tryUds(path);
-    if (options.prometheus !== undefined) await tryBind('--prometheus', options.prometheus);
   }
-  let upstreams: LoadBalancer<RoundRobin>;
-  try {
-    upstreams = await LoadBalancer.tryFromIter(options.upstream, RoundRobin);
-  } catch (error) {
-    throw new Complaint(`--upstream ${options.upstream.join(',')}: ${error instanceof Error ? error.message : error}`);
-  }
+  const origins = await Origins.of(options);
+  if (workerNumber() === 0 && !server.configuration.daemon) endWithNpm();
   const wrap = options.test ? undefined : await sampling(options);
   await server.bootstrap();
   const proxy = httpProxyService(
     server.configuration,
-    new Gateway(upstreams, options, options.accessLog ? log : undefined),
+    new Gateway(origins, options, options.accessLog ? log : undefined),
     { wrap, metrics: await metricsFor(options) },
   );
   for (const address of options.listen) proxy.addTcp(address);
@@ -157,6 +152,7 @@ async function main(argv: string[], name: string): Promise<void> {
   for (const path of options.uds) proxy.addUds(path);
   announce(proxy, options, listeners);
   server.addService(proxy);
+  if (options.healthCheck !== undefined) server.addService(backgroundService('health check', origins.balancer));
   if (options.prometheus !== undefined) server.addService(prometheus(options.prometheus));
   try {
     await server.runForever();

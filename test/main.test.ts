@@ -62,6 +62,8 @@ async function refusal(
   return { line: lines[0]!, code: code! };
 }
 
+const FROM_TO = ['--listen', '127.0.0.1:0', '--upstream', '127.0.0.1:1'];
+
 describe.concurrent('a command line that cannot be understood ends it with status 2 and one line', () => {
   test.each([
     ['a flag that there is not', ['--lisen', '1'], /--lisen.*--listen/],
@@ -86,6 +88,15 @@ describe.concurrent('a command line that cannot be understood ends it with statu
       /--key/,
     ],
     ['HTTP/2 without TLS', ['--listen', '127.0.0.1:0', '--upstream', '127.0.0.1:1', '--h2'], /--h2 needs --tls-listen/],
+    ['a name for TLS without TLS', [...FROM_TO, '--sni', 'x'], /--sni needs --upstream-tls/],
+    ['unchecked TLS without TLS', [...FROM_TO, '--insecure'], /--insecure needs --upstream-tls/],
+    ['a certificate without TLS', [...FROM_TO, '--cert', 'x', '--key', 'y'], /--cert needs --tls-listen/],
+    ['a place for traces without any', [...FROM_TO, '--trace-dir', 'x'], /--trace-dir needs --trace/],
+    ['a path to check without a check', [...FROM_TO, '--health-check-path', '/'], /--health-check-path needs --health/],
+    ['TLS to an origin without a name', [...FROM_TO, '--upstream-tls'], /127\.0\.0\.1 is an address.*--sni NAME/],
+    ['no time', [...FROM_TO, '--read-timeout', 'soon'], /--read-timeout soon: write a number of seconds/],
+    ['no size', [...FROM_TO, '--max-body', '1x'], /--max-body 1x: write a number of bytes/],
+    ['no name', [...FROM_TO, '--via', 'a b'], /--via a b: write one word/],
     ['no thread', ['--threads', '0'], /--threads 0: write a whole number from 1, as --threads 2/],
     ['half a thread', ['--threads', '1.5'], /--threads 1\.5: write a whole number/],
     ['a word for a number of threads', ['--threads', 'two'], /--threads two: write a whole number/],
@@ -145,6 +156,27 @@ describe.concurrent('what cannot be done ends it with status 1 and one line', ()
     expect(line).toMatch(/in use.*another port/);
     expect(code).toBe(1);
     taken.close();
+  });
+
+  test.each([
+    ['twice', (port: number) => ['--listen', `127.0.0.1:${port}`, '--listen', `127.0.0.1:${port}`], /given twice/],
+    [
+      'for all addresses beside one of them',
+      (port: number) => ['--listen', `[::]:${port}`, '--listen', `0.0.0.0:${port}`],
+      /--listen 0\.0\.0\.0:\d+: --listen \[::\]:\d+ takes what comes there already/,
+    ],
+    [
+      'for two things',
+      (port: number) => ['--listen', `127.0.0.1:${port}`, '--prometheus', `127.0.0.1:${port}`],
+      /given twice/,
+    ],
+  ])('a port %s', async (_how, flags, expected) => {
+    const free = await occupy({ port: 0, host: '127.0.0.1' });
+    const { port } = free.address() as AddressInfo;
+    free.close();
+    await once(free, 'close');
+    const { line } = await refusal(['--upstream', upstream, ...flags(port)]);
+    expect(line).toMatch(expected);
   });
 
   test('a Unix socket that another process serves', async () => {

@@ -72,7 +72,7 @@ export async function explore(sources: readonly string[], listen: string): Promi
   for (const source of sources) {
     traces.push(...(/^https?:/.test(source) ? await fromServer(source) : fromFiles(source)));
   }
-  await tryBind('--listen', listen);
+  await tryBind([{ flag: '--listen', address: listen }]);
   const ui = await TraceUi.start(host, port, await explorer());
   for (const [i, { name, trace }] of traces.entries()) ui.add({ id: i + 1, name, trace });
   say(`${traces.length} ${traces.length === 1 ? 'trace' : 'traces'} on ${ui.url}; Ctrl-C ends it`);

@@ -16,7 +16,7 @@ const KEPT = 200;
 /** … of so many bytes together; the oldest goes first. */
 const KEPT_BYTES = 64 * 1024 * 1024;
 /** So many traces wait to be made into text; then the newest is lost. */
-const WAITING = 100;
+const WAITING = KEPT;
 /** So many bytes of news wait for a page that doesn't read; then it is let go, and may come again. */
 const UNREAD = 256 * 1024;
 /** So often a page that waits for news is told that nothing is lost, in milliseconds: who is gone is noticed so. */

@@ -1,6 +1,6 @@
 /** The addresses of the command line, looked at before the server is started. */
 import { existsSync, lstatSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect, createServer, type Server } from 'node:net';
 import { splitAddress } from '../listeners/l4.ts';
 import { Complaint } from './options.ts';
 
@@ -13,28 +13,72 @@ export function checkAddress(flag: string, address: string): { host: string; por
   return parts;
 }
 
-/** What can be known before the server runs, so that it need not be found out by retrying for half a minute. */
-export async function tryBind(flag: string, address: string): Promise<void> {
-  const { host, port } = checkAddress(flag, address);
-  if (port === 0) return;
-  const probe = createServer();
-  const error = await new Promise<NodeJS.ErrnoException | undefined>((resolve) => {
+/** An address of the command line, and the flag that it came with. */
+export interface Wanted {
+  readonly flag: string;
+  readonly address: string;
+}
+
+/**
+ * What can be known before the server runs, so that it need not be found out by retrying for half a minute. All are
+ * bound at the same time: two flags may want the same port.
+ */
+export async function tryBind(all: readonly Wanted[]): Promise<void> {
+  const held: { wanted: Wanted; probe: Server }[] = [];
+  try {
+    for (const wanted of all) {
+      const { host, port } = checkAddress(wanted.flag, wanted.address);
+      if (port === 0) continue;
+      const probe = createServer();
+      const error = await bound(probe, host, port);
+      if (error?.code === 'EADDRINUSE') await explainInUse(wanted, held);
+      if (error !== undefined) throw complaint(wanted, host, error);
+      held.push({ wanted, probe });
+    }
+  } finally {
+    await Promise.all(held.map(({ probe }) => closed(probe)));
+  }
+}
+
+function bound(probe: Server, host: string, port: number): Promise<NodeJS.ErrnoException | undefined> {
+  return new Promise((resolve) => {
     probe.once('error', resolve);
-    probe.listen({ host: host === '' ? '::' : host, port }, () => probe.close(() => resolve(undefined)));
+    probe.listen({ host: host === '' ? '::' : host, port }, () => resolve(undefined));
   });
-  if (error === undefined) return;
+}
+
+function closed(probe: Server): Promise<void> {
+  return new Promise((resolve) => probe.close(() => resolve()));
+}
+
+/** Throws if it is one of these that has the port: `[::]` takes IPv4 too. */
+async function explainInUse({ flag, address }: Wanted, held: { wanted: Wanted; probe: Server }[]): Promise<void> {
+  const { host, port } = checkAddress(flag, address);
+  for (const { wanted, probe } of held.splice(0)) {
+    await closed(probe);
+    if (checkAddress(wanted.flag, wanted.address).port !== port) continue;
+    const again = createServer();
+    const error = await bound(again, host, port);
+    if (error !== undefined) continue;
+    await closed(again);
+    if (wanted.address === address) throw new Complaint(`${flag} ${address}: given twice`, 2);
+    throw new Complaint(`${flag} ${address}: ${wanted.flag} ${wanted.address} takes what comes there already`, 2);
+  }
+}
+
+function complaint({ flag, address }: Wanted, host: string, error: NodeJS.ErrnoException): Complaint {
   switch (error.code) {
     case 'EADDRINUSE':
-      throw new Complaint(`${flag} ${address}: the port is in use; stop what listens there or choose another port`);
+      return new Complaint(`${flag} ${address}: the port is in use; stop what listens there or choose another port`);
     case 'EACCES':
-      throw new Complaint(`${flag} ${address}: no right to listen there; a port from 1024 up needs none`);
+      return new Complaint(`${flag} ${address}: no right to listen there; a port from 1024 up needs none`);
     case 'EADDRNOTAVAIL':
-      throw new Complaint(`${flag} ${address}: ${host} is no address of this machine; 0.0.0.0 is all of them`);
+      return new Complaint(`${flag} ${address}: ${host} is no address of this machine; 0.0.0.0 is all of them`);
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
-      throw new Complaint(`${flag} ${address}: the name ${host} can't be resolved; write an IP address`);
+      return new Complaint(`${flag} ${address}: the name ${host} can't be resolved; write an IP address`);
     default:
-      throw new Complaint(`${flag} ${address}: can't listen there: ${error.message}`);
+      return new Complaint(`${flag} ${address}: can't listen there: ${error.message}`);
   }
 }
 

@@ -1,6 +1,7 @@
 /** What `npm start` can be told, and how it says what is wrong with that. */
 import { Command, Option } from 'commander';
 import { isLevel, type Level } from '../log.ts';
+import { isViaName } from '../proxy/forwarding.ts';
 
 /** What a user did wrong: one line that names the culprit and a mend, no stack trace. */
 export class Complaint extends Error {
@@ -24,6 +25,20 @@ export interface Options {
   upstreamTls: boolean;
   sni: string;
   insecure: boolean;
+  /** How many other origins are tried. */
+  retries: number;
+  /** Milliseconds between two checks. */
+  healthCheck?: number;
+  healthCheckPath?: string;
+  /** In milliseconds; 0: none. */
+  connectTimeout: number;
+  readTimeout: number;
+  writeTimeout: number;
+  idleTimeout: number;
+  /** In bytes; `Infinity`: none. */
+  maxBody: number;
+  maxOriginRequests: number;
+  via?: string;
   accessLog: boolean;
   prometheus?: string;
   /** One request in so many is traced. */
@@ -54,6 +69,28 @@ Examples:
 PINGORA_LOG says what is logged, by module, as RUST_LOG does: PINGORA_LOG=warn,pingora_proxy=debug
 `;
 
+/** Flags that mean nothing without another one. */
+const NEEDS: readonly (readonly [keyof Options, string, string, (options: Options) => boolean])[] = [
+  ['h2', '--h2', '--tls-listen: HTTP/2 is agreed on in the TLS handshake', ({ tlsListen }) => tlsListen.length > 0],
+  ['cert', '--cert', '--tls-listen', ({ tlsListen }) => tlsListen.length > 0],
+  ['key', '--key', '--tls-listen', ({ tlsListen }) => tlsListen.length > 0],
+  ['cert', '--cert', '--key', ({ key }) => key !== undefined],
+  ['key', '--key', '--cert', ({ cert }) => cert !== undefined],
+  ['sni', '--sni', '--upstream-tls', ({ upstreamTls }) => upstreamTls],
+  ['insecure', '--insecure', '--upstream-tls', ({ upstreamTls }) => upstreamTls],
+  ['traceDir', '--trace-dir', '--trace, as --trace 1/100', ({ trace }) => trace !== undefined],
+  ['healthCheckPath', '--health-check-path', '--health-check', ({ healthCheck }) => healthCheck !== undefined],
+];
+
+/** Throws a {@link Complaint} for a flag that another one has to come with. */
+export function checkNeeds(options: Options): void {
+  for (const [name, flag, needed, has] of NEEDS) {
+    const given = options[name];
+    if (given === undefined || given === false || given === '' || has(options)) continue;
+    throw new Complaint(`${flag} needs ${needed}`, 2);
+  }
+}
+
 /** The command line of the proxy; `name` is what is typed to start it. */
 export function program(name: string): Command {
   const level = (value: string): Level => {
@@ -69,6 +106,31 @@ export function program(name: string): Command {
     if (/^[1-9]\d{0,3}$/.test(value)) return Number(value);
     throw new Complaint(`--threads ${value}: write a whole number from 1, as --threads 2`, 2);
   };
+  /** An option of so many seconds, which is kept in milliseconds. */
+  const seconds = (flag: string, what: string, given?: number): Option => {
+    const option = new Option(`--${flag} <seconds>`, given === undefined ? what : `${what}; 0: no limit`);
+    if (given !== undefined) option.default(given * 1000, String(given));
+    return option.argParser((value) => {
+      const isTime = /^\d{1,7}(?:\.\d{1,3})?$/.test(value) && (Number(value) > 0 || given !== undefined);
+      if (isTime) return Number(value) * 1000;
+      throw new Complaint(`--${flag} ${value}: write a number of seconds, as --${flag} ${given ?? 5}`, 2);
+    });
+  };
+  const number = (flag: string, what: string, given: number): Option =>
+    new Option(`--${flag} <n>`, what).default(given).argParser((value) => {
+      if (/^\d{1,9}$/.test(value)) return Number(value);
+      throw new Complaint(`--${flag} ${value}: write a whole number, as --${flag} ${given}`, 2);
+    });
+  const size = (value: string): number => {
+    const found = /^(\d{1,9})([kmg]?)$/i.exec(value);
+    if (found === null) throw new Complaint(`--max-body ${value}: write a number of bytes, as 100m or 10g`, 2);
+    if (Number(found[1]) === 0) return Number.POSITIVE_INFINITY;
+    return Number(found[1]) * 1024 ** ['', 'k', 'm', 'g'].indexOf(found[2]!.toLowerCase());
+  };
+  const viaName = (value: string): string => {
+    if (isViaName(value)) return value;
+    throw new Complaint(`--via ${value}: write one word of letters, digits and -._~, as --via edge-1`, 2);
+  };
   return new Command(name)
     .description('Proxy HTTP/1.1 and HTTP/2 to one or more origins, round robin.')
     .option('--listen <address>', 'listen for HTTP on host:port; may be repeated', collect, [])
@@ -81,6 +143,20 @@ export function program(name: string): Command {
     .option('--upstream-tls', 'connect to the origins with TLS', false)
     .option('--sni <name>', 'the name that the origins are asked for and checked against, with --upstream-tls', '')
     .option('--insecure', "don't check the origins' certificates", false)
+    .addOption(number('retries', 'when an origin cannot be reached, try so many others', 2))
+    .addOption(seconds('health-check', 'see every so many seconds whether each origin accepts connections'))
+    .option('--health-check-path <path>', 'with --health-check: see whether it answers GET of this path with 200')
+    .addOption(seconds('connect-timeout', 'an origin has so long to accept a connection', 10))
+    .addOption(seconds('read-timeout', 'an origin may be silent for so long in an exchange', 60))
+    .addOption(seconds('write-timeout', 'an origin may read nothing for so long', 60))
+    .addOption(seconds('idle-timeout', 'keep an unused connection to an origin for so long', 60))
+    .addOption(
+      new Option('--max-body <size>', 'refuse larger request bodies with 413; k, m, g; 0: no limit')
+        .default(10 * 1024 ** 3, '10g')
+        .argParser(size),
+    )
+    .addOption(number('max-origin-requests', 'requests that an origin may have at a time; more get 503', 10_000))
+    .option('--via <name>', 'add this name to Via of requests and responses', viaName)
     .option('--access-log', 'log a line a request', false)
     .addOption(new Option('--trace <1/N>', 'trace one request in N, for the trace explorer').argParser(oneIn))
     .option(

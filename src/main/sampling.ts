@@ -4,7 +4,7 @@ import type { Sample } from '../live/sampler.ts';
 import { onAsk } from '../runtime/process-link.ts';
 import { askOwner, workerNumber } from '../runtime/worker.ts';
 import { lose } from '../utils/losses.ts';
-import { checkAddress, tryBind } from './addresses.ts';
+import { checkAddress } from './addresses.ts';
 import { Complaint, type Options } from './options.ts';
 import { say } from './say.ts';
 
@@ -33,7 +33,6 @@ export async function sampling(options: Options): Promise<((app: HttpServerApp) 
   }
   if (traceUi !== undefined) {
     const { host, port } = checkAddress('--trace-ui', traceUi);
-    await tryBind('--trace-ui', traceUi);
     const { TraceUi } = await import('../live/ui.ts');
     const { explorer } = await import('./explorer.ts');
     const ui = await TraceUi.start(host, port, await explorer());

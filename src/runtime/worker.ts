@@ -12,7 +12,7 @@ import { onAsk, ProcessLink } from './process-link.ts';
 export const WORKER_MARK = 'PINGORA_TRACED_WORKER';
 
 /** Of signals that reach a whole group of processes, as Ctrl-C does, only the first process makes something. */
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGQUIT'] as const;
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGQUIT', 'SIGHUP'] as const;
 
 function begin(): { number: number; owner: ProcessLink | undefined } {
   const number = Number(process.env[WORKER_MARK] ?? 0);

@@ -25,7 +25,9 @@ const log = new Log('pingora_core::server');
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 type ShutdownType = 'Graceful' | 'Quick';
-type Signal = 'SIGINT' | 'SIGTERM' | 'SIGQUIT';
+/** SIGHUP, of a terminal that goes, is not in the original: there the system ends the process in the middle. */
+const SIGNALS = ['SIGQUIT', 'SIGTERM', 'SIGINT', 'SIGHUP'] as const;
+type Signal = (typeof SIGNALS)[number];
 
 /** A server. A process has one. */
 export class Server {
@@ -71,7 +73,7 @@ export class Server {
   private async mainLoop(): Promise<ShutdownType> {
     // For good: a second SIGTERM must not end the grace period by Node's default, which is to die of it.
     const signal = await new Promise<Signal>((resolve) => {
-      for (const name of ['SIGQUIT', 'SIGTERM', 'SIGINT'] as const) process.on(name, () => resolve(name));
+      for (const name of SIGNALS) process.on(name, () => resolve(name));
       process.on('SIGINT', () => this.interrupted.notifyWaiters());
     });
     switch (signal) {
@@ -79,7 +81,8 @@ export class Server {
         log.info('SIGINT received, exiting');
         return 'Quick';
       case 'SIGTERM':
-        log.info('SIGTERM received, gracefully exiting');
+      case 'SIGHUP':
+        log.info(`${signal} received, gracefully exiting`);
         this.broadcastShutdown();
         return 'Graceful';
       case 'SIGQUIT':
