@@ -8,11 +8,13 @@ const BARE =
   String.raw`|[A-Za-z*][!#$%&'*+\-.^_\x60|~0-9A-Za-z:/]*|:[A-Za-z0-9+/=]*:|\?[01])`;
 const PARAMS = String.raw`(?:; *[a-z*][a-z0-9_\-.*]*(?:=${BARE})?)*`;
 const INNER = String.raw`\( *(?:${BARE}${PARAMS}(?: +${BARE}${PARAMS})*)? *\)`;
-const MEMBER = new RegExp(`(?:(${BARE})|${INNER})${PARAMS}`, 'y');
+const MEMBER = new RegExp(`(?:(${BARE})|${INNER})(${PARAMS})`, 'y');
+/** RFC 9110 12.4.2: what has this weight is refused. */
+const NEVER = /; *q=(?:0|0\.0{0,3}|-\d+(?:\.\d+)?) *(?:;|$)/;
 const COMMA = /[ \t]*,[ \t]*/y;
 const TOKEN = /^[A-Za-z*]/;
 
-/** The tokens of a list, its other members left out; undefined if it isn't one. */
+/** The tokens of a list, its other members and those of weight 0 left out; undefined if it isn't one. */
 export function parseTokens(text: string): string[] | undefined {
   const input = text.replace(/^ +| +$/g, '');
   const tokens: string[] = [];
@@ -21,7 +23,8 @@ export function parseTokens(text: string): string[] | undefined {
     MEMBER.lastIndex = at;
     const member = MEMBER.exec(input);
     if (member === null) return undefined;
-    if (member[1] !== undefined && TOKEN.test(member[1])) tokens.push(member[1]);
+    const [, bare, params = ''] = member;
+    if (bare !== undefined && TOKEN.test(bare) && !NEVER.test(params)) tokens.push(bare);
     at = MEMBER.lastIndex;
     if (at === input.length) return tokens;
     COMMA.lastIndex = at;

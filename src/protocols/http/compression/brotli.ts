@@ -39,18 +39,19 @@ export class Decompressor implements Encode {
 export class Compressor implements Encode {
   private readonly inner: SyncEncoder;
 
-  private constructor(level: number) {
+  private constructor(level: number, eager: boolean) {
     const params = {
       [constants.BROTLI_PARAM_QUALITY]: Math.min(level, constants.BROTLI_MAX_QUALITY),
       [constants.BROTLI_PARAM_LGWIN]: 19,
     };
-    this.inner = new SyncEncoder('brotli', 'while compress Brotli', new BrotliCompress({ params } as ZlibOptions));
+    const options = { params, ...(eager ? { flush: constants.BROTLI_OPERATION_FLUSH } : {}) };
+    this.inner = new SyncEncoder('brotli', 'while compress Brotli', new BrotliCompress(options as ZlibOptions));
   }
 
-  /** `level` from 1, fast, to 11, small; more counts as 11. */
+  /** `level` from 1, fast, to 11, small; more counts as 11. `eager`: each piece can be read when it is there. */
   @rust.method('Compressor::new')
-  static new(level: number): Compressor {
-    return new Compressor(level);
+  static new(level: number, eager = false): Compressor {
+    return new Compressor(level, eager);
   }
 
   @rust.method('<Compressor as Encode>::encode')

@@ -1,4 +1,5 @@
 /** Gzip. Port of `pingora-core/src/protocols/http/compression/gzip.rs`. */
+import { constants } from 'node:zlib';
 import { Gzip } from 'minizlib';
 import { ported } from '../../../tracing/span.ts';
 import type { Encode, Stat } from './encode.ts';
@@ -10,14 +11,15 @@ const rust = ported('pingora-core/src/protocols/http/compression/gzip.rs');
 export class Compressor implements Encode {
   private readonly inner: SyncEncoder;
 
-  private constructor(level: number) {
-    this.inner = new SyncEncoder('gzip', 'while compress gzip', new Gzip({ level: Math.min(level, 9) }));
+  private constructor(level: number, eager: boolean) {
+    const options = { level: Math.min(level, 9), ...(eager ? { flush: constants.Z_SYNC_FLUSH } : {}) };
+    this.inner = new SyncEncoder('gzip', 'while compress gzip', new Gzip(options));
   }
 
-  /** `level` from 1, fast, to 9, small; more counts as 9. */
+  /** `level` from 1, fast, to 9, small; more counts as 9. `eager`: each piece can be read when it is there. */
   @rust.method('Compressor::new')
-  static new(level: number): Compressor {
-    return new Compressor(level);
+  static new(level: number, eager = false): Compressor {
+    return new Compressor(level, eager);
   }
 
   @rust.method('<Compressor as Encode>::encode')

@@ -98,7 +98,7 @@ export class ResponseCompressionCtx {
   requestFilter(req: RequestHeader): void {
     if (!this.isEnabled()) return;
     this.expect('Header');
-    parseAcceptEncoding(req.headers.get('accept-encoding'), this.accepted);
+    parseAcceptEncoding(req.headers.joined('accept-encoding'), this.accepted);
   }
 
   @rust.method('ResponseCompressionCtx::response_header_filter')
@@ -116,9 +116,12 @@ export class ResponseCompressionCtx {
     }
     const action = decideAction(resp, this.accepted);
     let encoder: Encode | null = null;
-    if (action.type === 'Compress') encoder = compressor(action.algorithm, this.level);
+    if (action.type === 'Compress') encoder = compressor(action.algorithm, this.level, isEventStream(resp));
     else if (action.type === 'Decompress') encoder = decompressor(action.algorithm, this.decompress);
     if (encoder !== null) adjustResponseHeader(resp, action);
+    // another client would have got it compressed
+    else if (this.level > 0 && mayChange(resp) && !resp.headers.has('content-encoding') && compressible(resp))
+      vary(resp);
     this.toBody(encoder);
   }
 
@@ -201,11 +204,16 @@ function asStr(algorithm: Algorithm): string {
   }
 }
 
-function compressor(algorithm: Algorithm, level: number): Encode | null {
+function compressor(algorithm: Algorithm, level: number, eager: boolean): Encode | null {
   if (level === 0) return null;
-  if (algorithm === 'Gzip') return gzip.Compressor.new(level);
-  if (algorithm === 'Brotli') return brotli.Compressor.new(level);
-  return algorithm === 'Zstd' && zstd.hasZstd ? zstd.Compressor.new(level) : null;
+  if (algorithm === 'Gzip') return gzip.Compressor.new(level, eager);
+  if (algorithm === 'Brotli') return brotli.Compressor.new(level, eager);
+  return algorithm === 'Zstd' && zstd.hasZstd ? zstd.Compressor.new(level, eager) : null;
+}
+
+/** Whether there is a {@link compressor} for it. */
+function canCompress(algorithm: Algorithm): boolean {
+  return algorithm === 'Gzip' || algorithm === 'Brotli' || (algorithm === 'Zstd' && zstd.hasZstd);
 }
 
 function decompressor(algorithm: Algorithm, enabled: boolean): Encode | null {
@@ -237,17 +245,39 @@ export const parseAcceptEncoding = rust.fn(
 export const decideAction = rust.fn(
   'compression::decide_action',
   (resp: ResponseHeader, accepted: readonly Algorithm[]): Action => {
+    if (!mayChange(resp)) return NOOP;
     const coding = resp.headers.get('content-encoding');
     if (coding !== undefined) {
       const algorithm = algorithmFrom(coding);
       // a body without a coding is always acceptable (RFC 9110 12.5.3)
       return accepted.includes(algorithm) ? NOOP : { type: 'Decompress', algorithm };
     }
-    const preferred = accepted[0];
-    if (preferred === undefined || preferred === 'Any' || !compressible(resp)) return NOOP;
+    // the original takes the first or nothing
+    const preferred = accepted.find(canCompress);
+    if (preferred === undefined || !compressible(resp)) return NOOP;
     return { type: 'Compress', algorithm: preferred };
   },
 );
+
+/**
+ * Whether the content may have another coding: parts of it would not fit together any more (RFC 9110 14.4), and a
+ * sender may forbid it (RFC 9111 5.2.2.6). The original does it all the same.
+ */
+function mayChange(resp: ResponseHeader): boolean {
+  if (resp.status === 206 || resp.headers.has('content-range')) return false;
+  return !/(?:^|[\s,])no-transform(?:$|[\s,])/i.test(resp.headers.joined('cache-control') ?? '');
+}
+
+/** Whether what comes is to be seen at once, and not when there is enough of it to be worth compressing. */
+function isEventStream(resp: ResponseHeader): boolean {
+  return resp.headers.get('content-type')?.startsWith('text/event-stream') ?? false;
+}
+
+/** A cache must not give it to clients that accept other codings: RFC 9110 12.5.5. */
+function vary(resp: ResponseHeader): void {
+  const names = resp.headers.joined('vary') ?? '';
+  if (!/(?:^|[\s,])(?:\*|accept-encoding)(?:$|[\s,])/i.test(names)) resp.appendHeader('Vary', 'Accept-Encoding');
+}
 
 function compressible(resp: ResponseHeader): boolean {
   const length = resp.headers.get('content-length');
@@ -265,6 +295,12 @@ export const adjustResponseHeader = rust.fn(
     if (action.type === 'Decompress') resp.removeHeader('Content-Encoding');
     else resp.insertHeader('Content-Encoding', asStr(action.algorithm));
     resp.removeHeader('Content-Length');
+    // ranges and digests were of the content as the origin has it
+    for (const name of ['Accept-Ranges', 'Content-MD5', 'Content-Digest']) resp.removeHeader(name);
+    // the same resource in other bytes: RFC 9110 8.8.1
+    const tag = resp.headers.get('etag');
+    if (tag?.startsWith('"')) resp.insertHeader('ETag', `W/${tag}`);
+    vary(resp);
     // HTTP/2's session takes it out again
     resp.insertHeader('Transfer-Encoding', 'chunked');
   },

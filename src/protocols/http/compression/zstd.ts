@@ -11,6 +11,8 @@ const rust = ported('pingora-core/src/protocols/http/compression/zstd.rs');
 
 /** `ZSTD_c_compressionLevel`; the types for Node 20 don't know it. */
 const COMPRESSION_LEVEL = 100;
+/** ZSTD_e_flush. */
+const FLUSH = 1;
 
 /** Whether {@link Compressor.new} works on this Node. */
 export const hasZstd = 'ZstdCompress' in zlib;
@@ -19,15 +21,16 @@ export const hasZstd = 'ZstdCompress' in zlib;
 export class Compressor implements Encode {
   private readonly inner: SyncEncoder;
 
-  private constructor(level: number) {
+  private constructor(level: number, eager: boolean) {
     const params = { [COMPRESSION_LEVEL]: Math.min(level, 22) };
-    this.inner = new SyncEncoder('zstd', 'while compress zstd', new ZstdCompress({ params } as zlib.ZlibOptions));
+    const options = { params, ...(eager ? { flush: FLUSH } : {}) };
+    this.inner = new SyncEncoder('zstd', 'while compress zstd', new ZstdCompress(options as zlib.ZlibOptions));
   }
 
-  /** `level` from 1, fast, to 22, small; more counts as 22. */
+  /** `level` from 1, fast, to 22, small; more counts as 22. `eager`: each piece can be read when it is there. */
   @rust.method('Compressor::new')
-  static new(level: number): Compressor {
-    return new Compressor(level);
+  static new(level: number, eager = false): Compressor {
+    return new Compressor(level, eager);
   }
 
   @rust.method('<Compressor as Encode>::encode')

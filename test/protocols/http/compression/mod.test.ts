@@ -1,4 +1,12 @@
-import { brotliCompressSync, brotliDecompressSync, constants, gunzipSync } from 'node:zlib';
+import { once } from 'node:events';
+import {
+  brotliCompressSync,
+  brotliDecompressSync,
+  constants,
+  createBrotliDecompress,
+  createGunzip,
+  gunzipSync,
+} from 'node:zlib';
 import { expect, test } from 'vitest';
 import { RequestHeader, ResponseHeader } from '../../../../src/http/lib.ts';
 import * as brotli from '../../../../src/protocols/http/compression/brotli.ts';
@@ -45,6 +53,9 @@ test.each<[string | undefined, Algorithm[]]>([
   ['GZIP ,\tzstd', ['Gzip', 'Zstd']],
   ['gzip;q=0.5, br; q=1;b="x"', ['Gzip', 'Brotli']],
   ['*', []],
+  ['gzip;q=0, br', ['Brotli']],
+  ['gzip;q=0.000, br;q=0.001', ['Brotli']],
+  ['gzip; q=0;a=1, zstd;q=0.', []],
   ['"gzip", (br gzip);q=1, 1.5, ?1, br', ['Brotli']],
   ['gzip,', []],
   ['gzip;Q=1', []],
@@ -71,6 +82,10 @@ test.each<[string, Record<string, string>, Algorithm[], Action]>([
   ['SVG', { 'content-type': 'image/svg+xml' }, ['Gzip'], { type: 'Compress', algorithm: 'Gzip' }],
   ['no coding is accepted', { 'content-encoding': 'gzip' }, [], { type: 'Decompress', algorithm: 'Gzip' }],
   ['another is accepted', { 'content-encoding': 'gzip' }, ['Brotli'], { type: 'Decompress', algorithm: 'Gzip' }],
+  ['it is a part', { ...HTML, 'content-range': 'bytes 0-99/200' }, ['Gzip'], NOOP],
+  ['it may not be changed', { ...HTML, 'cache-control': 'public, no-transform' }, ['Gzip'], NOOP],
+  ['its coding may not be changed', { 'content-encoding': 'br', 'cache-control': 'No-Transform' }, [], NOOP],
+  ['the first coding is not one of ours', HTML, ['Any', 'Gzip'], { type: 'Compress', algorithm: 'Gzip' }],
   ['a less preferred one', { 'content-encoding': 'gzip' }, ['Brotli', 'Gzip'], NOOP],
 ])('what to do with a response when %s', (_what, fields, accepted, action) => {
   expect(decideAction(response(fields), accepted)).toEqual(action);
@@ -85,13 +100,76 @@ test('the head says what happens to the body', () => {
   ]);
   const decompressed = response({ 'Content-Length': '20', 'Content-Encoding': 'gzip' });
   adjustResponseHeader(decompressed, { type: 'Decompress', algorithm: 'Gzip' });
-  expect([...decompressed.headers]).toEqual([['Transfer-Encoding', 'chunked']]);
+  expect([...decompressed.headers]).toEqual([
+    ['Vary', 'Accept-Encoding'],
+    ['Transfer-Encoding', 'chunked'],
+  ]);
   const compressed = response({ 'Content-Length': '20' });
   adjustResponseHeader(compressed, { type: 'Compress', algorithm: 'Brotli' });
   expect([...compressed.headers]).toEqual([
     ['Content-Encoding', 'br'],
+    ['Vary', 'Accept-Encoding'],
     ['Transfer-Encoding', 'chunked'],
   ]);
+});
+
+test('what the head says of the bytes that were, it says no more', () => {
+  const head = response({ ETag: '"x"', 'Accept-Ranges': 'bytes', 'Content-MD5': 'x', Vary: 'Origin' });
+  adjustResponseHeader(head, { type: 'Compress', algorithm: 'Gzip' });
+  expect([...head.headers]).toEqual([
+    ['ETag', 'W/"x"'],
+    ['Vary', 'Origin'],
+    ['Vary', 'Accept-Encoding'],
+    ['Content-Encoding', 'gzip'],
+    ['Transfer-Encoding', 'chunked'],
+  ]);
+  for (const value of ['*', 'Cookie, accept-encoding']) {
+    const varies = response({ Vary: value, ETag: 'W/"y"' });
+    adjustResponseHeader(varies, { type: 'Compress', algorithm: 'Gzip' });
+    expect(varies.headers.getAll('vary')).toEqual([value]);
+    expect(varies.headers.get('etag')).toBe('W/"y"');
+  }
+});
+
+test.each<[string, Record<string, string>, boolean]>([
+  ['could have been compressed', HTML, true],
+  ['is a part', { ...HTML, 'Content-Range': 'bytes 0-99/200' }, false],
+  ['may not be changed', { ...HTML, 'Cache-Control': 'no-transform' }, false],
+  ['is an image', { 'content-type': 'image/png' }, false],
+])('a response to a client without codings, which %s, says whether it varies', (_what, fields, varies) => {
+  const ctx = ResponseCompressionCtx.new(3, false);
+  ctx.requestFilter(accepting());
+  const head = response(fields);
+  ctx.responseFilter(HttpTask.Header(head, false));
+  expect(head.headers.has('vary')).toBe(varies);
+  expect(head.headers.has('content-encoding')).toBe(false);
+});
+
+test('206 is left alone', () => {
+  expect(decideAction(response(HTML, 206), ['Gzip'])).toEqual(NOOP);
+});
+
+test.runIf(!zstd.hasZstd)('where there is no zstd the next coding is taken', () => {
+  expect(decideAction(response(HTML), ['Zstd', 'Brotli'])).toEqual({ type: 'Compress', algorithm: 'Brotli' });
+});
+
+// Server-sent events: each is of use when it comes, and the next may come in an hour.
+test.each([
+  ['gzip', createGunzip],
+  ['br', createBrotliDecompress],
+] as const)('an event can be read out of %s before the next one comes', async (coding, undo) => {
+  const ctx = ResponseCompressionCtx.new(3, false);
+  ctx.requestFilter(accepting(coding));
+  ctx.responseFilter(HttpTask.Header(response({ 'content-type': 'text/event-stream;charset=utf-8' }), false));
+  const reader = undo();
+  for (const event of ['data: one\n\n', 'data: two\n\n']) {
+    const sent = ctx.responseFilter(HttpTask.Body(Buffer.from(event), false));
+    reader.write(sent?.type === 'Body' ? sent.data : undefined);
+    const [read] = (await once(reader, 'data')) as [Buffer];
+    expect(read.toString()).toBe(event);
+  }
+  reader.destroy();
+  ctx.close();
 });
 
 test('gzip compresses in one go', () => {
