@@ -305,6 +305,29 @@ describe('when an origin fails', () => {
     expect(app.called.filter((name) => name === 'upstream_peer')).toHaveLength(1);
     expect(origin.connections).toHaveLength(1);
   });
+
+  // The original panics.
+  test("it isn't asked again when error_while_proxy leaves that open", async () => {
+    class Open extends Recorded {
+      override errorWhileProxy(_peer: HttpPeer, _session: Session, error: PingoraError): PingoraError {
+        return error;
+      }
+    }
+    captureLog();
+    const origin = await Origin.start((connection, index) =>
+      answering((_request, asked) => {
+        if (asked === 0) return HELLO;
+        connection.socket.destroy();
+        return undefined;
+      })(connection, index),
+    );
+    const app = new Open(at(origin));
+    const { client } = await ask(app);
+    client.received = '';
+    client.send(GET);
+    expect(await client.end()).toMatch(/^HTTP\/1\.1 502 /);
+    expect(origin.connections).toHaveLength(1);
+  });
 });
 
 describe('the connection to an origin', () => {
