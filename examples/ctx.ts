@@ -1,11 +1,11 @@
 /**
  * What a request carries from hook to hook, and what all requests share.
  *
- *   npx tsx examples/ctx.ts
+ *   npm run example examples/ctx.ts
  *   curl http://127.0.0.1:6190/
  *   curl -H 'Beta-Flag: 1' http://127.0.0.1:6190/
  */
-import { HttpPeer, httpProxyService, Opt, ProxyHttp, type ResponseHeader, Server, type Session } from '../src/index.ts';
+import { HttpPeer, httpProxyService, Opt, ProxyHttp, type ResponseHeader, Server, type Session } from 'pingora-traced';
 
 const LISTEN = process.env.LISTEN ?? '127.0.0.1:6190';
 const STABLE = process.env.STABLE ?? '127.0.0.1:8080';

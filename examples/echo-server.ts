@@ -1,10 +1,10 @@
 /**
  * Not a proxy: an HTTP server that answers with the body that it got.
  *
- *   npx tsx examples/echo-server.ts
+ *   npm run example examples/echo-server.ts
  *   curl -d hello http://127.0.0.1:6145/
  */
-import { Opt, type Response, ResponseHeader, ServeHttp, Server, type ServerSession, Service } from '../src/index.ts';
+import { Opt, type Response, ResponseHeader, ServeHttp, Server, type ServerSession, Service } from 'pingora-traced';
 
 const LISTEN = process.env.LISTEN ?? '127.0.0.1:6145';
 

@@ -1,7 +1,7 @@
 /**
  * A gateway: routes by path, asks for a password on one of them, changes responses, counts and logs requests.
  *
- *   npx tsx examples/gateway.ts
+ *   npm run example examples/gateway.ts
  *   curl http://127.0.0.1:6191/family/
  *   curl -H 'Authorization: password' http://127.0.0.1:6191/login
  */
@@ -15,7 +15,7 @@ import {
   type ResponseHeader,
   Server,
   type Session,
-} from '../src/index.ts';
+} from 'pingora-traced';
 
 const LISTEN = process.env.LISTEN ?? '127.0.0.1:6191';
 const MAIN = process.env.MAIN ?? '127.0.0.1:8080';

@@ -1,12 +1,11 @@
 /**
  * gRPC through the proxy: HTTP/2 over TLS on both sides, messages both ways at once, the status in trailers.
  *
- *   ORIGIN=127.0.0.1:50051 CA=ca.pem npx tsx examples/grpc.ts
+ *   ORIGIN=127.0.0.1:50051 CA=ca.pem npm run example examples/grpc.ts
  *   grpcurl -insecure 127.0.0.1:6193 list
  */
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { generate } from 'selfsigned';
 import {
   HttpPeer,
   httpProxyService,
@@ -16,7 +15,8 @@ import {
   Server,
   type Session,
   TlsSettings,
-} from '../src/index.ts';
+} from 'pingora-traced';
+import { generate } from 'selfsigned';
 
 const LISTEN = process.env.LISTEN ?? '127.0.0.1:6193';
 const ORIGIN = process.env.ORIGIN ?? '127.0.0.1:50051';

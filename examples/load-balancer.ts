@@ -1,7 +1,7 @@
 /**
  * A load balancer with health checks: requests go to the origins in turn, and never to one that doesn't answer.
  *
- *   npx tsx examples/load-balancer.ts
+ *   npm run example examples/load-balancer.ts
  *   curl http://127.0.0.1:6188/
  */
 import {
@@ -14,7 +14,7 @@ import {
   RoundRobin,
   Server,
   TcpHealthCheck,
-} from '../src/index.ts';
+} from 'pingora-traced';
 
 const LISTEN = process.env.LISTEN ?? '127.0.0.1:6188';
 // the last one is a port where nothing listens

@@ -1,7 +1,7 @@
 /**
  * One server, four services: an echo on bare connections, a forwarder of bare connections, a proxy, and its metrics.
  *
- *   npx tsx examples/multiple-services.ts
+ *   npm run example examples/multiple-services.ts
  *   echo hello | nc -N 127.0.0.1 6142
  *   curl http://127.0.0.1:6144/         # through the forwarder
  *   curl http://127.0.0.1:6143/         # through the proxy
@@ -21,7 +21,7 @@ import {
   type ShutdownWatch,
   type Stream,
   TransportConnector,
-} from '../src/index.ts';
+} from 'pingora-traced';
 
 const ORIGIN = process.env.ORIGIN ?? '127.0.0.1:8080';
 const LISTEN = process.env.LISTEN?.split(',') ?? [

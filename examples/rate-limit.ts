@@ -1,10 +1,10 @@
 /**
  * A rate limit: so many requests a second for each client, the rest is answered 429 and never reaches the origin.
  *
- *   npx tsx examples/rate-limit.ts
+ *   npm run example examples/rate-limit.ts
  *   for i in 1 2 3 4; do curl -s -o /dev/null -w '%{http_code}\n' -H 'AppId: 1' http://127.0.0.1:6192/; done
  */
-import { HttpPeer, httpProxyService, Opt, ProxyHttp, ResponseHeader, Server, type Session } from '../src/index.ts';
+import { HttpPeer, httpProxyService, Opt, ProxyHttp, ResponseHeader, Server, type Session } from 'pingora-traced';
 
 const LISTEN = process.env.LISTEN ?? '127.0.0.1:6192';
 const ORIGIN = process.env.ORIGIN ?? '127.0.0.1:8080';

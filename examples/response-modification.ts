@@ -1,10 +1,10 @@
 /**
  * Changes bodies: JSON that the origin answers becomes YAML.
  *
- *   npx tsx examples/response-modification.ts
+ *   npm run example examples/response-modification.ts
  *   curl http://127.0.0.1:6194/data.json
  */
-import { stringify } from 'yaml';
+
 import {
   HttpPeer,
   httpProxyService,
@@ -14,7 +14,8 @@ import {
   type ResponseHeader,
   Server,
   type Session,
-} from '../src/index.ts';
+} from 'pingora-traced';
+import { stringify } from 'yaml';
 
 const LISTEN = process.env.LISTEN ?? '127.0.0.1:6194';
 const ORIGIN = process.env.ORIGIN ?? '127.0.0.1:8080';

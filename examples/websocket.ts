@@ -2,10 +2,10 @@
  * WebSocket through the proxy: pages of other sites are refused, connections are counted. A proxy needs nothing special
  * for upgrades: once the origin agrees to one, bytes go both ways until either side ends.
  *
- *   npx tsx examples/websocket.ts
+ *   npm run example examples/websocket.ts
  *   npx wscat -c ws://127.0.0.1:6192/chat
  */
-import { HttpPeer, httpProxyService, Opt, type PingoraError, ProxyHttp, Server, type Session } from '../src/index.ts';
+import { HttpPeer, httpProxyService, Opt, type PingoraError, ProxyHttp, Server, type Session } from 'pingora-traced';
 
 const LISTEN = process.env.LISTEN ?? '127.0.0.1:6192';
 const ORIGIN = process.env.ORIGIN ?? '127.0.0.1:8080';

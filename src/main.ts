@@ -22,6 +22,7 @@ import { Server } from './server/mod.ts';
 import { backgroundService } from './services/background.ts';
 import { Service } from './services/listening.ts';
 import { losses } from './utils/losses.ts';
+import { MissingPackage, optional } from './utils/optional.ts';
 import { isProgram } from './utils/program.ts';
 import { selfSigned } from './utils/self-signed.ts';
 
@@ -66,10 +67,8 @@ function announce(service: Service, options: Options, listeners: number): void {
 /** Loaded only where it is asked for. */
 async function metricsFor(options: Options): Promise<ProxyMetrics | undefined> {
   if (options.prometheus === undefined) return undefined;
-  const [{ proxyMetrics }, { collectDefaultMetrics, Counter }] = await Promise.all([
-    import('./proxy/metrics.ts'),
-    import('prom-client'),
-  ]);
+  const { collectDefaultMetrics, Counter } = optional<typeof import('prom-client')>('prom-client', '--prometheus');
+  const { proxyMetrics } = await import('./proxy/metrics.ts');
   collectDefaultMetrics();
   new Counter({
     name: 'pingora_traced_lost_total',
@@ -141,11 +140,12 @@ async function main(argv: string[], name: string): Promise<void> {
   const origins = await Origins.of(options);
   if (workerNumber() === 0 && !server.configuration.daemon) endWithNpm();
   const wrap = options.test ? undefined : await sampling(options);
+  const metrics = await metricsFor(options);
   await server.bootstrap();
   const proxy = httpProxyService(
     server.configuration,
     new Gateway(origins, options, options.accessLog ? log : undefined),
-    { wrap, metrics: await metricsFor(options) },
+    { wrap, metrics },
   );
   for (const address of options.listen) proxy.addTcp(address);
   for (const { address, settings: endpoint } of tls) proxy.addTlsWithSettings(address, undefined, endpoint);
@@ -174,7 +174,7 @@ export async function serve(argv: string[], name: string): Promise<void> {
       process.exit(error.exitCode === 0 ? 0 : 2);
     }
     if (argv.includes('--stack') && error instanceof Error) complain(error.stack ?? error.message);
-    else if (error instanceof Complaint) complain(error.message);
+    else if (error instanceof Complaint || error instanceof MissingPackage) complain(error.message);
     else complain(`${error instanceof Error ? error.message : error} (--stack shows where)`);
     process.exit(error instanceof Complaint ? error.status : 1);
   }

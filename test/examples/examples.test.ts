@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, request, type Server } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
+import { installed } from '../support/packed.ts';
 import { Program } from '../support/program.ts';
 
 interface Answer {
@@ -37,7 +38,10 @@ async function nobody(): Promise<string> {
 }
 
 async function start(name: string, env: Record<string, string>): Promise<Program> {
-  const program = new Program(`examples/${name}.ts`, [], { env: { LISTEN: '127.0.0.1:0', ...env } });
+  const program = new Program(`examples/${name}.js`, [], {
+    installed: await installed(),
+    env: { LISTEN: '127.0.0.1:0', ...env },
+  });
   onTestFinished(() => void program.child.kill('SIGKILL'));
   await program.until(/listening on \S+/);
   return program;
@@ -122,7 +126,7 @@ test('multiple-services: each service has its own endpoint and application', asy
 });
 
 test('a flag that is not known ends an example with one line', async () => {
-  const program = new Program('examples/echo-server.ts', ['--nope']);
+  const program = new Program('examples/echo-server.js', ['--nope'], { installed: await installed() });
   expect(await program.ended).toMatchObject({ code: 2 });
   expect(program.stderr.trim().split('\n')).toHaveLength(1);
   expect(program.stderr).toContain('--nope');

@@ -23,10 +23,14 @@ import {
 import { expect, onTestFinished, test } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import { selfSigned } from '../../src/utils/self-signed.ts';
+import { installed } from '../support/packed.ts';
 import { Program } from '../support/program.ts';
 
 async function start(name: string, env: Record<string, string>): Promise<{ program: Program; port: number }> {
-  const program = new Program(`examples/${name}.ts`, [], { env: { LISTEN: '127.0.0.1:0', ...env } });
+  const program = new Program(`examples/${name}.js`, [], {
+    installed: await installed(),
+    env: { LISTEN: '127.0.0.1:0', ...env },
+  });
   onTestFinished(() => void program.child.kill('SIGKILL'));
   const [, port] = await program.until(/listening on \S+:(\d+)/);
   return { program, port: Number(port) };

@@ -46,11 +46,12 @@ export class Program {
   constructor(
     entry: string,
     args: readonly string[],
-    options: { uid?: number; gid?: number; env?: NodeJS.ProcessEnv; detached?: boolean } = {},
+    options: { uid?: number; gid?: number; env?: NodeJS.ProcessEnv; detached?: boolean; installed?: string } = {},
   ) {
-    const { env, ...identity } = options;
-    this.child = spawn(process.execPath, ['--import', loader, entry, ...args], {
-      cwd: root,
+    // in a project that has the package installed there is JavaScript to run, and no loader
+    const { env, installed, ...identity } = options;
+    this.child = spawn(process.execPath, [...(installed === undefined ? ['--import', loader] : []), entry, ...args], {
+      cwd: installed ?? root,
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, NODE_OPTIONS: '', NO_COLOR: '1', ...env },
       ...identity,
