@@ -2,6 +2,7 @@
 
 import { compare, loadRecord } from '../tracing/compare.ts';
 import type { TraceDocument } from '../tracing/model.ts';
+import type { Level } from './levels.ts';
 import { printMermaid } from './mermaid.ts';
 import { withOpenTelemetry } from './open-telemetry.ts';
 import { printPerfetto } from './perfetto.ts';
@@ -13,6 +14,12 @@ export interface FormatOptions {
   links: boolean;
   only?: readonly string[] | undefined;
   depth?: number | undefined;
+  level?: Level | undefined;
+  from?: string | undefined;
+  rust?: boolean | undefined;
+  wire?: boolean | undefined;
+  /** Columns of the terminal. */
+  width?: number | undefined;
   about?: string | undefined;
 }
 
@@ -26,12 +33,16 @@ export const formats: Readonly<Record<string, Format>> = {
     about: 'the calls, a task at a time',
     print: (trace, options) => {
       const record = loadRecord(trace.scenario);
-      return printTree(trace, { ...options, comparison: record && compare(record, trace.spans) });
+      return printTree(trace, {
+        ...options,
+        width: options.width ?? 100,
+        comparison: record && compare(record, trace.spans),
+      });
     },
   },
   stack: {
     about: 'the call stack from run_forever down to process_new_http',
-    print: printStack,
+    print: (trace, options) => printStack(trace, { ...options, width: options.width ?? 100 }),
   },
   mermaid: {
     about: 'a Mermaid sequence diagram: tasks and modules, calls between them, spawns',

@@ -9,8 +9,18 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { createColors } from 'picocolors';
 import type { Comparison } from '../tracing/compare.ts';
-import { childrenOf, type TraceDocument, type TraceSpan, type TraceTask } from '../tracing/model.ts';
+import {
+  type BytesEvent,
+  childrenOf,
+  type FrameEvent,
+  type TraceDocument,
+  type TraceSpan,
+  type TraceTask,
+} from '../tracing/model.ts';
 import { projectRoot } from '../tracing/sites.ts';
+import { isShownAt, type Level } from './levels.ts';
+import { summaryOf } from './summary.ts';
+import { bytesLines, wireHead } from './wire.ts';
 
 export interface TreeOptions {
   /** Columns that no line exceeds. Default 100. */
@@ -20,9 +30,18 @@ export interface TreeOptions {
   /** Write terminal links (OSC 8) under names and places. Default false. */
   links?: boolean;
   /**
-   * Show only calls of these module folders, as `server`, `proxy` or `app`, and the chain of calls that leads there.
+   * Show only calls of these module folders, as `server` or `proxy`, an application's hooks, and the chain of calls
+   * that leads there.
    */
   only?: readonly string[] | undefined;
+  /** How much is shown. Default: everything. */
+  level?: Level | undefined;
+  /** Show only the calls of this function, with what they called and spawned. */
+  from?: string | undefined;
+  /** Name Pingora's file and line in full, instead of the port's. */
+  rust?: boolean | undefined;
+  /** Show the bytes and frames that calls read and wrote. */
+  wire?: boolean | undefined;
   /** Show so many levels of each task. Default all. */
   depth?: number | undefined;
   /** Only the calls: no times, no lines of files, nothing above or below them. For what is kept and compared. */
@@ -52,7 +71,9 @@ const SPINE_BEGIN = 'Server::run_forever';
 /** The columns of the times at the right edge: the whole, and what of it was waiting. */
 const TIMES = 15;
 const WAIT = 8;
-/** So much of a line may be indentation. */
+/** Narrower lines have no times: names and values are worth more there. */
+const WITH_TIMES = 96;
+/** So much of a line of 100 columns may be indentation. */
 const INDENT = 44;
 
 /** Microseconds, short: `7µs`, `1.2ms`, `3.4s`. */
@@ -111,6 +132,7 @@ class Tree {
   readonly #spine: Set<TraceSpan>;
   readonly #signatures = new Map<TraceSpan, number>();
   readonly #alike = new Map<string, number>();
+  readonly #wire = new Map<number, (BytesEvent | FrameEvent)[]>();
   readonly #lines: string[] = [];
 
   constructor(trace: TraceDocument, options: TreeOptions) {
@@ -125,6 +147,12 @@ class Tree {
       const siblings = this.#spawned.get(task.spawnedBy);
       if (siblings) siblings.push(task);
       else this.#spawned.set(task.spawnedBy, [task]);
+    }
+    for (const event of options.wire ? (trace.events ?? []) : []) {
+      if ((event.kind !== 'bytes' && event.kind !== 'frame') || event.span === null) continue;
+      const events = this.#wire.get(event.span);
+      if (events) events.push(event);
+      else this.#wire.set(event.span, [event]);
     }
     this.#spine = this.#findSpine();
     this.#shown = this.#findShown();
@@ -148,33 +176,61 @@ class Tree {
   }
 
   #findShown(): Set<TraceSpan> {
-    const { only } = this.#options;
-    if (only === undefined) return new Set(this.#trace.spans);
+    const { only, level = 'all' } = this.#options;
+    if (only === undefined && level === 'all') return new Set(this.#trace.spans);
     const shown = new Set<TraceSpan>();
+    const wanted = (span: TraceSpan) =>
+      (only === undefined || span.rust?.file === 'app' || only.includes(moduleOf(span))) &&
+      (isShownAt(span, level) || this.#isFirstError(span) || this.#wire.has(span.id));
     for (const span of this.#trace.spans) {
-      if (!only.includes(moduleOf(span))) continue;
-      for (const at of this.#chain(span)) {
-        if (shown.has(at)) break;
-        shown.add(at);
+      if (!wanted(span)) continue;
+      if (only === undefined) shown.add(span);
+      else {
+        for (const at of this.#chain(span)) {
+          if (shown.has(at)) break;
+          shown.add(at);
+        }
       }
     }
     return shown;
   }
 
+  /** It failed, and nothing that it called did: there the error began. */
+  #isFirstError(span: TraceSpan): boolean {
+    return span.status === 'error' && !(this.#children.get(span.id) ?? []).some((child) => child.status === 'error');
+  }
+
+  /** The nearest calls below that are shown, with those of tasks that were spawned by calls that aren't. */
+  #below(span: TraceSpan): TraceSpan[] {
+    return (this.#children.get(span.id) ?? [])
+      .filter(({ task }) => task === span.task)
+      .flatMap((child) => (this.#shown.has(child) ? [child] : this.#below(child)));
+  }
+
+  /** The tasks that a call spawned, by itself or by a call that isn't shown. */
+  #tasksOf(span: TraceSpan): TraceTask[] {
+    const hidden = (this.#children.get(span.id) ?? []).filter(
+      (child) => child.task === span.task && !this.#shown.has(child),
+    );
+    return [...(this.#spawned.get(span.id) ?? []), ...hidden.flatMap((child) => this.#tasksOf(child))];
+  }
+
   /** The calls of a task that no call of the same task made. */
   #roots(task: TraceTask): TraceSpan[] {
-    return (this.#children.get(task.spawnedBy) ?? []).filter((span) => span.task === task.id && this.#shown.has(span));
+    return (this.#children.get(task.spawnedBy) ?? [])
+      .filter((span) => span.task === task.id)
+      .flatMap((span) => (this.#shown.has(span) ? [span] : this.#below(span)));
   }
 
   /** Equal for calls that are alike with all that they called; a call that spawned something is like no other. */
   #signature(span: TraceSpan): number {
     let signature = this.#signatures.get(span);
     if (signature === undefined) {
-      const below = (this.#children.get(span.id) ?? []).filter((child) => this.#shown.has(child));
-      const { fn, rust, status, end, attributes } = span;
+      const below = this.#below(span);
+      const { fn, rust, status, end } = span;
       const key = JSON.stringify([
-        [fn, rust?.file, status, end === null, attributes],
-        this.#spawned.has(span.id) ? span.id : 0,
+        [fn, rust?.file, status, end === null, this.#facts(span)],
+        this.#wire.has(span.id) || this.#tasksOf(span).length > 0 ? span.id : 0,
         below.map((child) => this.#signature(child)),
       ]);
       signature = this.#alike.get(key) ?? this.#alike.size;
@@ -196,14 +252,12 @@ class Tree {
 
   /** What stands under a call, in order of time. */
   #items(span: TraceSpan): Item[] {
-    const calls = (this.#children.get(span.id) ?? []).filter(
-      (child) => child.task === span.task && this.#shown.has(child),
-    );
+    const calls = this.#below(span);
     const items: Item[] = [];
     let from = 0;
-    for (const task of this.#spawned.get(span.id) ?? []) {
+    for (const task of this.#tasksOf(span)) {
       const first = this.#roots(task)[0];
-      if (first === undefined && this.#options.only !== undefined) continue;
+      if (first === undefined && this.#shown.size < this.#trace.spans.length) continue;
       const at = task.start ?? first?.start ?? Number.POSITIVE_INFINITY;
       let to = from;
       while (to < calls.length && calls[to]!.start < at) to++;
@@ -239,14 +293,59 @@ class Tree {
     return [cyan, magenta, yellow, green, blue][(task - 1) % 5]!;
   }
 
-  /** Where the call is in the port, as a link. */
-  #place(span: TraceSpan, width: number): Piece | null {
-    if (span.ts === null) return null;
-    const { file, line } = span.ts;
-    const text = clipPath(this.#options.bare ? file : `${file}:${line}`, width);
-    if (text === '') return null;
-    const url = pathToFileURL(join(projectRoot, span.ts.file));
-    return { text, paint: this.#c.dim, href: `file://${hostname()}${url.pathname}#L${span.ts.line}` };
+  /** Where the call is in the port, as a link; and where in Pingora, if there is room. */
+  #places(span: TraceSpan, width: number): Piece[] {
+    const { rust, ts } = span;
+    const { dim } = this.#c;
+    const inPingora = rust?.line === undefined ? undefined : `${rust.file}:${rust.line}`;
+    if (this.#options.rust) {
+      const text = inPingora === undefined ? '' : clipPath(inPingora, width);
+      return text === '' ? [] : [{ text, paint: dim, href: this.#permalink(span) }];
+    }
+    if (ts === null) return [];
+    const text = clipPath(this.#options.bare ? ts.file : `${ts.file}:${ts.line}`, width);
+    if (text === '') return [];
+    const url = pathToFileURL(join(projectRoot, ts.file));
+    const port: Piece = { text, paint: dim, href: `file://${hostname()}${url.pathname}#L${ts.line}` };
+    const short = inPingora?.split('/').at(-1);
+    if (this.#options.bare || short === undefined || text.length + short.length + 1 > width) return [port];
+    return [port, { text: ' ' }, { text: short, paint: dim, href: this.#permalink(span) }];
+  }
+
+  #permalink({ rust }: TraceSpan): string | undefined {
+    if (rust?.line === undefined) return undefined;
+    return `https://github.com/cloudflare/pingora/blob/${this.#trace.pingora}/${rust.file}#L${rust.line}`;
+  }
+
+  /** What is to be said of a call beside its name. */
+  #facts(span: TraceSpan): string {
+    const summary = this.#options.bare ? undefined : summaryOf(span);
+    return printable(
+      summary ??
+        Object.entries(span.attributes)
+          .map(([key, value]) => `${key}=${value}`)
+          .join(' '),
+    );
+  }
+
+  /** The bytes and frames of a call, below it. */
+  #pushWire(span: TraceSpan, below: string): void {
+    const lane = this.#lane(span.task);
+    const { dim, bold } = this.#c;
+    const at = `${below}  `;
+    const room = this.#width - 2 - at.length;
+    for (const event of this.#wire.get(span.id) ?? []) {
+      const head = clip(wireHead(event, this.#trace.connections ?? []), room);
+      this.#push([{ text: '  ' }, { text: at, paint: lane }, { text: head, paint: bold }]);
+      const lines = event.kind === 'bytes' ? bytesLines(event.bytes ?? '') : frameLines(event);
+      for (const line of lines) {
+        this.#push([
+          { text: '  ' },
+          { text: at, paint: lane },
+          { text: clip(`  ${printable(line)}`, room), paint: dim },
+        ]);
+      }
+    }
   }
 
   #times(calls: TraceSpan[]): Piece[] {
@@ -263,6 +362,10 @@ class Tree {
     return [{ text: whole.padStart(TIMES - WAIT) + waiting.padStart(WAIT), paint: this.#c.dim }];
   }
 
+  get #hasTimes(): boolean {
+    return !this.#options.bare && this.#width >= WITH_TIMES;
+  }
+
   #call(calls: TraceSpan[], indent: string, below: string): void {
     const span = calls[0]!;
     const { bold, dim, red, yellow } = this.#c;
@@ -275,13 +378,10 @@ class Tree {
     else if (span.status === 'cancelled') marks.push({ text: ' ⊘ cancelled', paint: yellow });
     if (span.end === null) marks.push({ text: ' … to the end', paint: dim });
 
-    const room = this.#width - (this.#options.bare ? 0 : TIMES + 1);
+    const room = this.#width - (this.#hasTimes ? TIMES + 1 : 0);
     const used = gutter.text.length + indent.length + marks.reduce((sum, { text }) => sum + text.length, 0);
     const name = clip(printable(span.fn), room - used);
-    const href =
-      span.rust?.line === undefined
-        ? undefined
-        : `https://github.com/cloudflare/pingora/blob/${this.#trace.pingora}/${span.rust.file}#L${span.rust.line}`;
+    const href = this.#permalink(span);
     const left: Piece[] = [
       gutter,
       { text: indent, paint: lane },
@@ -289,32 +389,31 @@ class Tree {
       ...marks,
     ];
     let free = room - used - name.length;
-    const place = this.#place(span, free - 2);
-    if (place) {
-      left.push({ text: '  ' }, place);
-      free -= 2 + place.text.length;
+    const facts = this.#facts(span);
+    const saying = span.status === 'error' ? red : span.in || span.out || span.changed ? undefined : dim;
+    const places = this.#places(span, free - 2);
+    if (places.length > 0) {
+      left.push({ text: '  ' }, ...places);
+      free -= 2 + places.reduce((sum, { text }) => sum + text.length, 0);
     }
-    const attributes = printable(
-      Object.entries(span.attributes)
-        .map(([key, value]) => `${key}=${value}`)
-        .join(' '),
-    );
-    const fits = attributes.length + 2 <= free;
-    if (attributes !== '' && fits) left.push({ text: `  ${attributes}`, paint: dim });
-    this.#push(left, this.#options.bare ? [] : this.#times(calls));
-    if (attributes !== '' && !fits) {
+    const fits = facts.length + 2 <= free;
+    if (facts !== '' && fits) left.push({ text: `  ${facts}`, paint: saying });
+    this.#push(left, this.#hasTimes ? this.#times(calls) : []);
+    if (facts !== '' && !fits) {
       const at = `${below}  `;
       this.#push([
         { text: '  ' },
         { text: at, paint: lane },
-        { text: clip(attributes, this.#width - 2 - at.length), paint: dim },
+        { text: clip(facts, this.#width - 2 - at.length), paint: saying },
       ]);
     }
+    this.#pushWire(span, below);
   }
 
   /** The indentation, its outermost levels left out if it would take too much of the line. */
   #indent(levels: string): string {
-    return levels.length <= INDENT ? levels : `⋯ ${levels.slice(levels.length - INDENT + 2)}`;
+    const most = Math.min(INDENT, Math.floor(this.#width * 0.44));
+    return levels.length <= most ? levels : `⋯ ${levels.slice(levels.length - most + 2)}`;
   }
 
   #size(items: Item[]): number {
@@ -357,7 +456,7 @@ class Tree {
 
   #task(task: TraceTask): void {
     const roots = this.#roots(task);
-    if (roots.length === 0 && this.#options.only !== undefined) return;
+    if (roots.length === 0 && this.#shown.size < this.#trace.spans.length) return;
     const lane = this.#lane(task.id);
     const { bold, dim } = this.#c;
     const by = task.spawnedBy === null ? undefined : this.#byId.get(task.spawnedBy);
@@ -391,6 +490,13 @@ class Tree {
       },
     ]);
     for (const task of tasks) if (lanes?.includes(task.id) ?? true) this.#task(task);
+    if (this.#shown.size < spans.length && this.#options.level !== undefined) {
+      const more = this.#options.level === 'main' ? '--level phases and --level all show' : '--level all shows';
+      this.#lines.push(
+        '',
+        dim(clip(`${spans.length - this.#shown.size} calls are not shown: ${more} more`, this.#width)),
+      );
+    }
     this.#lines.push('', `${count(spans.length, 'call')}, ${count(tasks.length, 'task')}`);
     if (comparison) {
       const { recorded, reached, misplaced, disorder, miscounted } = comparison;
@@ -403,11 +509,33 @@ class Tree {
   }
 }
 
+function frameLines({ facts = {} }: FrameEvent): string[] {
+  return Object.entries(facts).flatMap(([name, value]) => (Array.isArray(value) ? value : [`${name}: ${value}`]));
+}
+
 const count = (n: number, what: string) => `${n} ${what}${n === 1 ? '' : 's'}`;
 
 /** The trace as a tree. */
 export function printTree(trace: TraceDocument, options: TreeOptions = {}): string {
-  return new Tree(trace, options).print();
+  return new Tree(options.from === undefined ? trace : onlyFrom(trace, options.from), options).print();
+}
+
+/** The calls of a function, which may be named by its end, with all that they called and spawned. */
+export function onlyFrom(trace: TraceDocument, fn: string): TraceDocument {
+  const kept = new Set<number>();
+  const roots = new Set<number>();
+  for (const { id, fn: name, parent } of trace.spans) {
+    const inside = parent !== null && kept.has(parent);
+    if (!inside && !(name === fn || name.endsWith(`::${fn}`))) continue;
+    kept.add(id);
+    if (!inside) roots.add(id);
+  }
+  const tasks = new Map(trace.tasks.map((task) => [task.id, task]));
+  const spans = trace.spans
+    .filter(({ id }) => kept.has(id))
+    .map((span) => (roots.has(span.id) ? { ...span, parent: tasks.get(span.task)!.spawnedBy } : span));
+  const used = new Set(spans.map(({ task }) => task));
+  return { ...trace, spans, tasks: trace.tasks.filter(({ id }) => used.has(id)) };
 }
 
 /**

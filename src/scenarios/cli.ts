@@ -3,9 +3,14 @@ import { createWriteStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { closest, distance } from 'fastest-levenshtein';
+import { printComparison } from '../formats/comparison.ts';
+import { LEVELS, type Level } from '../formats/levels.ts';
 import { type FormatOptions, formats } from '../formats/mod.ts';
+import { asRecorded, traceOfRecord } from '../formats/record.ts';
+import { onlyFrom } from '../formats/tree.ts';
 import type { Collector } from '../live/collector.ts';
 import { OtlpError, openTelemetry, tracesEndpoint, tryConnect } from '../live/endpoint.ts';
+import { loadRecord } from '../tracing/compare.ts';
 import type { TraceDocument } from '../tracing/model.ts';
 import { moduleNames } from '../tracing/sites.ts';
 import { isProgram } from '../utils/program.ts';
@@ -20,6 +25,11 @@ interface Options {
   endpoint?: string;
   stack?: boolean;
   list?: boolean;
+  level?: Level;
+  from?: string;
+  rust?: boolean;
+  wire?: boolean;
+  compare?: boolean;
 }
 
 function modules(text: string): string[] {
@@ -42,6 +52,12 @@ function wantsColour(): boolean {
   if (NO_COLOR) return false;
   if (FORCE_COLOR !== undefined && FORCE_COLOR !== '') return FORCE_COLOR !== '0' && FORCE_COLOR !== 'false';
   return process.stdout.isTTY === true && TERM !== 'dumb';
+}
+
+/** The terminal's columns; elsewhere the tree has its usual width. */
+function columns(): number | undefined {
+  const { columns: wide } = process.stdout;
+  return process.stdout.isTTY === true && wide > 0 ? Math.max(40, Math.min(wide, 200)) : undefined;
 }
 
 function nearest(name: string): string {
@@ -102,12 +118,43 @@ async function send(trace: TraceDocument, collector: Collector): Promise<void> {
 /** 128 and the signal's number, as shells have it. */
 const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
-async function trace(name: string | undefined, options: Options): Promise<void> {
+/** What stands for Pingora's record of a scenario where a scenario is asked for. */
+const RECORD = 'pingora';
+
+/** A wrong command line, in one line. */
+class UsageError extends Error {}
+
+function scenarioNamed(name: string): Scenario {
+  const scenario = findScenario(name);
+  if (scenario === undefined) {
+    throw new UsageError(`no scenario '${name}'; nearest: ${nearest(name)} (--list names all)`);
+  }
+  if (scenario.unavailable !== undefined) throw new UsageError(`${name} can't be run: ${scenario.unavailable}`);
+  return scenario;
+}
+
+/** Both as one tree; the second may be Pingora's record of the first. */
+async function compared(name: string, other: string, options: Options, signal: AbortSignal): Promise<string> {
+  const scenario = scenarioNamed(name);
+  const record = other === RECORD ? loadRecord(name) : null;
+  if (other === RECORD && record === null) throw new UsageError(`Pingora's calls in ${name} were not recorded`);
+  const second = record === null ? scenarioNamed(other) : null;
+  const a = await runScenario(scenario, { signal });
+  const b = second === null ? traceOfRecord(record!) : await runScenario(second, { signal });
+  const view = { colour: options.out === undefined && wantsColour(), width: columns() ?? 100, level: options.level };
+  return record === null ? printComparison(a, b, view) : printComparison(asRecorded(a, b), b, { ...view, once: true });
+}
+
+async function trace(name: string | undefined, other: string | undefined, options: Options): Promise<void> {
   if (options.list) return write(listScenarios(), undefined);
   if (name === undefined) return fail('which scenario? --list names them', 2);
-  const scenario = findScenario(name);
-  if (scenario === undefined) return fail(`no scenario '${name}'; nearest: ${nearest(name)} (--list names all)`, 2);
-  if (scenario.unavailable !== undefined) return fail(`${name} can't be run: ${scenario.unavailable}`, 2);
+  if (options.compare && other === undefined) {
+    return fail(`compare ${name} with what? Name a second scenario, or ${RECORD} for Pingora's record`, 2);
+  }
+  if (!options.compare && other !== undefined) {
+    return fail(`one scenario at a time: ${name} or ${other}? --compare shows the two beside each other`, 2);
+  }
+  const scenario = scenarioNamed(name);
 
   const collector = await collectorFor(options);
   const stop = new AbortController();
@@ -121,7 +168,12 @@ async function trace(name: string | undefined, options: Options): Promise<void> 
     return () => process.off(signal, handler);
   });
   try {
+    if (other !== undefined) return await write(await compared(name, other, options, stop.signal), options.out);
     const document = await runScenario(scenario, { signal: stop.signal });
+    const { from } = options;
+    if (from !== undefined && onlyFrom(document, from).spans.length === 0) {
+      throw new UsageError(`--from ${from}: ${name} calls no such function; its names are in the tree`);
+    }
     if (collector !== undefined) return await send(document, collector);
     const colour = options.out === undefined && wantsColour();
     const view: FormatOptions = {
@@ -129,11 +181,17 @@ async function trace(name: string | undefined, options: Options): Promise<void> 
       links: colour && process.stdout.isTTY === true,
       only: options.only,
       depth: options.depth,
+      level: options.level,
+      from: options.from,
+      rust: options.rust,
+      wire: options.wire,
+      width: options.out === undefined ? columns() : undefined,
       about: scenario.about,
     };
     await write(await formats[options.stack ? 'stack' : options.format]!.print(document, view), options.out);
   } catch (error) {
     if (interrupted !== null) process.exitCode = SIGNALS[interrupted];
+    else if (error instanceof UsageError) fail(error.message, 2);
     else if (error instanceof ScenarioError) {
       if (error.log !== '') process.stderr.write(`${error.log.trimEnd()}\n`);
       fail(`${name} failed at: ${error.message}`, 1);
@@ -146,6 +204,9 @@ async function trace(name: string | undefined, options: Options): Promise<void> 
 const EXAMPLES = `
 Examples:
   $ h1                                  the calls of one plain request
+  $ h1 --level main --wire              the main path, and the bytes
+  $ retry --from proxy_to_upstream      each try to reach an origin
+  $ --compare h1 keepalive              what a second request on a connection has no need of
   $ tls-h2 --only services,apps,proxy   of these modules alone
   $ h1 --format perfetto --out h1.json  for https://ui.perfetto.dev
   $ grpc --endpoint http://127.0.0.1:4318
@@ -158,13 +219,19 @@ export function traceProgram(name: string): Command {
       'Run a scenario on a real server and print the calls it made, from run_forever to the origin and back.',
     )
     .argument('[scenario]', 'which one; --list names them')
+    .argument('[other]', `with --compare: a second one, or ${RECORD} for what the original was recorded to call`)
     .addOption(new Option('--format <format>', 'what to print').choices(Object.keys(formats)).default('tree'))
     .option(
       '--only <modules>',
       'only calls of these module folders, as server,services,proxy, and what leads there',
       modules,
     )
+    .addOption(new Option('--level <level>', 'how much: the main path, the phases of a request, all').choices(LEVELS))
+    .option('--from <function>', 'only the calls of this function and what is below, as process_request')
     .option('--depth <levels>', 'so many levels of calls in each task', levels)
+    .option('--rust', "name Pingora's files and lines instead of the port's")
+    .option('--wire', 'show the bytes and frames that each call read and wrote')
+    .option('--compare', 'run two scenarios and show what only one of them calls')
     .option('--stack', 'only the call stack from run_forever down to process_new_http')
     .option('--out <file>', 'write to a file instead of stdout')
     .addOption(
@@ -174,10 +241,11 @@ export function traceProgram(name: string): Command {
       ).implies({ format: 'otlp' }),
     )
     .option('--list', 'name the scenarios')
-    .action(async (name: string | undefined, options: Options) => {
+    .action(async (name: string | undefined, other: string | undefined, options: Options) => {
       try {
-        await trace(name, options);
+        await trace(name, other, options);
       } catch (error) {
+        if (error instanceof UsageError) return fail(error.message, 2);
         if (!(error instanceof OtlpError)) throw error;
         fail(error.message, 1);
       }
