@@ -26,8 +26,8 @@ function line({ depth, a, b, times }: Aligned, width: number): { mark: string; t
   const count = times[0] === times[1] || a === null || b === null ? Math.max(...times) : times.join(' and ');
   const many = count === 1 ? '' : ` ×${count}`;
   const words = [a && summaryOf(a), b && summaryOf(b)];
-  const differ = a !== null && b !== null && sameBut(words[0] ?? undefined) !== sameBut(words[1] ?? undefined);
-  const said = differ ? `${words[0] ?? 'nothing'} | ${words[1] ?? 'nothing'}` : (words[0] ?? words[1]);
+  const differ = words[0] && words[1] && sameBut(words[0]) !== sameBut(words[1]);
+  const said = differ ? `${words[0]} | ${words[1]}` : (words[0] ?? words[1]);
   const head = `${mark} ${'  '.repeat(Math.min(depth, 20))}${span.fn}${many}`;
   return { mark: differ ? '~' : mark, text: clip(printable(said ? `${head}  ${said}` : head), width) };
 }

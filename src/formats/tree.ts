@@ -485,7 +485,10 @@ class Tree {
     ]);
     this.#push([
       {
-        text: '▌ from run_forever to process_new_http   ⇢ spawns a task   ⧗ waited, of the time before it',
+        text: clip(
+          `▌ from run_forever to process_new_http   ⇢ spawns a task${this.#hasTimes ? '   ⧗ waited, of the time before it' : ''}`,
+          this.#width,
+        ),
         paint: dim,
       },
     ]);
@@ -503,8 +506,13 @@ class Tree {
       const equal = reached === recorded && misplaced.length + disorder.length + miscounted.length === 0;
       const reach = `reached ${reached} of ${recorded} calls that Pingora ${this.#trace.pingora} made`;
       const rest = `${misplaced.length} misplaced, ${disorder.length} out of order, ${miscounted.length} miscounted`;
-      this.#lines.push(`${(equal ? green : red)(reach)}; ${rest}`);
-    } else this.#lines.push(`no record of Pingora ${this.#trace.pingora} in this scenario to compare with`);
+      const paint = equal ? green : red;
+      if (reach.length + rest.length + 2 <= this.#width) this.#lines.push(`${paint(reach)}; ${rest}`);
+      else this.#lines.push(paint(clip(reach, this.#width)), clip(rest, this.#width));
+    } else {
+      const none = `no record of Pingora ${this.#trace.pingora} in this scenario to compare with`;
+      this.#lines.push(clip(none, this.#width));
+    }
     return `${this.#lines.join('\n')}\n`;
   }
 }

@@ -64,26 +64,26 @@ describe('the tree', () => {
       ▌ from run_forever to process_new_http   ⇢ spawns a task   ⧗ waited, of the time before it
 
       ● task 1  main
-        Server::new  src/server/mod.ts:70  upgrade=false                                       5µs
-      ▌ Server::run_forever … to the end  src/server/mod.ts:70
-      ▌ └ Server::run_service  src/server/mod.ts:70                                          165µs
-          ├ Server::create_runtime  src/server/mod.ts:70                                       5µs
+        Server::new  src/server/mod.ts:70 mod.rs:7  upgrade=false                              5µs
+      ▌ Server::run_forever … to the end  src/server/mod.ts:70 mod.rs:7
+      ▌ └ Server::run_service  src/server/mod.ts:70 mod.rs:7                                 165µs
+          ├ Server::create_runtime  src/server/mod.ts:70 mod.rs:7                              5µs
           └ ⇢ task 2 proxy
 
       ● task 2  proxy  ⇠ Server::run_service, task 1
-      ▌ <Service as Service>::start_service  src/services/listening.ts:90                    145µs
-        ├ step ×3  src/server/mod.ts:70                                                       45µs
-        │ └ below  src/server/mod.ts:70                                                        5µs
-        ├ step  src/server/mod.ts:70                                                          15µs
-        │ └ other  src/server/mod.ts:70                                                        5µs
+      ▌ <Service as Service>::start_service  src/services/listening.ts:90 listening.rs:7     145µs
+        ├ step ×3  src/server/mod.ts:70 mod.rs:7                                              45µs
+        │ └ below  src/server/mod.ts:70 mod.rs:7                                               5µs
+        ├ step  src/server/mod.ts:70 mod.rs:7                                                 15µs
+        │ └ other  src/server/mod.ts:70 mod.rs:7                                               5µs
         ├ ⇢ task 3 connection
-        └ TransportStack::accept … to the end  src/server/mod.ts:70
+        └ TransportStack::accept … to the end  src/server/mod.ts:70 mod.rs:7
 
       ● task 3  connection  ⇠ <Service as Service>::start_service, task 2
-      ▌ Service::handle_event  src/services/listening.ts:120                                  45µs
-      ▌ └ <HttpProxy as HttpServerApp>::process_new_http  src/proxy/lib.ts:300                35µs
-          ├ l4::connect ✗ error  src/server/mod.ts:70  peer=127.0.0.1:9                        5µs
-          ├ idle ⊘ cancelled  src/server/mod.ts:70                                             5µs
+      ▌ Service::handle_event  src/services/listening.ts:120 listening.rs:7                   45µs
+      ▌ └ <HttpProxy as HttpServerApp>::process_new_http  src/proxy/lib.ts:300 lib.rs:7       35µs
+          ├ l4::connect ✗ error  src/server/mod.ts:70 mod.rs:7  peer=127.0.0.1:9               5µs
+          ├ idle ⊘ cancelled  src/server/mod.ts:70 mod.rs:7                                    5µs
           └ <app as ProxyHttp>::upstream_peer  src/server/mod.ts:70                            5µs
 
       19 calls, 3 tasks
@@ -98,17 +98,18 @@ describe('the tree', () => {
       ▌ from run_forever to process_new_http   ⇢ spawns a task   ⧗ waited, of the time before it
 
       ● task 1  main
-      ▌ Server::run_forever … to the end  src/server/mod.ts:70
-      ▌ └ Server::run_service  src/server/mod.ts:70                                          165µs
+      ▌ Server::run_forever … to the end  src/server/mod.ts:70 mod.rs:7
+      ▌ └ Server::run_service  src/server/mod.ts:70 mod.rs:7                                 165µs
           └ ⇢ task 2 proxy
 
       ● task 2  proxy  ⇠ Server::run_service, task 1
-      ▌ <Service as Service>::start_service  src/services/listening.ts:90                    145µs
+      ▌ <Service as Service>::start_service  src/services/listening.ts:90 listening.rs:7     145µs
         └ ⇢ task 3 connection
 
       ● task 3  connection  ⇠ <Service as Service>::start_service, task 2
-      ▌ Service::handle_event  src/services/listening.ts:120                                  45µs
-      ▌ └ <HttpProxy as HttpServerApp>::process_new_http  src/proxy/lib.ts:300                35µs
+      ▌ Service::handle_event  src/services/listening.ts:120 listening.rs:7                   45µs
+      ▌ └ <HttpProxy as HttpServerApp>::process_new_http  src/proxy/lib.ts:300 lib.rs:7       35µs
+          └ <app as ProxyHttp>::upstream_peer  src/server/mod.ts:70                            5µs
 
       19 calls, 3 tasks
       no record of Pingora 0.1.0 in this scenario to compare with
@@ -240,4 +241,119 @@ test('what a span did not run it waited', () => {
     }),
   ).toBe(80);
   expect(waited({ ...span!, end: null, runs: [[10, 20]] })).toBe(0);
+});
+
+describe('a trace with values', () => {
+  const made = makeTrace([
+    {
+      fn: 'HttpProxy::process_request',
+      file: PROXY,
+      span: { in: { request: 'GET / HTTP/1.1' }, out: { answered: 'HTTP/1.1 502 Bad Gateway' } },
+      calls: [
+        { fn: '<app as ProxyHttp>::upstream_peer', file: 'app', span: { out: { peer: '127.0.0.1:9', alpn: 'H1' } } },
+        {
+          fn: 'TransportConnector::get_stream',
+          calls: [
+            {
+              fn: 'ext::connect',
+              span: {
+                status: 'error',
+                error: {
+                  type: 'ConnectRefused',
+                  source: 'Upstream',
+                  cause: { type: 'Error', message: 'refused\x1b[2J' },
+                },
+              },
+            },
+          ],
+        },
+        {
+          fn: 'HttpSession::write_response_header',
+          span: {
+            out: { response: 'HTTP/1.1 502 Bad Gateway' },
+            changed: [
+              { what: 'Date', from: null, to: 'now' },
+              { what: 'Via', from: null, to: 'me' },
+              { what: 'Server', from: 'a', to: null },
+            ],
+          },
+        },
+      ],
+    },
+  ]);
+  const last = made.spans.at(-1)!.id;
+  Object.assign(made, {
+    connections: [{ id: 1, side: 'downstream', peer: null }],
+    events: [
+      {
+        kind: 'bytes',
+        time: 60,
+        span: last,
+        connection: 1,
+        way: 'out',
+        offset: 0,
+        length: 30,
+        bytes: 'HTTP/1.1 502 Bad Gateway\r\n\r\n\x1b[2J',
+      },
+    ],
+  });
+  const bare = (options: object) =>
+    printTree(made, { width: 80, ...options })
+      .split('\n')
+      .slice(4, -3)
+      .join('\n');
+
+  test('says what went in and came out, what changed, and why something failed', () => {
+    const tree = bare({});
+    expect(tree).toContain('HTTP/1.1 502 Bad Gateway');
+    expect(tree).toContain('127.0.0.1:9, alpn H1');
+    expect(tree).toContain('Upstream ConnectRefused: refused\\x1b[2J');
+    expect(tree).toContain('+Via −Server');
+    expect(tree).not.toContain('+Date');
+  });
+
+  test('shows at level main where an error began, though that is off the main path', () => {
+    expect(bare({ level: 'main' })).toMatch(/ext::connect ✗ error/);
+    expect(bare({ level: 'main' })).not.toContain('get_stream');
+    expect(printTree(made, { level: 'main' })).toContain(
+      '1 calls are not shown: --level phases and --level all show more',
+    );
+    expect(bare({ level: 'phases' })).toMatch(/get_stream/);
+  });
+
+  test('has no times where lines are too short for them', () => {
+    expect(bare({ width: 80 })).not.toMatch(/\dµs/);
+    expect(bare({ width: 96 })).toMatch(/\dµs/);
+    for (const width of [40, 60, 80, 96, 140]) {
+      const widest = Math.max(
+        ...printTree(made, { width, wire: true })
+          .split('\n')
+          .map((line) => [...line].length),
+      );
+      expect(widest).toBeLessThanOrEqual(width);
+    }
+  });
+
+  test('shows the bytes that a call wrote, which can’t steer the terminal', () => {
+    const tree = bare({ wire: true });
+    expect(tree).toContain('→ 30 bytes to the client, connection 1');
+    expect(tree).toContain('0000  48 54 54 50');
+    expect(tree).not.toContain('\x1b');
+  });
+
+  test('names Pingora’s places when asked to', () => {
+    expect(bare({ rust: true })).toContain('pingora-proxy/src/lib.rs:7');
+    expect(bare({ rust: true })).not.toContain('.ts:');
+  });
+
+  test('shows the calls of one function, by the end of its name', () => {
+    const tree = printTree(makeTrace(calls), { from: 'start_service' });
+    expect(tree).toContain('<Service as Service>::start_service');
+    expect(tree).toContain('Service::handle_event');
+    expect(tree).not.toContain('run_forever  ');
+  });
+
+  test('keeps an application’s hooks when only some modules are shown', () => {
+    expect(bare({ only: ['pool'] })).toContain('upstream_peer');
+  });
 });

@@ -33,7 +33,8 @@ const seen: Record<string, Seen> = {
   'tls-h2': { requests: [get('/one', 'HTTP/2'), get('/two', 'HTTP/2')] },
   uds: { requests: [get('/hello')] },
   'bad-request': {
-    requests: [],
+    // it is no request, but its first line can be read in the reason
+    requests: [get('/')],
     answers: ['400 Bad Request'],
     peer: false,
     failures: ['InvalidHTTPHeader', 'invalid header name'],
@@ -48,7 +49,7 @@ const seen: Record<string, Seen> = {
     failures: ['Upstream ConnectRefused: Connection refused'],
   },
   deny: { requests: [get('/deny')], answers: ['403 Forbidden'], peer: false },
-  'h2-upstream': { requests: [get('/one')] },
+  'h2-upstream': { requests: [get('/a')] },
   'h2-to-h2': { requests: [get('/one', 'HTTP/2')] },
   'tls-upstream': {},
   'health-check': {},
