@@ -2,6 +2,7 @@
 // because every task must go through spawn(), which names, traces and watches it.
 import tseslint from 'typescript-eslint';
 import { floors } from './lint/floors.js';
+import { objectMaps } from './lint/object-maps.js';
 import { tracingOnlyLooks } from './lint/tracing-only-looks.js';
 
 // What Node has inside and doesn't document: each is one file in src/node, with a test that names the Node that changed it.
@@ -21,7 +22,7 @@ export default tseslint.config(
     languageOptions: { parser: tseslint.parser, parserOptions: { projectService: true } },
     plugins: {
       '@typescript-eslint': tseslint.plugin,
-      port: { rules: { floors, 'tracing-only-looks': tracingOnlyLooks } },
+      port: { rules: { floors, 'object-maps': objectMaps, 'tracing-only-looks': tracingOnlyLooks } },
     },
     rules: {
       'port/floors': 'error',
@@ -36,6 +37,12 @@ export default tseslint.config(
       ],
       '@typescript-eslint/no-misused-promises': ['error', { checksVoidReturn: { arguments: true, attributes: true } }],
     },
+  },
+  {
+    files: ['src/**/*.ts', 'explorer/**/*.ts'],
+    // node:http2 has fields in an object
+    ignores: ['src/protocols/h2/**'],
+    rules: { 'port/object-maps': 'error' },
   },
   {
     files: ['src/**/*.ts'],

@@ -140,7 +140,8 @@ function checkEvents({ events, connections }: Fields, spans: ReadonlySet<number>
     if (!isTime(event.time)) fail(`${who} has no time (${show(event.time)})`);
     if (event.span !== null && !spans.has(event.span as number))
       fail(`${who} is of span ${show(event.span)}, which isn't in the trace`);
-    if (WHATS[event.kind as string]?.(event) === false) fail(`${who} is no ${event.kind} that can be read`);
+    const kind = event.kind as string;
+    if (Object.hasOwn(WHATS, kind) && WHATS[kind]!(event) === false) fail(`${who} is no ${kind} that can be read`);
     if (event.connection !== undefined && !known.has(event.connection as number))
       fail(`${who} is of connection ${show(event.connection)}, which isn't in the trace`);
   });

@@ -65,7 +65,7 @@ function writeTraces(folder: string | undefined, out: string, warn: (text: strin
     const last = spans.reduce((time, { start, end }) => Math.max(time, end ?? start), 0);
     const about = findScenario(scenario)?.about ?? null;
     index.set(name, { name, about, spans: spans.length, tasks: tasks.length, micros: last - spans[0]!.start, script });
-    const assign = `(globalThis.explorerTraces ??= {})[${scriptJson(name)}] = ${scriptJson(trace)};\n`;
+    const assign = `(globalThis.explorerTraces ??= new Map()).set(${scriptJson(name)}, ${scriptJson(trace)});\n`;
     writeFileSync(join(out, script), assign);
   }
   return [...index.values()];

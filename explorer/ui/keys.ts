@@ -82,15 +82,15 @@ export function keyTable(act: Actions): Key[] {
   ];
 }
 
-const SHOWN: Record<string, string> = {
-  ArrowRight: '→',
-  ArrowLeft: '←',
-  ArrowUp: '↑',
-  ArrowDown: '↓',
-  ' ': 'space',
-};
+const SHOWN = new Map([
+  ['ArrowRight', '→'],
+  ['ArrowLeft', '←'],
+  ['ArrowUp', '↑'],
+  ['ArrowDown', '↓'],
+  [' ', 'space'],
+]);
 
-const shown = (key: string) => SHOWN[key] ?? key;
+const shown = (key: string) => SHOWN.get(key) ?? key;
 
 /** The names of keys; those with Shift are told in one. */
 function names(keys: string[]): string[] {

@@ -17,7 +17,7 @@ export interface Entry {
 
 /** Scripts, because a page that was opened as a file may not fetch its neighbours. */
 interface Neighbours {
-  explorerTraces?: Record<string, unknown>;
+  explorerTraces?: Map<string, unknown>;
   explorerSources?: Record<string, string>;
 }
 const neighbours = globalThis as Neighbours;
@@ -48,8 +48,8 @@ export class Store {
         spans,
         micros,
         async load() {
-          if (neighbours.explorerTraces?.[name] === undefined) await loadScript(script);
-          return checkTrace(neighbours.explorerTraces?.[name]);
+          if (!neighbours.explorerTraces?.has(name)) await loadScript(script);
+          return checkTrace(neighbours.explorerTraces?.get(name));
         },
       });
     }

@@ -34,6 +34,6 @@ const WORDS: Readonly<Record<string, string>> = {
 /** What an error that is no {@link PingoraError} says of itself in a chain of causes. */
 export function display(error: NodeJS.ErrnoException): string {
   const { code, errno } = error;
-  const words = code === undefined ? undefined : WORDS[code];
+  const words = code !== undefined && Object.hasOwn(WORDS, code) ? WORDS[code] : undefined;
   return words === undefined || errno === undefined ? error.message : `${words} (os error ${-errno})`;
 }

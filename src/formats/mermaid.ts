@@ -35,9 +35,15 @@ interface Arrow {
 
 const ARROW = { call: '->>', return: '-->>', fail: '--x', spawn: '-)' } as const;
 
+const ENTITIES = new Map([
+  ['#', '#35;'],
+  [';', '#59;'],
+  ['<', '#lt;'],
+  ['>', '#gt;'],
+]);
+
 /** Mermaid takes some characters for its own. */
-const escaped = (text: string) =>
-  text.replace(/[#;<>]/g, (c) => ({ '#': '#35;', ';': '#59;', '<': '#lt;', '>': '#gt;' })[c]!).replace(/\s+/g, ' ');
+const escaped = (text: string) => text.replace(/[#;<>]/g, (c) => ENTITIES.get(c)!).replace(/\s+/g, ' ');
 
 const idOf = ({ task, module }: Participant) => `t${task}_${module.replace(/\W/g, '_')}`;
 

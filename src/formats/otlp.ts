@@ -28,10 +28,10 @@ const ERROR = 2;
 const SAMPLED = 1;
 
 /** What answers a request, and what asks the origin: of these a collector makes its figures a service. */
-const KINDS: Readonly<Record<string, number>> = {
-  'HttpProxy::process_request': SERVER,
-  'HttpProxy::proxy_to_upstream': CLIENT,
-};
+const KINDS: ReadonlyMap<string, number> = new Map([
+  ['HttpProxy::process_request', SERVER],
+  ['HttpProxy::proxy_to_upstream', CLIENT],
+]);
 
 /** The trace as one OTLP/JSON request, as a collector's `/v1/traces` takes it. */
 export function printOtlp(trace: TraceDocument): string {
@@ -68,7 +68,7 @@ export function toSpans(trace: TraceDocument): ReadableSpan[] {
     const end = span.end ?? last;
     return {
       name: span.fn,
-      kind: KINDS[span.fn] ?? INTERNAL,
+      kind: KINDS.get(span.fn) ?? INTERNAL,
       spanContext: () => context(span.id),
       ...(span.parent !== null && { parentSpanContext: context(span.parent) }),
       startTime: at(span.start),

@@ -188,7 +188,8 @@ async function trace(name: string | undefined, other: string | undefined, option
       width: options.out === undefined ? columns() : undefined,
       about: scenario.about,
     };
-    await write(await formats[options.stack ? 'stack' : options.format]!.print(document, view), options.out);
+    const { print } = new Map(Object.entries(formats)).get(options.stack ? 'stack' : options.format)!;
+    await write(await print(document, view), options.out);
   } catch (error) {
     if (interrupted !== null) process.exitCode = SIGNALS[interrupted];
     else if (error instanceof UsageError) fail(error.message, 2);

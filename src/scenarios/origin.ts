@@ -113,9 +113,9 @@ const SPECIAL: Record<string, RequestListener> = {
 
 /** Head and body leave in one write once the whole request is there. */
 const answer: RequestListener = (request, response) => {
-  const special = SPECIAL[request.url ?? ''];
-  if (special !== undefined) {
-    special(request, response);
+  const path = request.url ?? '';
+  if (Object.hasOwn(SPECIAL, path)) {
+    SPECIAL[path]!(request, response);
     return;
   }
   request.resume().on('end', () => {

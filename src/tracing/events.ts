@@ -41,7 +41,7 @@ const FLAGS: Readonly<Record<string, readonly (readonly [bit: number, name: stri
 };
 
 export const flagNames = (type: string, flags: number): string[] =>
-  (FLAGS[type] ?? []).filter(([bit]) => (flags & bit) !== 0).map(([, name]) => name);
+  (Object.hasOwn(FLAGS, type) ? FLAGS[type]! : []).filter(([bit]) => (flags & bit) !== 0).map(([, name]) => name);
 
 interface Known {
   readonly id: number;

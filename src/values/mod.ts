@@ -6,7 +6,9 @@ import type { EventLog } from '../tracing/events.ts';
 import type { Facts } from '../tracing/model.ts';
 import type { Span, Values } from '../tracing/recorder.ts';
 import { changes, failure, stateOfHead } from './show.ts';
-import { type Call, table } from './table.ts';
+import { type Call, type Row, table } from './table.ts';
+
+const rows: ReadonlyMap<string, Row> = new Map(Object.entries(table));
 
 /** What a call was like when it began, for who compares it with its end. */
 const BEFORE = new WeakMap<Span, { heads: (string[] | undefined)[] }>();
@@ -27,7 +29,7 @@ export function values({ secrets = false }: ValueOptions = {}): Values {
   });
   return {
     in(span, self, args, log) {
-      const row = table[span.site.fn];
+      const row = rows.get(span.site.fn);
       if (row === undefined) return;
       const now = call(self, args, undefined, log);
       span.in = ask(row.in, now);
@@ -35,7 +37,7 @@ export function values({ secrets = false }: ValueOptions = {}): Values {
       if (heads !== undefined) BEFORE.set(span, { heads: heads.map((head) => stateOfHead(head, secrets)) });
     },
     out(span, self, args, result, log) {
-      const row = table[span.site.fn];
+      const row = rows.get(span.site.fn);
       if (row === undefined) return;
       const now = call(self, args, result, log);
       span.out = ask(row.out, now);

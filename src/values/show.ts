@@ -151,7 +151,5 @@ export function changes(before: readonly string[], after: readonly string[]): Ch
 
 /** Leave out what isn't known. */
 export function facts(all: Record<string, Facts[string] | undefined>): Facts {
-  const known: Facts = {};
-  for (const [name, value] of Object.entries(all)) if (value !== undefined) known[name] = value;
-  return known;
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)) as Facts;
 }

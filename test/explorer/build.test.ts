@@ -40,7 +40,7 @@ describe('building the explorer', () => {
     const page: any = {};
     runInNewContext(text, page);
     runInNewContext(readFileSync(join(out, 'assets/sources.js'), 'utf8'), page);
-    expect(JSON.parse(JSON.stringify(page.explorerTraces.h1))).toEqual(trace);
+    expect(JSON.parse(JSON.stringify(page.explorerTraces.get('h1')))).toEqual(trace);
     expect(page.explorerSources['src/tracing/recorder.ts']).toBe(readFileSync('src/tracing/recorder.ts', 'utf8'));
   });
 

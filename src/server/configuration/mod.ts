@@ -249,9 +249,7 @@ export class ServerConf {
 
   /** The configuration as a file that reads back the same. */
   toYaml(): string {
-    const values: Record<string, unknown> = {};
-    for (const [key, { field }] of Object.entries(KEYS)) values[key] = this[field] ?? null;
-    return stringify(values);
+    return stringify(new Map(Object.entries(KEYS).map(([key, { field }]) => [key, this[field] ?? null])));
   }
 
   /** What can't be said of one field alone: nothing so far. */
