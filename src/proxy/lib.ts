@@ -345,6 +345,8 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
       // what the client has got can't be taken back
       const answered = session.responseWritten();
       if (!retry || (answered !== undefined && (answered.status === 101 || !answered.isInformational))) break;
+      // and what is gone of its body can't be sent again; the original sends the rest of it, or nothing
+      if (session.downstreamSession.retryBufferTruncated()) break;
       log.warn(
         `Fail to proxy: ${failure}, tries: ${retries}, retry: ${retry}, ${this.hooks.requestSummary(session, ctx)}`,
       );

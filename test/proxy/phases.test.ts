@@ -306,6 +306,22 @@ describe('when an origin fails', () => {
     expect(origin.connections).toHaveLength(1);
   });
 
+  // The original sends the head again, without the body that it no longer has, and the origin waits for it.
+  test("it isn't asked again when the body can't be sent again", async () => {
+    captureLog();
+    const origin = await Origin.start((connection) =>
+      answering(() => {
+        connection.socket.destroy();
+        return undefined;
+      })(connection, 0),
+    );
+    const client = await (await startProxy(new AlwaysAgain(at(origin)))).client();
+    const body = 'x'.repeat(100_000);
+    client.send(`POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+    expect(await client.end()).toMatch(/^HTTP\/1\.1 502 /);
+    expect(origin.connections).toHaveLength(1);
+  });
+
   // The original panics.
   test("it isn't asked again when error_while_proxy leaves that open", async () => {
     class Open extends Recorded {
