@@ -6,6 +6,8 @@ import { findScenario } from '../../src/scenarios/index.ts';
 import { moduleNames, projectRoot } from '../../src/tracing/sites.ts';
 import { claimErrors } from './claims.ts';
 
+import { KINDS } from './kinds.ts';
+
 /** GitHub's anchors of a page's headings. */
 export function anchors(markdown: string): Set<string> {
   const found = new Set<string>();
@@ -89,7 +91,7 @@ export function check(markdown: string, page: string): string[] {
   for (const { target, anchor } of localLinks(markdown)) wrong.push(linkError(page, markdown, target, anchor) ?? '');
   for (const command of commands(markdown)) wrong.push(commandError(command) ?? '');
   const byHand = markdown
-    .replace(/<!-- (code|calls|deviations|log|nav|contents|map):[\s\S]*?<!-- end -->/g, '')
+    .replace(new RegExp(`<!-- (?:${KINDS}):[\\s\\S]*?<!-- end -->`, 'g'), '')
     .replace(/<!--(fn|rs) [\s\S]*?<!--\/\1-->/g, '');
   for (const [line] of byHand.matchAll(/\]\([^)\s]*#L\d+[^)]*\)/g)) wrong.push(`a line typed by hand: ${line}`);
   return [...wrong.filter((one) => one !== '').map((one) => `${page}: ${one}`), ...claimErrors(markdown, page)];

@@ -5,6 +5,12 @@
  * <!-- code: src/server/mod.ts Server.runForever from="const runtimes" to="}" -->
  * <!-- end -->
  *
+ * <!-- rust: walkthrough/00-async/async.rs Later asks -->
+ * <!-- end -->
+ *
+ * <!-- prints: asks -->
+ * <!-- end -->
+ *
  * <!-- calls: tls-h2 from="Server::run_forever" depth=3 only=server,services to="Service::run_endpoint" -->
  * <!-- end -->
  *
@@ -36,7 +42,9 @@ import { printCalls } from './calls.ts';
 import { rustLine } from './claims.ts';
 import { cut, type Range } from './excerpt.ts';
 import { linkTerms, type Term } from './glossary.ts';
+import { KINDS } from './kinds.ts';
 import { drawMap, type Place } from './map.ts';
+import { cutRust, printed } from './rust.ts';
 
 const PINGORA = 'https://github.com/cloudflare/pingora/blob/0.1.0/';
 
@@ -228,12 +236,12 @@ export function recordedLogs(): RecordedLog[] {
   return JSON.parse(text) as RecordedLog[];
 }
 
-const BLOCK = /<!-- (code|calls|deviations|log|nav|contents|map):([\s\S]*?)-->\n([\s\S]*?)<!-- end -->/g;
+const BLOCK = new RegExp(`<!-- (${KINDS}):([\\s\\S]*?)-->\\n([\\s\\S]*?)<!-- end -->`, 'g');
 const INLINE = /<!--(fn|rs) ([^>]*(?:<[^>]*>[^>]*)*?)-->([\s\S]*?)<!--\/\1-->/g;
 
 /** The page with every directive's content made again. `page`: its path in the project. Throws for a wrong one. */
 export async function fill(text: string, page: string, material: Material): Promise<string> {
-  const opened = [...text.matchAll(/^<!-- (?:code|calls|deviations|log|nav|contents|map):/gm)].length;
+  const opened = [...text.matchAll(new RegExp(`^<!-- (?:${KINDS}):`, 'gm'))].length;
   const blocks = [...text.matchAll(BLOCK)];
   if (opened !== blocks.length) throw new Error(`${page}: ${opened} directives begin and ${blocks.length} end`);
   let out = '';
@@ -244,6 +252,8 @@ export async function fill(text: string, page: string, material: Material): Prom
       const args = argumentsOf(given!);
       let made: string;
       if (kind === 'code') made = code(page, args);
+      else if (kind === 'rust') made = cutRust(args.words[0] ?? '', args.words.slice(1));
+      else if (kind === 'prints') made = printed(page, args.words[0] ?? '');
       else if (kind === 'calls') made = await calls(args, material);
       else if (kind === 'deviations') made = deviations(page, args, material);
       else if (kind === 'log') made = log(args);

@@ -4,12 +4,25 @@
  * book` takes all of a chapter's away and puts them where they belong.
  */
 import { anchors } from './check.ts';
+import { KINDS } from './kinds.ts';
 
 export const GLOSSARY = 'walkthrough/GLOSSARY.md';
 const LINK = /\[([^\]]+)\]\(\.\.\/GLOSSARY\.md#[a-z0-9-]+\)/g;
 /** What isn't prose: directives with what they made, comments, code, headings, quotations, links, tags. */
-const NOT_PROSE =
-  /<!-- (?:code|calls|deviations|log|nav|contents|map):[\s\S]*?<!-- end -->|<!--(?:fn|rs) [\s\S]*?<!--\/(?:fn|rs)-->|<!--[\s\S]*?-->|^```[\s\S]*?^```|^ *#.*$|^>.*$|`[^`\n]+`|!?\[[^\]]*\]\([^)]*\)|<[^>]+>/gm;
+const NOT_PROSE = new RegExp(
+  [
+    `<!-- (?:${KINDS}):[\\s\\S]*?<!-- end -->`,
+    /<!--(?:fn|rs) [\s\S]*?<!--\/(?:fn|rs)-->/.source,
+    /<!--[\s\S]*?-->/.source,
+    /^```[\s\S]*?^```/.source,
+    /^ *#.*$/.source,
+    /^>.*$/.source,
+    /`[^`\n]+`/.source,
+    /!?\[[^\]]*\]\([^)]*\)/.source,
+    /<[^>]+>/.source,
+  ].join('|'),
+  'gm',
+);
 
 export interface Term {
   /** As in its heading. */

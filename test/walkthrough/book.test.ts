@@ -121,6 +121,17 @@ describe('a directive', () => {
     expect(await filled(block('calls: h1 to="Server::run_forever"'))).not.toContain('run_service');
   });
 
+  test('cuts Rust by the names of its items, and prints what that program printed', async () => {
+    const text = await filled(block('rust: walkthrough/00-async/async.rs Closes spawns'));
+    expect(text).toMatch(
+      /```rust\nstruct Closes;\n\nimpl Drop for Closes \{[\s\S]*\n\}\n\nasync fn spawns\(\) \{[\s\S]*\n\}\n```\n/,
+    );
+    const inside = (directive: string) => fill(block(directive), 'walkthrough/00-async/README.md', material);
+    expect(await inside('prints: spawns')).toContain('```text\nspawned\nin the task\n42\n```');
+    await expect(inside('prints: nothing')).rejects.toThrow("main doesn't call nothing");
+    await expect(filled(block('rust: walkthrough/00-async/async.rs nothing'))).rejects.toThrow('has no nothing');
+  });
+
   test('lists deviations, neighbours and contents', async () => {
     expect(await filled(block('deviations: pipelining'))).toContain(
       '- [`pipelining`](../../docs/DEVIATIONS.md#pipelining). Pingora 0.1.0: drops it. The port: keeps it. Why: RFC.',
