@@ -111,7 +111,7 @@ async function main(argv: string[], name: string): Promise<void> {
     throw error instanceof PingoraError ? new Complaint(error.context ?? error.toString()) : error;
   }
   if (options.threads !== undefined) server.configuration.threads = options.threads;
-  const log = logger(options.logLevel, server.configuration.errorLog);
+  const log = logger(server.configuration.errorLog);
   setLog(options.logLevel, log);
 
   const listeners = options.listen.length + options.tlsListen.length + options.uds.length;

@@ -5,19 +5,18 @@ import { dirname } from 'node:path';
 import { Writable } from 'node:stream';
 import { type Logger, pino } from 'pino';
 import { PinoPretty } from 'pino-pretty';
-import type { Level } from '../log.ts';
 import { workerNumber } from '../runtime/worker.ts';
 import { Lines } from '../utils/lines.ts';
 import { Complaint } from './options.ts';
 import { complain } from './say.ts';
 
 /** On a terminal for people, elsewhere one JSON object a line. `file`: the configuration's `error_log`. */
-export function logger(level: Level, file: string | undefined): Logger {
+export function logger(file: string | undefined): Logger {
   const thread = workerNumber();
   const base = { pid: process.pid, hostname: hostname(), ...(thread > 0 ? { thread } : {}) };
-  if (file !== undefined) return pino({ level, base }, intoFile(file));
+  if (file !== undefined) return pino({ base }, intoFile(file));
   const lines = new Lines(2, 'log line');
-  if (!process.stderr.isTTY) return pino({ level, base }, lines);
+  if (!process.stderr.isTTY) return pino({ base }, lines);
   const colorize = process.stderr.hasColors?.() === true && process.env.NO_COLOR === undefined;
   const messageFormat = `${thread > 0 ? `thread ${thread}, ` : ''}{target}: {msg}`;
   const destination = new Writable({
@@ -26,7 +25,7 @@ export function logger(level: Level, file: string | undefined): Logger {
       done();
     },
   });
-  return pino({ level, base }, PinoPretty({ colorize, destination, ignore: 'pid,hostname,thread', messageFormat }));
+  return pino({ base }, PinoPretty({ colorize, destination, ignore: 'pid,hostname,thread', messageFormat }));
 }
 
 function intoFile(file: string): Lines {

@@ -1,6 +1,6 @@
 /** What `npm start` can be told, and how it says what is wrong with that. */
 import { Command, Option } from 'commander';
-import { isLevel, type Level } from '../log.ts';
+import { parseFilter } from '../log.ts';
 import { isViaName } from '../proxy/forwarding.ts';
 
 /** What a user did wrong: one line that names the culprit and a mend, no stack trace. */
@@ -52,7 +52,8 @@ export interface Options {
   daemon: boolean;
   upgrade: boolean;
   threads?: number;
-  logLevel: Level;
+  /** A level, or what `PINGORA_LOG` may be. */
+  logLevel: string;
   stack: boolean;
 }
 
@@ -93,9 +94,14 @@ export function checkNeeds(options: Options): void {
 
 /** The command line of the proxy; `name` is what is typed to start it. */
 export function program(name: string): Command {
-  const level = (value: string): Level => {
-    if (!isLevel(value)) throw new Complaint(`--log-level ${value}: use trace, debug, info, warn, error or silent`, 2);
-    return value;
+  const filter = (value: string): string => {
+    try {
+      parseFilter(value);
+      return value;
+    } catch (error) {
+      const from = process.env.PINGORA_LOG === value ? 'PINGORA_LOG' : '--log-level';
+      throw new Complaint(`${from} ${(error as Error).message}`, 2);
+    }
   };
   const oneIn = (value: string): number => {
     const every = Number(/^1\/(\d+)$/.exec(value)?.[1] ?? 0);
@@ -173,7 +179,12 @@ export function program(name: string): Command {
     .addOption(
       new Option('--threads <n>', 'serve with so many processes (default: as --conf says, or 1)').argParser(count),
     )
-    .addOption(new Option('--log-level <level>', 'what to log').default('info').argParser(level))
+    .addOption(
+      new Option('--log-level <level>', 'what to log, as PINGORA_LOG')
+        .default('info')
+        .env('PINGORA_LOG')
+        .argParser(filter),
+    )
     .option('--stack', 'show a stack trace when something is wrong with the start', false)
     .addHelpText('after', EXAMPLES.replaceAll('$', name))
     .allowExcessArguments()
