@@ -13,7 +13,7 @@ import { Complaint, checkNeeds, type Options, program } from './main/options.ts'
 import { Origins } from './main/origins.ts';
 import { endWithNpm } from './main/parent.ts';
 import { sampling } from './main/sampling.ts';
-import { complain, say } from './main/say.ts';
+import { complain, say, serving } from './main/say.ts';
 import { httpProxyService } from './proxy/lib.ts';
 import type { ProxyMetrics } from './proxy/metrics.ts';
 import { shared, workerNumber } from './runtime/worker.ts';
@@ -54,6 +54,7 @@ function announce(service: Service, options: Options, listeners: number): void {
   const kind = options.cert === undefined ? 'self-signed certificate' : 'certificate given';
   service.events = {
     onListening: ({ bound: address, tls }) => {
+      serving();
       const h2 = tls ? ` (${options.h2 ? 'HTTP/2 and HTTP/1.1' : 'HTTP/1.1'}, ${kind})` : '';
       say(
         `listening on ${address.startsWith('/') ? `unix:${address}` : `${tls ? 'https' : 'http'}://${address}`}${h2}`,

@@ -340,3 +340,19 @@ describe.concurrent('it', () => {
     expect((await program.ended).code).toBe(0);
   });
 });
+
+test('where there is no terminal, all that a server prints on standard error is JSON', async () => {
+  const code = "process.on('SIGUSR2', () => process.emitWarning('mind this'))";
+  const env = { NODE_OPTIONS: `--import=data:text/javascript;base64,${Buffer.from(code).toString('base64')}` };
+  const program = new Program(entry, ['--listen', '127.0.0.1:0', '--upstream', '127.0.0.1:1'], { env });
+  const [, address] = await program.until(/listening on (http:\S+)/);
+  program.child.kill('SIGUSR2');
+  await program.until(/"node","msg":"Warning: mind this"/);
+  const [answer] = (await once(get(address!), 'response')) as [IncomingMessage];
+  expect(answer.statusCode).toBe(502);
+  await program.until(/Fail to proxy/);
+  program.child.kill('SIGINT');
+  await program.ended;
+  const lines = program.stderr.trim().split('\n');
+  for (const line of lines) expect(JSON.parse(line)).toMatchObject({ level: expect.any(Number) as number });
+});
