@@ -71,7 +71,9 @@ export function linkTerms(markdown: string, terms: readonly Term[]): string {
     linked.add(anchor);
     return `[${word}](../GLOSSARY.md#${anchor})`;
   };
-  return plain.map(({ text, prose }) => (prose ? text.replace(any, link) : text)).join('');
+  // a word that is code, as `select!`, is a form with its quotes
+  const linkCode = (text: string) => (anchorOf.has(text.toLowerCase()) ? link(text) : text);
+  return plain.map(({ text, prose }) => (prose ? text.replace(any, link) : linkCode(text))).join('');
 }
 
 /** Words of the glossary that no chapter uses. */

@@ -197,6 +197,13 @@ describe('a word of the glossary', () => {
     expect(await filled(text)).toBe(text);
   });
 
+  test('that is code is linked with its quotes', () => {
+    const [select] = readTerms('### `select!`\n<!-- forms: `select!` -->\n');
+    expect(linkTerms('`x` and `select!`, `select!`', [select!])).toBe(
+      '`x` and [`select!`](../GLOSSARY.md#select), `select!`',
+    );
+  });
+
   test('loses a link that stands elsewhere', () => {
     expect(linkTerms(`A session and ${to('sessions', 'session')}.`, terms)).toBe(
       `A ${to('session', 'session')} and sessions.`,
