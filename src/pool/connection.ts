@@ -15,7 +15,7 @@ import { observer } from '../tracing/observer.ts';
 import { tracing } from '../tracing/recorder.ts';
 import { ported } from '../tracing/span.ts';
 import { Entry, List } from '../utils/list.ts';
-import { Lru, Node, Once, type OnceWaiter } from './lru.ts';
+import { Lru, type Node, Once, type OnceWaiter } from './lru.ts';
 
 const rust = ported('pingora-pool/src/connection.rs');
 const log = new Log('pingora_pool::connection');
@@ -327,11 +327,10 @@ export class ConnectionPool<S> {
   @rust.method('ConnectionPool::put')
   put(meta: ConnectionMeta, connection: S): [notifyEvicted: Once, watchUse: Once] {
     const watchUse = new Once();
-    const node = new Node(meta);
+    const [node, replaced] = this.lru.add(meta);
     this.getPoolNode(meta.key).insert(meta.id, new PoolConnection(node, watchUse, connection));
-    // after it is in its group: a pool of size 0 evicts it at once, and has to find it
-    const replaced = this.lru.put(node);
     observer.pool('upstream', 'put', meta.key, connection, this.length);
+    // after it is in its group: a pool of size 0 evicts it at once, and has to find it
     if (replaced !== undefined) this.popEvicted(replaced);
     else if (this.lru.draining) this.popEvicted(meta);
     return [node.closeNotifier, watchUse];

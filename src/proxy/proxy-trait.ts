@@ -161,12 +161,6 @@ export abstract class ProxyHttp<CTX = undefined> {
     return code;
   }
 
-  /** Whether a stale response may be served from a cache instead of `error`. Default: if the origin is to blame. */
-  @rust.method('ProxyHttp::should_serve_stale')
-  shouldServeStale(_session: Session, _ctx: CTX, error: PingoraError | undefined): boolean {
-    return error?.esource() === 'Upstream';
-  }
-
   /** A connection to the origin was made or taken from the pool. Default: nothing. */
   @rust.method('ProxyHttp::connected_to_upstream')
   connectedToUpstream(

@@ -99,8 +99,8 @@ export class Client {
   }
 
   /** HTTP/2 over TLS, on one connection: all requests are sent before any is answered. */
-  async http2(...paths: string[]): Promise<Answer[]> {
-    return this.#overHttp2((session) => Promise.all(paths.map((path) => stream(session, path))));
+  async http2(...asks: (string | { path: string; method: string })[]): Promise<Answer[]> {
+    return this.#overHttp2((session) => Promise.all(asks.map((ask) => stream(session, ask))));
   }
 
   /** A call of gRPC over HTTP/2: its messages one after the other, each once the one before was answered. */
@@ -148,13 +148,17 @@ export class Client {
     });
   }
 
-  /** Bytes as they are; resolves with all that came until the server closed the connection. */
-  raw(bytes: string): Promise<string> {
+  /**
+   * Bytes as they are, and `then` once something came; resolves with all that came until the server closed the
+   * connection.
+   */
+  raw(bytes: string, then?: string): Promise<string> {
     return new Promise((resolve, reject) => {
       const socket = connect(this.#at.tcp!, '127.0.0.1', () => socket.write(bytes, 'latin1'));
       let got = '';
       socket.setEncoding('latin1');
       socket.on('data', (chunk) => {
+        if (got === '' && then !== undefined) socket.write(then, 'latin1');
         got += chunk;
       });
       socket.on('end', () => socket.end());
@@ -193,9 +197,10 @@ function send(
   });
 }
 
-function stream(session: ClientHttp2Session, path: string): Promise<Answer> {
+function stream(session: ClientHttp2Session, ask: string | { path: string; method: string }): Promise<Answer> {
+  const { path, method } = typeof ask === 'string' ? { path: ask, method: 'GET' } : ask;
   return new Promise((resolve, reject) => {
-    const req = session.request({ ':path': path });
+    const req = session.request({ ':path': path, ':method': method }, { endStream: true });
     let status = 0;
     let body = '';
     req.setEncoding('latin1');

@@ -6,6 +6,8 @@ import { gunzipSync } from 'node:zlib';
 import type { ServerConf } from '../server/configuration/mod.ts';
 import type { Answer, Client } from './client.ts';
 import { BODY, type Origin, type OriginKind } from './origin.ts';
+import { setupScenarios } from './setup-scenarios.ts';
+import type { SetupName } from './setups/mod.ts';
 import { stories } from './stories.ts';
 
 /** What the application of a scenario does beside proxying. */
@@ -60,6 +62,12 @@ export interface Scenario {
   /** Default: HTTP/1.1. */
   origin?: OriginKind;
   app?: AppOptions;
+  /** A server of its own, from `setups/`, instead of the application of `app.ts`. */
+  setup?: SetupName;
+  /** With `setup`: it checks its backends; the client waits for the first round. */
+  checked?: boolean;
+  /** A proxy that understands CONNECT listens on `connect.sock` in the scenario's folder. */
+  connectProxy?: boolean;
   /** How many threads services have. Default: 1. */
   threads?: number;
   /** Whether idle ones take what waits. Default: true. */
@@ -359,6 +367,7 @@ export const scenarios: readonly Scenario[] = [
     client: get('/hello'),
   },
   ...stories,
+  ...setupScenarios,
 ];
 
 export function findScenario(name: string): Scenario | undefined {

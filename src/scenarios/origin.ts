@@ -11,14 +11,17 @@ import {
 } from 'node:http2';
 import { createServer as createHttps } from 'node:https';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { brotliCompressSync } from 'node:zlib';
 import type { Certificate } from './certificate.ts';
 import { serveGrpc, serveWebSocket } from './protocols.ts';
 
 /**
- * What stands behind the proxy: an origin over HTTP/1.1, over TLS, over HTTP/2; one that offers HTTP/2 and then wants
- * HTTP/1.1; or a port where nothing listens.
+ * What stands behind the proxy: an origin over HTTP/1.1, on a port or a Unix socket; over TLS, with a certificate of
+ * its own or one of the client's too; over HTTP/2; one that offers HTTP/2 and then wants HTTP/1.1; or a port where
+ * nothing listens.
  */
-export type OriginKind = 'h1' | 'tls-h1' | 'tls-h2' | 'tls-h2-refused' | 'closed';
+export type OriginKind = 'h1' | 'uds' | 'tls-h1' | 'tls-mutual' | 'tls-h2' | 'tls-h2-refused' | 'closed';
 
 /** What an origin answers. */
 export const BODY = `${'The origin answers this, whatever it is asked, in sixty-seven byte'}s`
@@ -48,7 +51,7 @@ function handles(server: Server): Omit<Origin, 'port'> {
   });
   let port = 0;
   server.once('listening', () => {
-    port = (server.address() as AddressInfo).port;
+    port = (server.address() as AddressInfo).port ?? 0;
   });
   const stop = () =>
     new Promise<void>((resolve) => {
@@ -67,10 +70,12 @@ function handles(server: Server): Omit<Origin, 'port'> {
   };
 }
 
-function listen(server: Server, at = 0): Promise<number> {
+/** `at`: a port, 0 for any, or the path of a Unix socket, which has the port 0. */
+function listen(server: Server, at: number | string = 0): Promise<number> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen(at, '127.0.0.1', () => resolve((server.address() as AddressInfo).port));
+    if (typeof at === 'string') server.listen(at, () => resolve(0));
+    else server.listen(at, '127.0.0.1', () => resolve((server.address() as AddressInfo).port));
   });
 }
 
@@ -98,6 +103,13 @@ const SPECIAL: Record<string, RequestListener> = {
       if (answeredOn.has(request.socket)) request.socket.destroy();
       else response.writeHead(200, HEAD).end(BODY);
     });
+  },
+  /** In brotli. */
+  '/br': (_request, response) => {
+    const body = brotliCompressSync(BODY);
+    response.sendDate = false;
+    response.removeHeader('connection');
+    response.writeHead(200, { ...HEAD, 'content-encoding': 'br', 'content-length': body.length }).end(body);
   },
   /** In one chunk, with trailers. */
   '/trailers': (request, response) => {
@@ -166,16 +178,19 @@ export async function closedPort(): Promise<Origin> {
   };
 }
 
-export async function startOrigin(kind: OriginKind, certificate: Certificate | null): Promise<Origin> {
+/** `dir`: the folder of the Unix socket, `origin.sock`. */
+export async function startOrigin(kind: OriginKind, certificate: Certificate | null, dir = ''): Promise<Origin> {
   if (kind === 'closed') return closedPort();
   const tls = { key: certificate?.key, cert: certificate?.cert };
   let server: Server;
-  if (kind === 'h1') {
+  if (kind === 'h1' || kind === 'uds') {
     const http = createHttp(answer).on('upgrade', serveWebSocket);
     http.keepAliveTimeout = 0;
     server = http;
-  } else if (kind === 'tls-h1') {
-    const https = createHttps(tls, answer);
+  } else if (kind === 'tls-h1' || kind === 'tls-mutual') {
+    // the certificate is its own issuer, and good for both sides
+    const mutual = { requestCert: true, rejectUnauthorized: true, ca: certificate?.cert };
+    const https = createHttps(kind === 'tls-mutual' ? { ...tls, ...mutual } : tls, answer);
     https.keepAliveTimeout = 0;
     server = https;
   } else {
@@ -187,5 +202,20 @@ export async function startOrigin(kind: OriginKind, certificate: Certificate | n
     server = http2;
   }
   const handle = handles(server);
-  return { ...handle, port: await listen(server) };
+  return { ...handle, port: await listen(server, kind === 'uds' ? join(dir, 'origin.sock') : 0) };
+}
+
+/** A proxy on a Unix socket that connects its client (`CONNECT host:port`) to whatever it asks for. */
+export async function startConnectProxy(path: string): Promise<Origin> {
+  const server = createHttp();
+  server.on('connect', ({ url }, socket: Socket) => {
+    const [host, port] = url!.split(':');
+    const onward = connect(Number(port), host, () => {
+      socket.write('HTTP/1.1 200 OK\r\n\r\n');
+      onward.pipe(socket).pipe(onward);
+    });
+    for (const end of [socket, onward]) end.on('error', () => end.destroy());
+  });
+  const handle = handles(server);
+  return { ...handle, port: await listen(server, path) };
 }

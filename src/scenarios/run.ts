@@ -15,7 +15,7 @@ import { type Addresses, Client } from './client.ts';
 import type { Scenario } from './index.ts';
 import { type Command, partOf, type Report, type ServerPlan } from './messages.ts';
 import { OldProcess } from './old-process.ts';
-import { closedPort, startOrigin } from './origin.ts';
+import { closedPort, startConnectProxy, startOrigin } from './origin.ts';
 
 /** A scenario that takes longer than this, in milliseconds, has failed. */
 const DEADLINE = 20_000;
@@ -186,8 +186,12 @@ export async function runScenario(
     writeFileSync(plan.key, certificate.key, { mode: 0o600 });
 
     enter('start the origin');
-    const origin = await startOrigin(scenario.origin ?? 'h1', certificate);
+    const origin = await startOrigin(scenario.origin ?? 'h1', certificate, dir);
     cleanup.add(() => origin.close());
+    if (scenario.connectProxy) {
+      const between = await startConnectProxy(join(dir, 'connect.sock'));
+      cleanup.add(() => between.close());
+    }
     const closed = await closedPort();
     cleanup.add(() => closed.close());
     plan.origin = origin.port;

@@ -27,6 +27,7 @@ import { findScenario, type Scenario } from './index.ts';
 import { type Command, partOf, type Report, type ServerPlan } from './messages.ts';
 import { Phases } from './phases.ts';
 import { Progress } from './progress.ts';
+import { setupFile, setupOf } from './setups/mod.ts';
 
 const plan = JSON.parse(process.argv[2] ?? '{}') as ServerPlan;
 const found = findScenario(plan.scenario);
@@ -39,7 +40,9 @@ const report = (message: Report) => process.send?.(message);
 
 process.on('exit', (code) => {
   if (code !== 0) return;
-  const app = join(projectRoot, 'src/scenarios', scenario.app?.phases ? 'phases.ts' : 'app.ts');
+  const { setup } = scenario;
+  const ofAll = `src/scenarios/${scenario.app?.phases ? 'phases' : 'app'}.ts`;
+  const app = join(projectRoot, setup === undefined ? ofAll : setupFile(setup));
   const trace = exportTrace(recorder, scenario.name, [app], workerNumber());
   const part: TracePart = { thread: workerNumber(), origin: recorder.origin, trace };
   writeFileSync(partOf(plan, workerNumber()), JSON.stringify(part));
@@ -87,6 +90,12 @@ async function main(): Promise<void> {
     upgradeSock: join(plan.dir, 'upgrade.sock'),
   });
   await server.bootstrap();
+  if (scenario.setup !== undefined) {
+    const origin = `127.0.0.1:${plan.origin}`;
+    const setup = await setupOf(scenario.setup);
+    for (const service of await setup({ server, plan, origin })) server.addService(service);
+    return server.runForever();
+  }
   const upstreams = await LoadBalancer.tryFromIter([`127.0.0.1:${plan.origin}`], RoundRobin);
   if (scenario.beside === 'health-check') {
     upstreams.setHealthCheck(TcpHealthCheck.new());
@@ -146,7 +155,7 @@ async function ready(): Promise<void> {
     () =>
       progress.begun('Listener::accept') >= listeners &&
       progress.begun('Server::main_loop') === 1 &&
-      (scenario.beside !== 'health-check' || progress.ended('Backends::run_health_check') === 1),
+      (!(scenario.checked || scenario.beside === 'health-check') || progress.ended('Backends::run_health_check') === 1),
   );
   report({ ready: addresses() });
 }

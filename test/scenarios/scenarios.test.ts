@@ -10,7 +10,8 @@ import { runScenario, ScenarioError } from '../../src/scenarios/run.ts';
 import { compare, differences, loadRecord } from '../../src/tracing/compare.ts';
 import type { TraceDocument } from '../../src/tracing/model.ts';
 import schema from '../../src/tracing/schema.json' with { type: 'json' };
-import { projectRoot } from '../../src/tracing/sites.ts';
+import { declaredSites, projectRoot } from '../../src/tracing/sites.ts';
+import { UNREACHED } from './unreached.ts';
 
 vi.setConfig({ maxConcurrency: 2 });
 
@@ -104,6 +105,20 @@ test('the recorded scenarios say what their records say', () => {
     expect(about.length).toBeGreaterThan(0);
     expect(does.join(' ')).toContain(record.does[0]!.split(' HTTP/')[0]!);
   }
+});
+
+test('every declared span is reached by a scenario', async () => {
+  const reached = new Set<string>();
+  for (const scenario of available) {
+    for (const { fn, rust } of (await traceOf(scenario)).spans) reached.add(`${rust?.file} ${fn}`);
+  }
+  const missing = declaredSites().filter(({ fn, rust }) => !reached.has(`${rust ?? undefined} ${fn}`));
+  // what has a namesake in another file is listed with its own file
+  const listed = missing.map(({ fn, rust }) => {
+    const withFile = `${rust?.split('/').at(-1)} ${fn}`;
+    return withFile in UNREACHED ? withFile : fn;
+  });
+  expect(listed.sort()).toEqual(Object.keys(UNREACHED).sort());
 });
 
 describe('a run', () => {

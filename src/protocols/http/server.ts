@@ -95,7 +95,9 @@ export class Session {
   /** As {@link Session.writeResponseHeader}, leaving `response` as it is. */
   @rust.method('Session::write_response_header_ref')
   writeResponseHeaderRef(response: ResponseHeader): MaybePromise<void> {
-    return this.writeResponseHeader(response.clone());
+    return this.h1 === undefined
+      ? this.h2!.writeResponseHeaderRef(response, false)
+      : this.h1.writeResponseHeaderRef(response);
   }
 
   /** Write a piece of the response's body. */

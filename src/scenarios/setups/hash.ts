@@ -1,0 +1,31 @@
+/** Chooses a backend by the hash of the path. */
+import { LoadBalancer } from '../../load-balancing/lib.ts';
+import { FNVHash } from '../../load-balancing/selection/mod.ts';
+import { httpProxyService, ProxyHttp, type Session } from '../../proxy/lib.ts';
+import { HttpPeer } from '../../upstreams/peer.ts';
+import type { Setup } from './mod.ts';
+
+class ByHash extends ProxyHttp<undefined> {
+  readonly #lb: LoadBalancer<FNVHash>;
+
+  constructor(lb: LoadBalancer<FNVHash>) {
+    super();
+    this.#lb = lb;
+  }
+
+  newCtx(): undefined {
+    return undefined;
+  }
+
+  upstreamPeer(session: Session): HttpPeer {
+    const backend = this.#lb.select(session.reqHeader().path, 256)!;
+    return HttpPeer.new(backend, false, '');
+  }
+}
+
+export const setup: Setup = async ({ server, origin }) => {
+  const lb = await LoadBalancer.tryFromIter([origin], FNVHash);
+  const service = httpProxyService(server.configuration, new ByHash(lb));
+  service.addTcp('127.0.0.1:0');
+  return [service];
+};

@@ -1,0 +1,41 @@
+/** Makes a TLS handshake with the backend every second, beside the proxy. */
+import { TransportConnector } from '../../connectors/mod.ts';
+import { TcpHealthCheck } from '../../load-balancing/health-check.ts';
+import { LoadBalancer } from '../../load-balancing/lib.ts';
+import { RoundRobin } from '../../load-balancing/selection/mod.ts';
+import { httpProxyService, ProxyHttp } from '../../proxy/lib.ts';
+import { backgroundService } from '../../services/background.ts';
+import { HttpPeer } from '../../upstreams/peer.ts';
+import type { Setup } from './mod.ts';
+
+class Checked extends ProxyHttp<undefined> {
+  readonly #lb: LoadBalancer<RoundRobin>;
+
+  constructor(lb: LoadBalancer<RoundRobin>) {
+    super();
+    this.#lb = lb;
+  }
+
+  newCtx(): undefined {
+    return undefined;
+  }
+
+  upstreamPeer(): HttpPeer {
+    const peer = HttpPeer.new(this.#lb.select('', 256)!, true, 'localhost');
+    peer.options.verifyCert = false;
+    return peer;
+  }
+}
+
+export const setup: Setup = async ({ server, origin }) => {
+  const balancer = await LoadBalancer.tryFromIter([origin], RoundRobin);
+  const check = TcpHealthCheck.newTls('localhost');
+  check.peerTemplate.options.verifyCert = false;
+  check.setConnector(TransportConnector.new());
+  balancer.setHealthCheck(check);
+  balancer.healthCheckFrequency = 1000;
+  const background = backgroundService('health check', balancer);
+  const service = httpProxyService(server.configuration, new Checked(background.task()));
+  service.addTcp('127.0.0.1:0');
+  return [service, background];
+};
