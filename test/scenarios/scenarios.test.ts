@@ -11,6 +11,7 @@ import { compare, differences, loadRecord } from '../../src/tracing/compare.ts';
 import type { TraceDocument } from '../../src/tracing/model.ts';
 import schema from '../../src/tracing/schema.json' with { type: 'json' };
 import { declaredSites, projectRoot } from '../../src/tracing/sites.ts';
+import { expectMainPath, seen } from './main-path.ts';
 import { UNREACHED } from './unreached.ts';
 
 vi.setConfig({ maxConcurrency: 2 });
@@ -67,6 +68,16 @@ describe.concurrent('each scenario', () => {
   });
 });
 
+describe('at level main', () => {
+  test('each scenario is in the table', () => {
+    expect(Object.keys(seen).sort()).toEqual(scenarios.map(({ name }) => name).sort());
+  });
+
+  test.each(available)('$name shows the request, the peer, the answer and each reason', async (scenario) => {
+    expectMainPath(scenario.name, await traceOf(scenario));
+  });
+});
+
 describe('a trace', () => {
   test.each(available)('of $name has all its places, and one phase after the other', async (scenario) => {
     const { spans } = await traceOf(scenario);
@@ -119,7 +130,7 @@ test('every declared span is reached by a scenario', async () => {
     return withFile in UNREACHED ? withFile : fn;
   });
   expect(listed.sort()).toEqual(Object.keys(UNREACHED).sort());
-});
+}, 120_000);
 
 describe('a run', () => {
   test('leaves no process and no file', () => {

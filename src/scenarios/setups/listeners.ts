@@ -1,13 +1,26 @@
 /** One application behind four services, whose endpoints are given in every way there is. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createSecureContext } from 'node:tls';
-import { Listeners } from '../../listeners/mod.ts';
+import { createSecureContext, type SecureContext } from 'node:tls';
+import { Listeners, type TlsAccept } from '../../listeners/mod.ts';
 import { TlsSettings } from '../../listeners/tls.ts';
 import { HttpProxy, ProxyHttp } from '../../proxy/lib.ts';
 import { Service } from '../../services/listening.ts';
 import { HttpPeer } from '../../upstreams/peer.ts';
 import type { Setup } from './mod.ts';
+
+/** One certificate, whatever name the client asks for. */
+class OneForAll implements TlsAccept {
+  readonly #context: SecureContext;
+
+  constructor(cert: string, key: string) {
+    this.#context = createSecureContext({ cert: readFileSync(cert), key: readFileSync(key) });
+  }
+
+  certificateCallback(): SecureContext {
+    return this.#context;
+  }
+}
 
 class Everywhere extends ProxyHttp<undefined> {
   readonly #origin: string;
@@ -35,9 +48,8 @@ export const setup: Setup = ({ server, origin, plan }) => {
   overTcp.addAddress({ type: 'uds', address: join(dir, 'one.sock') });
   const overUds = Service.withListeners('UDS', Listeners.uds(join(dir, 'two.sock'), 0o660), proxy);
   const overTls = Service.withListeners('TLS', Listeners.tls('127.0.0.1:0', cert, key), proxy);
-  const context = createSecureContext({ cert: readFileSync(cert), key: readFileSync(key) });
   const byName = Service.new('SNI', proxy);
-  const settings = TlsSettings.withCallbacks({ certificateCallback: () => context });
+  const settings = TlsSettings.withCallbacks(new OneForAll(cert, key));
   byName.addTlsWithSettings('127.0.0.1:0', undefined, settings);
   // the last one added starts first
   server.addServices([byName, overTls, overUds]);

@@ -1,16 +1,7 @@
 /** What a reader can see at level main: the request, where it went, what the client got, and why something failed. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, describe, expect, test, vi } from 'vitest';
+import { expect } from 'vitest';
 import { printTree } from '../../src/formats/tree.ts';
-import { scenarios } from '../../src/scenarios/index.ts';
-import { runScenario } from '../../src/scenarios/run.ts';
-
-vi.setConfig({ maxConcurrency: 2 });
-
-const tmp = mkdtempSync(join(tmpdir(), 'main-path-test-'));
-afterAll(() => rmSync(tmp, { recursive: true, force: true }));
+import type { TraceDocument } from '../../src/tracing/model.ts';
 
 interface Seen {
   /** Request lines that were read, in order. */
@@ -26,7 +17,7 @@ interface Seen {
 const get = (path: string, version = 'HTTP/1.1') => `GET ${path} ${version}`;
 const OK = '200 OK';
 
-const seen: Record<string, Seen> = {
+export const seen: Readonly<Record<string, Seen>> = {
   h1: { requests: [get('/hello')] },
   keepalive: { requests: [get('/one'), get('/two')] },
   'tls-h1': { requests: [get('/hello')] },
@@ -72,28 +63,43 @@ const seen: Record<string, Seen> = {
   'slow-logging': {},
   'health-flip': { failures: ['ConnectRefused'] },
   takeover: {},
+  random: {},
+  hash: {},
+  consistent: {},
+  ring: { requests: [get('/a'), get('/next')] },
+  discovery: { requests: [get('/known'), get('/fewer'), get('/named')] },
+  'http-health-check': {},
+  'h2-health-check': {},
+  'tls-health-check': {},
+  'connect-proxy': {},
+  'uds-upstream': { peer: false },
+  'client-certificate': {},
+  eviction: { requests: [get('/one'), get('/two')] },
+  'idle-timeout': {},
+  'http-client': {},
+  bare: { answers: ['502 Bad Gateway'], failures: ['Upstream ConnectRefused'] },
+  purge: { answers: ['405 Method Not Allowed'], peer: false },
+  continue: { answers: [OK, '100 Continue'] },
+  'give-up': { answers: ['429 Too Many Requests'], peer: false },
+  brotli: { requests: [get('/hello'), get('/br')] },
+  zstd: {},
+  subrequest: { requests: [get('/a'), get('/a')] },
+  modules: { peer: false },
+  listeners: { requests: [get('/a'), get('/c'), get('/b')] },
 };
 
-test('each scenario is in the table', () => {
-  expect(Object.keys(seen).sort()).toEqual(scenarios.map(({ name }) => name).sort());
-});
-
-describe.concurrent('at level main', () => {
-  test.each(scenarios.filter(({ unavailable }) => unavailable === undefined))(
-    '$name shows the request, the peer, the answer and each reason',
-    async (scenario) => {
-      const { requests, answers = [OK], peer = true, failures = [] } = seen[scenario.name]!;
-      const tree = printTree(await runScenario(scenario, { tmp }), { level: 'main', width: 100 });
-      const lines = tree.split('\n').map((line) => line.replace(/^[▌ │├└⋯]+/, ''));
-      // what a function says stands on its row, or alone on the next
-      const rows = lines.map((line, i) => (/::/.test(lines[i + 1] ?? '::') ? line : `${line} ${lines[i + 1]}`));
-      const said = (fn: string) => rows.filter((row) => row.startsWith(fn)).join('\n');
-      const read = [...said('Session::read_request').matchAll(/[A-Z]+ \/\S* HTTP\/[\d.]+/g)].map(([line]) => line);
-      if (requests === undefined) expect(read.length).toBeGreaterThan(0);
-      else expect(read).toEqual(requests);
-      for (const answer of answers) expect(said('HttpSession::write_response_header')).toContain(answer);
-      if (peer) expect(said('<app as ProxyHttp>::upstream_peer')).toMatch(/127\.0\.0\.1:\d+/);
-      for (const failure of failures) expect(tree).toContain(failure);
-    },
-  );
-});
+/** What has to be seen of the scenario `name` at level main is there. */
+export function expectMainPath(name: string, trace: TraceDocument): void {
+  const { requests, answers = [OK], peer = true, failures = [] } = seen[name]!;
+  const tree = printTree(trace, { level: 'main', width: 100 });
+  const lines = tree.split('\n').map((line) => line.replace(/^[▌ │├└⋯]+/, ''));
+  // what a function says stands on its row, or alone on the next
+  const rows = lines.map((line, i) => (/::/.test(lines[i + 1] ?? '::') ? line : `${line} ${lines[i + 1]}`));
+  const said = (fn: string) => rows.filter((row) => row.startsWith(fn)).join('\n');
+  const read = [...said('Session::read_request').matchAll(/[A-Z]+ \/\S* HTTP\/[\d.]+/g)].map(([line]) => line);
+  if (requests === undefined) expect(read.length).toBeGreaterThan(0);
+  else expect(read).toEqual(requests);
+  for (const answer of answers) expect(said('HttpSession::write_response_header')).toContain(answer);
+  if (peer) expect(said('<app as ProxyHttp>::upstream_peer')).toMatch(/127\.0\.0\.1:\d+/);
+  for (const failure of failures) expect(tree).toContain(failure);
+}
