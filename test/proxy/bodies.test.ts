@@ -1,6 +1,7 @@
 /** What happens to bodies on their way: changed by the application, announced, refused, followed by trailers. */
 import { once } from 'node:events';
 import type { ClientHttp2Stream, IncomingHttpHeaders } from 'node:http2';
+import { setImmediate, setTimeout } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import type { HMap, RequestHeader, ResponseHeader } from '../../src/http/lib.ts';
 import type { Session } from '../../src/proxy/lib.ts';
@@ -175,6 +176,46 @@ describe('a request body', () => {
     await client.end();
     expect(bodyOf(await origin.connections[0]!.end())).toMatch(/^(?:3\r\nabc\r\n)?$/);
   });
+});
+
+describe("a response's head", () => {
+  // The original begins to read the head anew with each piece of the request's body: what had come of it is gone.
+  test('is kept when a piece of the request body comes in the middle of it', async () => {
+    const half = 'HTTP/1.1 200 OK\r\nContent-Le';
+    const origin = await Origin.start(async (connection) => {
+      await connection.until((got) => got.endsWith('12345'));
+      connection.send(half);
+      await connection.until((got) => got.endsWith('67890'));
+      connection.send('ngth: 5\r\n\r\nhello');
+    });
+    const client = await (await startProxy(new ToOrigin(`127.0.0.1:${origin.port}`))).client();
+    client.send('POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 10\r\n\r\n12345');
+    while (origin.connections[0]?.socket.bytesWritten !== half.length) await setImmediate();
+    // all of it is in this process: some turns later the proxy has read the half
+    for (let turn = 0; turn < 20; turn++) await setImmediate();
+    client.send('67890');
+    expect(await client.until((text) => text.includes('\r\n\r\n'))).toMatch(/^HTTP\/1\.1 200 /);
+    expect(await client.until((text) => text.endsWith('hello'))).toContain('Content-Length: 5\r\n');
+  });
+});
+
+test('an upload may take longer than read_timeout, as long as it goes on', async () => {
+  class Impatient extends ToOrigin {
+    override upstreamPeer(session: Session): HttpPeer {
+      const peer = super.upstreamPeer(session);
+      peer.options.readTimeout = 300;
+      return peer;
+    }
+  }
+  const origin = await Origin.start();
+  const client = await (await startProxy(new Impatient(`127.0.0.1:${origin.port}`))).client();
+  client.send('POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 8\r\n\r\n');
+  for (let piece = 1; piece <= 8; piece++) {
+    // the pieces are what takes time here: together more than twice as long as a read may take
+    await setTimeout(100);
+    client.send(`${piece}`);
+  }
+  expect(await client.until((text) => text.endsWith('hello'))).toMatch(/^HTTP\/1\.1 200 /);
 });
 
 describe('Expect: 100-continue', () => {

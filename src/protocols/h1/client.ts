@@ -75,6 +75,8 @@ export class HttpSession implements Reader {
   private readonly bodyWriter = new BodyWriter();
   /** Per read of head and body, in milliseconds. Default: none. */
   readTimeout: number | undefined = undefined;
+  /** When a piece of the request's body was sent last, if there is a time limit for reads. */
+  private sentAt = Number.NEGATIVE_INFINITY;
   /** Per write of head and body, in milliseconds. Default: none. */
   writeTimeout: number | undefined = undefined;
   private keepalive: KeepaliveStatus = 'Off';
@@ -139,6 +141,7 @@ export class HttpSession implements Reader {
   /** Write a piece of the request's body. Undefined when no more may be written. */
   @rust.method('HttpSession::write_body')
   writeBody(data: Buffer): MaybePromise<number | undefined> {
+    if (this.readTimeout !== undefined) this.sentAt = performance.now();
     const wrote = this.doWriteBody(data);
     const { writeTimeout } = this;
     if (writeTimeout === undefined || !(wrote instanceof Promise)) return wrote;
@@ -160,6 +163,7 @@ export class HttpSession implements Reader {
   /** The request's body is whole: send what waits, and the last chunk if it is chunked. */
   @rust.method('HttpSession::finish_body')
   finishBody(): MaybePromise<number | undefined> {
+    if (this.readTimeout !== undefined) this.sentAt = performance.now();
     const finished = this.bodyWriter.finish(this._stream);
     return finished instanceof Promise ? finished.then((n) => this.flushBody(n)) : this.flushBody(finished);
   }
@@ -190,6 +194,23 @@ export class HttpSession implements Reader {
     return this._readResponse(0, 0);
   }
 
+  /**
+   * Wait for a read as long as it may take. A piece of the request's body that goes out meanwhile begins the time anew:
+   * in the original the read loses against that piece, and the next one has a time of its own. Else no upload could
+   * take longer than a read may.
+   */
+  private async limited<T>(readTimeout: number, read: Promise<T>): Promise<T> {
+    let left = readTimeout;
+    for (;;) {
+      try {
+        return await timeout(left, read);
+      } catch (error) {
+        left = this.sentAt + readTimeout - performance.now();
+        if (!(error instanceof Elapsed) || left <= 0) throw error;
+      }
+    }
+  }
+
   private _readResponse(have: number, scanned: number): MaybePromise<number> {
     let seen = have;
     let looked = scanned;
@@ -205,7 +226,7 @@ export class HttpSession implements Reader {
       }
       if (filled instanceof Promise) {
         const { readTimeout } = this;
-        return (readTimeout === undefined ? filled : timeout(readTimeout, filled)).then(
+        return (readTimeout === undefined ? filled : this.limited(readTimeout, filled)).then(
           (more) => {
             if (!more) responseClosed(seen);
             return this._readResponse(seen, looked);
@@ -271,7 +292,7 @@ export class HttpSession implements Reader {
     const read = this.doReadBody();
     const { readTimeout } = this;
     if (readTimeout === undefined || !(read instanceof Promise)) return read;
-    return timeout(readTimeout, read).catch((error: unknown) => {
+    return this.limited(readTimeout, read).catch((error: unknown) => {
       if (!(error instanceof Elapsed)) throw error;
       throw PingoraError.explain(ErrorType.ReadTimedout, `reading body, timeout: ${readTimeout}ms`);
     });
