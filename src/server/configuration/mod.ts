@@ -211,12 +211,12 @@ export class ServerConf {
     }
     let values: unknown;
     try {
-      values = document.toJS() ?? {};
+      values = document.toJS({ mapAsMap: true }) ?? new Map();
     } catch (error) {
       // aliases that lead nowhere, or to too much
       throw fail(`Unable to parse yaml conf ${name}: ${(error as Error).message}`);
     }
-    if (typeof values !== 'object' || Array.isArray(values)) {
+    if (!(values instanceof Map)) {
       throw fail(`Unable to parse yaml conf ${name}: it must hold keys and values, as "threads: 2"`);
     }
     const where = (key: string) => {
@@ -224,12 +224,13 @@ export class ServerConf {
       return line === undefined ? name : `${name}, line ${line}`;
     };
     const conf = new ServerConf();
-    for (const [key, value] of Object.entries(values as object)) {
+    for (const [given, value] of values) {
+      const key = String(given);
       const known = Object.hasOwn(KEYS, key) ? KEYS[key] : undefined;
       if (known === undefined) {
         const [guess] = nearest(key, Object.keys(KEYS));
         const mend = guess === undefined ? `the keys are ${Object.keys(KEYS).join(', ')}` : `did you mean "${guess}"?`;
-        throw fail(`${where(key)}: unknown field "${key}": ${mend}`);
+        throw fail(`${where(key)}: unknown field ${JSON.stringify(key)}: ${mend}`);
       }
       if (known.optional && value === null) continue;
       const { text: expected, valid } = KINDS[known.kind];

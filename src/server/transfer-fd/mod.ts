@@ -92,13 +92,17 @@ export class Fds {
   @rust.method('Fds::get_from_sock')
   async getFromSock(path: string, options: TransferOptions = {}): Promise<void> {
     const { payload, fds } = await getFdsFrom(path, waits(options));
-    const addresses = deserializeVecString(payload);
-    if (addresses.length !== fds.length) {
+    try {
+      const addresses = deserializeVecString(payload);
+      if (addresses.length !== fds.length) {
+        const context = `${addresses.length} addresses came with ${fds.length} sockets over ${path}`;
+        throw PingoraError.explain(ErrorType.SocketError, context);
+      }
+      this.deserialize(addresses, fds);
+    } catch (error) {
       for (const fd of fds) closeSync(fd);
-      const context = `${addresses.length} addresses came with ${fds.length} sockets over ${path}`;
-      throw PingoraError.explain(ErrorType.SocketError, context);
+      throw error;
     }
-    this.deserialize(addresses, fds);
   }
 }
 
@@ -110,9 +114,14 @@ export function serializeVecString(texts: readonly string[]): Buffer {
   return Buffer.from(texts.map((text) => text.replace(/[\s%]/g, encodeURIComponent)).join(' '));
 }
 
+/** Throws `SocketError` for what {@link serializeVecString} doesn't make. */
 export function deserializeVecString(payload: Buffer): string[] {
   const texts = payload.toString().split(/\s+/);
-  return texts.filter((text) => text !== '').map((text) => decodeURIComponent(text));
+  try {
+    return texts.filter((text) => text !== '').map((text) => decodeURIComponent(text));
+  } catch (error) {
+    throw PingoraError.because(ErrorType.SocketError, 'the addresses of the sockets cannot be read', error);
+  }
 }
 
 function codeOf(error: unknown): string | undefined {
