@@ -10,12 +10,13 @@ import {
   type DeclarationReflection,
   type DocumentReflection,
   LogLevel,
+  OptionDefaults,
   ReflectionKind,
 } from 'typedoc';
 import { PingoraLinks } from './pingora-links.ts';
 import { SITE, SOURCE_PAGES } from './sources.ts';
 
-/** The chapters in order, the answers, and the tables. */
+/** The chapters in order, the answers, the glossary, and the tables. */
 function documents(root: string): string[] {
   const chapters = readdirSync(join(root, 'walkthrough'), { withFileTypes: true })
     .filter((entry) => entry.isDirectory() && existsSync(join(root, 'walkthrough', entry.name, 'README.md')))
@@ -25,7 +26,7 @@ function documents(root: string): string[] {
   return [
     'walkthrough/README.md',
     ...chapters,
-    ...['walkthrough/ANSWERS.md'].filter((path) => existsSync(join(root, path))),
+    ...['walkthrough/ANSWERS.md', 'walkthrough/GLOSSARY.md'].filter((path) => existsSync(join(root, path))),
     ...tables.filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`),
   ];
 }
@@ -58,6 +59,7 @@ export async function buildApi(root: string, out: string): Promise<void> {
     headings: { readme: false, document: false },
     includeVersion: true,
     githubPages: false,
+    highlightLanguages: [...OptionDefaults.highlightLanguages, 'rust'],
     hideGenerator: true,
     skipErrorChecking: true,
     logLevel: LogLevel.Warn,
