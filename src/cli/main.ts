@@ -39,7 +39,15 @@ function commands(): Command {
     .helpCommand(false)
     .addHelpText('after', EXAMPLES)
     .showSuggestionAfterError()
-    .configureOutput({ outputError: (text, write) => write(`${text.replace(/^error: /, '').trim()}; see --help\n`) })
+    .configureOutput({
+      outputError: (text, write) =>
+        write(
+          `${text
+            .replace(/^error: /, '')
+            .trim()
+            .replace(/\s*\n\s*/g, ' ')}; see --help\n`,
+        ),
+    })
     .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2));
   foreign(root, 'serve', SERVE, async (args) => (await import('../main.ts')).serve(args, `${NAME} serve`));
   foreign(root, 'trace', TRACE, async (args) =>

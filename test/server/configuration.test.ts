@@ -172,3 +172,84 @@ describe('Server.new', () => {
     expect(Server.new().shutdownWatch.borrow()).toBe(false);
   });
 });
+
+describe('a configuration as YAML', () => {
+  /** What strings are put together from: all that means something in YAML, and what has to be escaped. */
+  const PIECES = [
+    'a',
+    ' ',
+    '\n',
+    '\r',
+    '\t',
+    ':',
+    '#',
+    '-',
+    "'",
+    '"',
+    '~',
+    'null',
+    'true',
+    '1',
+    '.5',
+    '|',
+    '>',
+    '&',
+    '*',
+  ];
+  PIECES.push(
+    '!',
+    '%',
+    '@',
+    '`',
+    '{',
+    '}',
+    '[',
+    ']',
+    ',',
+    '?',
+    '\\',
+    '---',
+    '...',
+    '<<',
+    '\0',
+    '\u2028',
+    '\ud800',
+    'é',
+    '😀',
+  );
+
+  /** Always the same numbers, from 0 to below `n`. */
+  let seed = 1;
+  const next = (n: number) => {
+    seed = (seed * 48271) % 2147483647;
+    return seed % n;
+  };
+  const text = () => Array.from({ length: next(40) + 1 }, () => PIECES[next(PIECES.length)]).join('');
+
+  test('reads back the same, whatever its values', () => {
+    for (let i = 0; i < 2000; i++) {
+      const conf = ServerConf.new();
+      conf.daemon = next(2) === 1;
+      conf.errorLog = next(2) === 1 ? text() : undefined;
+      conf.pidFile = text();
+      conf.upgradeSock = text();
+      conf.caFile = `${'a long word '.repeat(next(20))}${text()}`;
+      conf.threads = [1, Number.MAX_SAFE_INTEGER][next(2)]!;
+      conf.upstreamKeepalivePoolSize = [0, 128, Number.MAX_SAFE_INTEGER][next(3)]!;
+      conf.upstreamConnectOffloadThreadpools = [undefined, 0, 7][next(3)];
+      conf.clientBindToIpv4 = [[], ['0.0.0.0', '192.0.2.1']][next(2)]!;
+      conf.clientBindToIpv6 = [[], ['::', '::ffff:1.2.3.4']][next(2)]!;
+      conf.gracePeriodSeconds = [0, 0.1, 1e21, 1e-7, Number.MAX_VALUE, 5e-324][next(6)]!;
+      expect(ServerConf.fromYaml(conf.toYaml())).toEqual(conf);
+    }
+  });
+
+  test.each([
+    ['gracePeriodSeconds', Infinity, /"grace_period_seconds" must be a number of seconds, not Infinity/],
+    ['threads', 0, /"threads" must be a whole number from 1, not 0/],
+    ['errorLog', '', /"error_log" must be a string, not ""/],
+  ] as const)('is refused where no file could say it: %s %s', (field, value, expected) => {
+    const conf = Object.assign(ServerConf.new(), { [field]: value });
+    expect(() => conf.toYaml()).toThrow(expected);
+  });
+});

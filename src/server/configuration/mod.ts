@@ -7,7 +7,7 @@
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { parseArgs } from 'node:util';
-import { type Document, isMap, isScalar, LineCounter, parseDocument, stringify } from 'yaml';
+import { type Document, isMap, isScalar, LineCounter, parseDocument } from 'yaml';
 import { ErrorType, PingoraError } from '../../error/lib.ts';
 import { Log } from '../../log.ts';
 import { nearest } from '../../utils/nearest.ts';
@@ -248,9 +248,19 @@ export class ServerConf {
     };
   }
 
-  /** The configuration as a file that reads back the same. */
+  /** The configuration as a file that reads back the same. Throws `ReadError` for a value that no file may have. */
   toYaml(): string {
-    return stringify(new Map(Object.entries(KEYS).map(([key, { field }]) => [key, this[field] ?? null])));
+    const lines = Object.entries(KEYS).map(([key, { field, kind, optional }]) => {
+      const value = this[field];
+      if (!(optional && value === undefined) && !KINDS[kind].valid(value)) {
+        throw fail(
+          `"${key}" must be ${KINDS[kind].text}, not ${typeof value === 'string' ? JSON.stringify(value) : value}`,
+        );
+      }
+      // JSON is YAML, and each value stays on its line
+      return `${key}: ${JSON.stringify(value ?? null)}\n`;
+    });
+    return lines.join('');
   }
 
   /** What can't be said of one field alone: nothing so far. */
