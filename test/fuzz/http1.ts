@@ -243,12 +243,15 @@ export class Responses {
     this.sockets.add(socket);
     socket.on('close', () => this.sockets.delete(socket));
     socket.on('error', () => {});
-    socket.once('data', async () => {
-      for (const piece of this.pieces) {
-        socket.write(Buffer.from(piece, 'latin1'));
-        if (this.pieces.length > 1) await new Promise<void>((resolve) => setImmediate(resolve));
-      }
-      socket.end();
+    socket.once('data', () => {
+      const write = ([piece, ...rest]: readonly string[]) => {
+        if (piece === undefined) socket.end();
+        else {
+          socket.write(Buffer.from(piece, 'latin1'));
+          setImmediate(write, rest);
+        }
+      };
+      write(this.pieces);
     });
   });
 

@@ -77,6 +77,15 @@ function lineOf(document: Document, key: string, lines: LineCounter): number | u
   return undefined;
 }
 
+/** Aliases of YAML can make a list its own member. */
+function shown(value: unknown): string {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    return 'something that contains itself';
+  }
+}
+
 function fail(message: string): PingoraError {
   return PingoraError.explain(ErrorType.ReadError, message);
 }
@@ -234,7 +243,7 @@ export class ServerConf {
       }
       if (known.optional && value === null) continue;
       const { text: expected, valid } = KINDS[known.kind];
-      if (!valid(value)) throw fail(`${where(key)}: "${key}" must be ${expected}, not ${JSON.stringify(value)}`);
+      if (!valid(value)) throw fail(`${where(key)}: "${key}" must be ${expected}, not ${shown(value)}`);
       (conf as Record<string, any>)[known.field] = value;
     }
     return conf.validate();
