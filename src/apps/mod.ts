@@ -4,7 +4,6 @@
  * Port of `pingora-core/src/apps/mod.rs`.
  */
 import { Log } from '../log.ts';
-import { gracefulShutdown } from '../protocols/h2/goaway.ts';
 import { type H2Connection, type H2Options, HttpSession, handshake } from '../protocols/h2/server.ts';
 import { Session as ServerSession } from '../protocols/http/server.ts';
 import type { Stream } from '../protocols/l4/stream.ts';
@@ -71,9 +70,7 @@ class HttpAsServerApp implements ServerApp {
       return undefined;
     }
     let settled = () => {};
-    const end = () => {
-      settled = gracefulShutdown(connection.session);
-    };
+    const end = () => connection.gracefulShutdown();
     if (shutdown.borrow()) end();
     else settled = shutdown.onChange(end);
     try {

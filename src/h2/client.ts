@@ -19,6 +19,7 @@ export class ClientConnection extends Connection {
   private nextStream = 1;
   private knows = false;
   private ready: Waker[] = [];
+  private closing = false;
 
   constructor(transport: Transport, options: Options = {}) {
     super(transport, options, false, { silenceMs: 0 });
@@ -38,7 +39,7 @@ export class ClientConnection extends Connection {
 
   /** Whether a stream can be opened now or later: the connection is open and the server hasn't said goodbye. */
   get isOpen(): boolean {
-    return !this.closed && !this.isShuttingDown && this.goawayReceived < 0 && this.nextStream <= MAX_31;
+    return !this.closed && !this.closing && this.goawayReceived < 0 && this.nextStream <= MAX_31;
   }
 
   /** Ready when another stream can be opened. Throws {@link H2Error} when none can any more. */
@@ -65,6 +66,16 @@ export class ClientConnection extends Connection {
     this.writeRequest(stream, head, end);
     if (end) this.localEnd(stream);
     return stream;
+  }
+
+  /** Open no more streams, and close when the last one has ended. */
+  shutdown(): void {
+    this.closing = true;
+    if (this.streams.size === 0) this.finish();
+  }
+
+  protected override get isEnding(): boolean {
+    return this.closing || super.isEnding;
   }
 
   protected override remoteChanged(): void {

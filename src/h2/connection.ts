@@ -796,13 +796,18 @@ export abstract class Connection implements FrameSink {
 
   private settle(stream: Stream): void {
     if (stream.localEnded && stream.remoteEnded) this.remove(stream);
-    else if (stream.localEnded && stream.released) this.resetWhenSent(stream);
+    else if (stream.localEnded && stream.released) setImmediate(resetRest, this, stream);
   }
 
   private remove(stream: Stream): void {
     this.streams.delete(stream.id);
     this.streamRemoved();
-    if (this.streams.size === 0 && (this.goawaySent !== Infinity || this.goawayReceived >= 0)) this.finish();
+    if (this.streams.size === 0 && this.isEnding) this.finish();
+  }
+
+  /** Whether it closes when it has no streams. */
+  protected get isEnding(): boolean {
+    return this.goawaySent !== Infinity || this.goawayReceived >= 0;
   }
 
   /** A stream has ended. */
@@ -813,9 +818,9 @@ export abstract class Connection implements FrameSink {
     if (stream.isZombie) this.zombies--;
   }
 
-  /** @internal Nobody wants the rest of the peer's message, but this end's has still to be sent. */
+  /** @internal Nobody wants the rest of the peer's message; this end's has to be sent first. */
   resetWhenSent(stream: Stream): void {
-    if (stream.error !== null || !stream.localEnded || stream.remoteEnded) return;
+    if (this.closed || stream.error !== null || !stream.localEnded || stream.remoteEnded) return;
     this.resetStream(stream, new H2Error('reset', this.isServer ? Reason.NO_ERROR : Reason.CANCEL, 'user'));
   }
 
@@ -1188,6 +1193,10 @@ export abstract class Connection implements FrameSink {
     }
     if (!this.closed) this.checkBy(Math.min(this.settingsBy, this.blockBy, this.settingsAckBy, this.stalledBy));
   }
+}
+
+function resetRest(connection: Connection, stream: Stream): void {
+  connection.resetWhenSent(stream);
 }
 
 const STATUS_TEXTS: string[] = [];

@@ -14,3 +14,4 @@ export { Names } from './names.ts';
 export { H2Error, Reason, reasonName, reasonText } from './reason.ts';
 export { ServerConnection } from './server.ts';
 export type { Stream } from './stream.ts';
+export { currentWaker, enter, leave, PENDING, type Poll, pollAs, type Waker } from './wait.ts';

@@ -273,9 +273,11 @@ export class Stream {
       const { localEnded, endQueued, remoteEnded, connection } = this;
       if (!localEnded && !endQueued) this.sendReset(Reason.CANCEL);
       else if (!remoteEnded) {
-        if (localEnded) this.sendReset(connection.isServer ? Reason.NO_ERROR : Reason.CANCEL);
-        // what waits to be sent goes first
-        else connection.resetWhenSent(this);
+        // What waits to be sent goes first. At a server the reset leaves by itself, in another turn: clients that get it
+        // together with the end of the response have dropped the one (browsers) or never closed the stream (Node 20).
+        if (!localEnded) connection.resetWhenSent(this);
+        else if (connection.isServer) setImmediate(resetRest, this);
+        else this.sendReset(Reason.CANCEL);
       }
     }
     // nobody reads it any more, so that the connection has room for others
@@ -318,4 +320,8 @@ export class Stream {
     this.writer = null;
     this.connection.wakeLater(writer);
   }
+}
+
+function resetRest(stream: Stream): void {
+  stream.connection.resetWhenSent(stream);
 }

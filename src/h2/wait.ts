@@ -19,13 +19,24 @@ export function currentWaker(): Waker {
   return current;
 }
 
-/** Poll on behalf of `waker`. */
-export function pollAs<T>(waker: Waker, poll: () => T): T {
+/** From now on `waker` polls. Returns who did before, for {@link leave}. */
+export function enter(waker: Waker): Waker {
   const before = current;
   current = waker;
+  return before;
+}
+
+/** It no longer polls, and `before` does again. */
+export function leave(before: Waker): void {
+  current = before;
+}
+
+/** Poll on behalf of `waker`. */
+export function pollAs<T>(waker: Waker, poll: () => T): T {
+  const before = enter(waker);
   try {
     return poll();
   } finally {
-    current = before;
+    leave(before);
   }
 }

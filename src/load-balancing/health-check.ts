@@ -151,7 +151,11 @@ export class HttpHealthCheck implements HealthCheck {
         kept = true;
       }
     } finally {
-      if (!kept) session.shutdown();
+      if (!kept) {
+        session.shutdown();
+        // a connection that nobody holds: 0.1.0 drops it here
+        session.h2?.close();
+      }
     }
   }
 

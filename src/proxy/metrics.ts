@@ -103,7 +103,7 @@ export class ProxyMetrics extends ProxyCounts {
    * @internal A session on a connection with a client: of HTTP/1 from its beginning, of HTTP/2 from its first stream.
    */
   override downstream(session: ServerSession): void {
-    const connection = session.asHttp1()?.stream.socket ?? session.asHttp2()?.stream.session;
+    const connection = session.asHttp1()?.stream.socket ?? session.asHttp2()?.connection.socket;
     if (connection === undefined || this.seen.has(connection)) return;
     this.seen.add(connection);
     if (connection.destroyed) return;

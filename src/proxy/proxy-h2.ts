@@ -4,7 +4,7 @@
  * Port of `pingora-proxy/src/proxy_h2.rs`.
  */
 import { ErrorType, PingoraError } from '../error/lib.ts';
-import type { RequestHeader } from '../http/lib.ts';
+import type { RequestHeader, ResponseHeader } from '../http/lib.ts';
 import { Log } from '../log.ts';
 import { removeHopByHop } from '../protocols/h1/common.ts';
 import type { Http2Session } from '../protocols/h2/client.ts';
@@ -247,6 +247,7 @@ const h2ResponseFilter = rust.fn(
     proxy.upstreamFilter(session, task, ctx);
     if (task.type === 'Header') {
       const { header } = task;
+      if (header.status === 100) session.continued = true;
       const filtered = proxy.hooks.responseFilter(session, header, ctx);
       if (filtered instanceof Promise) {
         return filtered.then(() => {
@@ -307,13 +308,17 @@ const pipe2to1Response = rust.poll(
   function* (client: Http2Session, tx: Channel<HttpTask>, wake: () => void): Future<void> {
     const read = new Kept<any>(wake);
     try {
-      try {
-        yield* takeFrom(read, client.readResponseHeader());
-      } catch (thrown) {
-        throw thrown instanceof Cancelled ? thrown : PingoraError.from(thrown).intoUp();
-      }
-      const header = client.responseHeader()!.clone();
-      yield* sendToPipe(tx, HttpTask.Header(header, client.responseFinished()), 'sending h2 headers to pipe', wake);
+      // RFC 9110 15.2: any number of interim heads before the one that counts
+      let header: ResponseHeader;
+      do {
+        try {
+          yield* takeFrom(read, client.readResponseHeader());
+        } catch (thrown) {
+          throw thrown instanceof Cancelled ? thrown : PingoraError.from(thrown).intoUp();
+        }
+        header = client.responseHeader()!.clone();
+        yield* sendToPipe(tx, HttpTask.Header(header, client.responseFinished()), 'sending h2 headers to pipe', wake);
+      } while (header.isInformational);
 
       try {
         for (;;) {

@@ -201,7 +201,7 @@ describe('an application of', () => {
         return session.finish();
       }
       h2Options() {
-        return { settings: { maxConcurrentStreams: 7 } };
+        return { limits: { maxConcurrentStreams: 7 } };
       }
       httpCleanup() {
         this.cleanups++;

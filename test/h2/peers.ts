@@ -49,7 +49,7 @@ export async function ourServer(
     const connection = new ServerConnection(new DuplexTransport(socket), options);
     connections.push(connection);
     drive(connection, socket);
-    void acceptAll(connection, serve);
+    acceptAll(connection, serve).catch(() => {});
   });
   const port = await listening(server);
   onTestFinished(async () => {

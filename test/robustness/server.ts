@@ -68,9 +68,6 @@ process.on('disconnect', () => process.exit(0));
 const server = Server.new(new Opt());
 await server.bootstrap();
 const proxy: HttpServerApp = HttpProxy.new(new ByPath(), server.configuration);
-// After a broken frame node:http2 says GOAWAY, reads no more and so never learns that the client has gone: the
-// silence gives it away, which is a minute by default.
-proxy.h2Options = () => ({ silenceMs: 300 });
 const service = Service.new('proxy', proxy);
 const { cert, key } = await selfSigned([]);
 const h2 = TlsSettings.fromPem(cert, key);

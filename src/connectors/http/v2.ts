@@ -3,13 +3,16 @@
  *
  * Port of `pingora-core/src/connectors/http/v2.rs`.
  */
-import { type ClientHttp2Session, connect } from 'node:http2';
 import { ErrorType, PingoraError } from '../../error/lib.ts';
+import { ClientConnection } from '../../h2/mod.ts';
 import { Log } from '../../log.ts';
 import { ConnectionMeta, ConnectionPool, type GroupKey, PoolNode } from '../../pool/connection.ts';
 import type { Digest } from '../../protocols/digest.ts';
 import { HttpSession as Http1Session } from '../../protocols/h1/client.ts';
-import { driveConnection, Http2Session, type PingState, patience, pong } from '../../protocols/h2/client.ts';
+import { MAX_HEADER_SIZE } from '../../protocols/h1/common.ts';
+import { driveConnection, Http2Session, type PingState } from '../../protocols/h2/client.ts';
+import { NAMES } from '../../protocols/h2/fields.ts';
+import { begin, framesOf } from '../../protocols/h2/socket.ts';
 import { HttpSession } from '../../protocols/http/client.ts';
 import type { Stream } from '../../protocols/l4/stream.ts';
 import { ALPN } from '../../protocols/mod.ts';
@@ -24,23 +27,23 @@ const log = new Log('pingora_core::connectors::http::v2');
 
 /** What makes streams on a connection. */
 class Stub {
-  readonly session: ClientHttp2Session;
+  readonly connection: ClientConnection;
 
-  constructor(session: ClientHttp2Session) {
-    this.session = session;
+  constructor(connection: ClientConnection) {
+    this.connection = connection;
   }
 
   @rust.method('Stub::new_stream')
   newStream(conn: ConnectionRef): Http2Session {
-    const { session } = this;
-    if (session.closed || session.destroyed) {
+    const { connection } = this;
+    if (!connection.isOpen) {
       throw PingoraError.because(
         ErrorType.H2Error,
         'while creating new stream',
-        conn.sessionError ?? new Error('the connection is closed'),
+        connection.error ?? new Error('the connection is closed'),
       );
     }
-    return Http2Session.new(session, conn);
+    return Http2Session.new(connection, conn);
   }
 }
 
@@ -51,72 +54,48 @@ export class ConnectionRef {
   private readonly ping: PingState;
   private readonly maxStreams: number;
   private currentStreams = 0;
+  /** The server has refused a stream, and none has ended since. */
+  private full = false;
   /** Unique among the connections of this process. */
   readonly id: number;
   readonly digest: Digest;
-  /** How the connection broke; null while it hasn't. */
-  sessionError: Error | null = null;
-  /** The code with which the server has ended the connection; undefined while it hasn't. */
-  goaway: number | undefined = undefined;
   /** A pool holds it. */
   pooled = false;
-  /** The server was asked whether it is there, since the last stream began. */
-  private asked = false;
 
   private constructor(
-    session: ClientHttp2Session,
+    connection: ClientConnection,
     closed: WatchReceiver<boolean>,
     ping: PingState,
     id: number,
     maxStreams: number,
     digest: Digest,
   ) {
-    this.stub = new Stub(session);
+    this.stub = new Stub(connection);
     this.closedWatch = closed;
     this.ping = ping;
     this.id = id;
     this.maxStreams = maxStreams;
     this.digest = digest;
-    session.on('error', (error: Error) => {
-      this.sessionError ??= error;
-    });
-    session.on('goaway', (code: number) => {
-      this.goaway ??= code;
-    });
-    session.setTimeout(patience.silence, () => this.silent());
-  }
-
-  /**
-   * Over some errors nghttp2 says goodbye (GOAWAY) and listens no more, and `node:http2` doesn't notice. Without this,
-   * each request on such a connection would wait for ever.
-   */
-  private silent(): void {
-    const { session } = this.stub;
-    if (this.currentStreams === 0 || this.asked || session.destroyed) return;
-    this.asked = true;
-    spawn('ask_silent_server', async () => {
-      const failure = await pong(session, patience.answer);
-      if (failure === null || session.destroyed) return;
-      log.warn(`H2 connection fd: ${this.id} is silent: ${failure}`);
-      this.ping.timedOut = true;
-      session.destroy(new Error(failure));
-    });
   }
 
   static new(
-    session: ClientHttp2Session,
+    connection: ClientConnection,
     closed: WatchReceiver<boolean>,
     ping: PingState,
     id: number,
     maxStreams: number,
     digest: Digest,
   ): ConnectionRef {
-    return new ConnectionRef(session, closed, ping, id, maxStreams, digest);
+    return new ConnectionRef(connection, closed, ping, id, maxStreams, digest);
   }
 
-  /** Whether there is room for another stream. */
+  /**
+   * Whether there is room for another stream. The original counts its own limit only, and a stream above the server's
+   * waits for one of the others to end; another connection is opened here.
+   */
   moreStreamsAllowed(): boolean {
-    return this.maxStreams > this.currentStreams;
+    const allowed = Math.min(this.maxStreams, this.stub.connection.maxStreams);
+    return allowed > this.currentStreams && !this.full;
   }
 
   isIdle(): boolean {
@@ -125,6 +104,11 @@ export class ConnectionRef {
 
   releaseStream(): void {
     this.currentStreams--;
+    this.full = false;
+  }
+
+  refusedStream(): void {
+    this.full = true;
   }
 
   pingTimedout(): boolean {
@@ -133,8 +117,7 @@ export class ConnectionRef {
 
   /** Whether the connection has ended, or takes no new streams. */
   isClosed(): boolean {
-    const { session } = this.stub;
-    return this.closedWatch.borrow() || session.closed || session.destroyed;
+    return this.closedWatch.borrow() || !this.stub.connection.isOpen;
   }
 
   /** Turns true when the connection has ended. */
@@ -145,17 +128,15 @@ export class ConnectionRef {
   /** A stream; undefined if there are as many as are allowed. Throws `H2Error`. */
   @rust.method('ConnectionRef::spawn_stream')
   spawnStream(): Http2Session | undefined {
-    if (this.currentStreams >= this.maxStreams) return undefined;
+    if (!this.moreStreamsAllowed()) return undefined;
     const stream = this.stub.newStream(this);
     this.currentStreams++;
-    this.asked = false;
     return stream;
   }
 
   /** End the connection, once its streams have ended. */
   close(): void {
-    const { session } = this.stub;
-    if (!session.closed && !session.destroyed) session.close();
+    this.stub.connection.shutdown();
   }
 }
 
@@ -237,7 +218,9 @@ export class Connector {
       conn.pooled = false;
       // The server has announced the end of it. The original takes it nevertheless, and fails.
       if (conn.isClosed()) continue;
-      const session = conn.spawnStream()!;
+      const session = conn.spawnStream();
+      // The server has lowered its limit, or refused a stream: back it goes when one of its streams ends.
+      if (session === undefined) continue;
       if (conn.moreStreamsAllowed()) this.inUsePool.insert(key, conn);
       return session;
     }
@@ -330,36 +313,30 @@ const handshake = rust.fn(
       timingDigest: stream.getTimingDigest(),
       proxyDigest: stream.getProxyDigest(),
     };
-    const { tracer } = stream;
-    const socket = stream.intoSocket();
-    // the session forwards the socket's errors, but a socket may fail once more after the session is gone
-    socket.on('error', () => {});
-    socket.once('close', () => tracer?.onDisconnected());
-    // neither side can go on when the other has ended (RFC 9113 has no half-closed connections)
-    socket.allowHalfOpen = false;
-    let session: ClientHttp2Session;
+    let connection: ClientConnection;
     try {
-      if (socket.destroyed) throw new Error('the connection is closed');
-      session = connect('https://origin', {
-        createConnection: () => socket,
-        peerMaxConcurrentStreams: maxStreams,
-        settings: {
-          enablePush: false,
-          maxConcurrentStreams: 1,
-          maxFrameSize: MAX_FRAME_SIZE,
-          initialWindowSize: H2_WINDOW_SIZE,
-        },
-      });
-      session.setLocalWindowSize(H2_WINDOW_SIZE);
+      connection = begin(
+        stream,
+        (transport) =>
+          new ClientConnection(transport, {
+            maxFrameSize: MAX_FRAME_SIZE,
+            initialWindowSize: H2_WINDOW_SIZE,
+            connectionWindowSize: H2_WINDOW_SIZE,
+            // as much as a head of HTTP/1 may have
+            limits: { maxHeaderListSize: MAX_HEADER_SIZE, maxHeaderBlock: 2 * MAX_HEADER_SIZE },
+            names: NAMES,
+            observer: framesOf(stream),
+          }),
+      );
     } catch (error) {
-      socket.destroy();
+      stream.destroy();
       throw PingoraError.because(ErrorType.HandshakeError, 'during H2 handshake', error);
     }
     log.debug('H2 handshake to server done.');
     const closed = new Watch(false);
     const ping: PingState = { timedOut: false };
-    const conn = ConnectionRef.new(session, closed.subscribe(), ping, id, maxStreams, digest);
-    spawn('drive_connection', () => driveConnection(session, id, closed, h2PingInterval, ping));
+    const conn = ConnectionRef.new(connection, closed.subscribe(), ping, id, maxStreams, digest);
+    spawn('drive_connection', () => driveConnection(connection, id, closed, h2PingInterval, ping));
     return conn;
   },
 );

@@ -1,20 +1,24 @@
 /**
  * HTTP/2 to an origin: a session is one stream of a connection.
  *
- * The frames are `node:http2`'s (nghttp2).
+ * The frames are those of `src/h2`.
  *
  * Port of `pingora-core/src/protocols/http/v2/client.rs`.
  */
-import {
-  type ClientHttp2Session,
-  type ClientHttp2Stream,
-  constants,
-  type IncomingHttpHeaders,
-  type OutgoingHttpHeaders,
-} from 'node:http2';
 import { ErrorType, PingoraError } from '../../error/lib.ts';
-import type { HMap, RequestHeader } from '../../http/lib.ts';
-import { ResponseHeader } from '../../http/lib.ts';
+import {
+  type ClientConnection,
+  enter,
+  H2Error,
+  type Stream as H2Stream,
+  leave,
+  PENDING,
+  type Poll,
+  pollAs,
+  Reason,
+  type Waker,
+} from '../../h2/mod.ts';
+import { type HMap, type RequestHeader, ResponseHeader } from '../../http/lib.ts';
 import { Log } from '../../log.ts';
 import { Cancelled } from '../../runtime/cancelled.ts';
 import { spawn } from '../../runtime/lib.ts';
@@ -22,8 +26,7 @@ import type { Watch } from '../../runtime/sync.ts';
 import { type Armed, arm } from '../../timeout/lib.ts';
 import { ported } from '../../tracing/span.ts';
 import type { Digest } from '../digest.ts';
-import { appendFields, fieldsOf, isConnectionSpecific } from './fields.ts';
-import { reasonName, resetStream, watchEnd } from './reason.ts';
+import { fieldsOf, isConnectionSpecific, removeConnectionSpecific } from './fields.ts';
 
 const rust = ported('pingora-core/src/protocols/http/v2/client.rs');
 const log = new Log('pingora_core::protocols::http::v2::client');
@@ -31,52 +34,22 @@ const log = new Log('pingora_core::protocols::http::v2::client');
 /** The type of what goes wrong because the server didn't answer a ping. */
 export const PING_TIMEDOUT = ErrorType.new('PingTimedout');
 
-/** So many bytes of a request may wait for a slow server before their writer has to wait too. */
-const WRITE_BUF_LIMIT = 64 * 1024;
 /** The server has so many milliseconds to answer a ping. */
 const PING_TIMEOUT = 5000;
-/**
- * A server that has streams to answer and says nothing for `silence` milliseconds is asked once whether it is there,
- * and has `answer` milliseconds to say so. @internal Tests have less of it.
- */
-export const patience = { silence: 10_000, answer: PING_TIMEOUT };
+
+const EMPTY = Buffer.alloc(0);
 
 /** One for all: making an error takes its stack. */
 const READ_CANCELLED = new Cancelled('read cancelled');
 
-const SESSION = Symbol('session');
-type OwnedStream = ClientHttp2Stream & { [SESSION]?: Http2Session };
-
-function onWake(this: OwnedStream): void {
-  this[SESSION]?.wakeReaderSoon();
-}
-function wake(session: Http2Session): void {
-  session.wakeReader();
-}
-function onResponse(this: OwnedStream, headers: IncomingHttpHeaders, _flags: number, raw: string[]): void {
-  this[SESSION]?.receivedHeader(headers, raw);
-}
-function onTrailers(this: OwnedStream, _headers: IncomingHttpHeaders, _flags: number, raw: string[]): void {
-  this[SESSION]?.receivedTrailers(raw);
-}
-function onError(this: OwnedStream, error: Error): void {
-  this[SESSION]?.failed(error);
-}
-function onGone(this: OwnedStream): void {
-  const session = this[SESSION];
-  session?.wakeReader();
-  session?.wakeWriter();
-}
-function onDrain(this: OwnedStream): void {
-  this[SESSION]?.wakeWriter();
-}
-function onWantTrailers(this: OwnedStream): void {
-  this[SESSION]?.sendTrailers();
+interface Waiting<T> {
+  readonly resolve: (value: T) => void;
+  readonly reject: (error: unknown) => void;
 }
 
-interface Waiting {
-  readonly resolve: () => void;
-  readonly reject: (error: Error) => void;
+/** Sends nothing of TE but `trailers` (RFC 9113 8.2.2). */
+function otherThanTrailers(value: string): boolean {
+  return value !== 'trailers';
 }
 
 /**
@@ -86,91 +59,52 @@ interface Waiting {
 export interface SharedConnection {
   readonly id: number;
   readonly digest: Digest;
-  readonly sessionError: Error | null;
-  readonly goaway: number | undefined;
   readonly pooled: boolean;
   isIdle(): boolean;
   close(): void;
   releaseStream(): void;
+  /** The server has refused a stream: it takes no more than there are. */
+  refusedStream(): void;
   pingTimedout(): boolean;
 }
 
 /** One request to an origin over HTTP/2, and its response. */
-export class Http2Session {
+export class Http2Session implements Waker {
   readonly conn: SharedConnection;
   /** The limit of each read of head, body and trailers, in milliseconds. It isn't one for the whole response. */
   readTimeout: number | undefined = undefined;
-  private readonly session: ClientHttp2Session;
-  private stream: ClientHttp2Stream | null = null;
+  private readonly connection: ClientConnection;
+  private stream: H2Stream | null = null;
   private header: ResponseHeader | undefined = undefined;
   private trailers: HMap | undefined = undefined;
-  private headerRead = false;
-  /** What to send after the body; null if the server was told that nothing follows. */
-  private reqTrailers: OutgoingHttpHeaders | null = null;
+  /** What to send after the body. */
+  private reqTrailers: HMap | null = null;
+  /** The head announced trailers. */
+  private withTrailers = false;
   /** END_STREAM was sent, or will be without anything more being said. */
   private ended = false;
-  /** The server's END_STREAM has come. */
-  private complete = false;
   private released = false;
-  private watching = false;
-  private error: Error | null = null;
-  private reading: Waiting | null = null;
-  private writing: (() => void) | null = null;
 
-  private constructor(session: ClientHttp2Session, conn: SharedConnection) {
-    this.session = session;
+  private readingHead: Waiting<void> | null = null;
+  private reading: Waiting<Buffer | undefined> | null = null;
+  private writing: Waiting<void> | null = null;
+  private armed: Armed | null = null;
+
+  private constructor(connection: ClientConnection, conn: SharedConnection) {
+    this.connection = connection;
     this.conn = conn;
   }
 
   /** Made by `ConnectionRef.spawnStream`. */
-  static new(session: ClientHttp2Session, conn: SharedConnection): Http2Session {
-    return new Http2Session(session, conn);
+  static new(connection: ClientConnection, conn: SharedConnection): Http2Session {
+    return new Http2Session(connection, conn);
   }
 
-  /** @internal */
-  wakeReader(): void {
-    const { reading } = this;
-    this.reading = null;
-    reading?.resolve();
-  }
-
-  /**
-   * @internal Once all frames that came together have been taken apart. `node:http2` runs what waits after each frame:
-   * head, body and end, which most often come in one piece, would leave in three.
-   */
-  wakeReaderSoon(): void {
-    if (this.reading !== null) setImmediate(wake, this);
-  }
-
-  /** @internal */
-  wakeWriter(): void {
-    const wake = this.writing;
-    this.writing = null;
-    wake?.();
-  }
-
-  /** @internal */
-  receivedHeader(headers: IncomingHttpHeaders, raw: readonly string[]): void {
-    const header = new ResponseHeader(Number(headers[':status']), fieldsOf(raw));
-    header.version = 'HTTP/2';
-    this.header ??= header;
-    this.wakeReaderSoon();
-  }
-
-  /** @internal */
-  receivedTrailers(raw: readonly string[]): void {
-    this.trailers = fieldsOf(raw);
-  }
-
-  /** @internal */
-  receivedEnd(): void {
-    this.complete = true;
-  }
-
-  /** @internal */
-  failed(error: Error): void {
-    this.error ??= error;
-    this.wakeReader();
+  /** @internal Something that was waited for may be there. */
+  wake(): void {
+    if (this.readingHead !== null) this.tryReadHead(this.readingHead);
+    if (this.reading !== null) this.tryRead(this.reading);
+    if (this.writing !== null) this.tryWrite(this.writing);
   }
 
   /**
@@ -180,38 +114,26 @@ export class Http2Session {
   @rust.method('Http2Session::write_request_header')
   writeRequestHeader(req: RequestHeader, end: boolean): void {
     if (this.stream !== null) return;
-    const authority = req.authority ?? req.headers.get('host');
+    const { method, headers } = req;
+    const authority = req.authority ?? headers.get('host');
     if (authority === undefined) {
       throw PingoraError.explain(ErrorType.InvalidHTTPHeader, 'no authority header for h2');
     }
     req.setVersion('HTTP/2');
-    const fields: OutgoingHttpHeaders = { ':method': req.method, ':authority': authority };
+    removeConnectionSpecific(headers, otherThanTrailers);
+    this.withTrailers = !end && (headers.get('te') === 'trailers' || headers.has('trailer'));
     // RFC 9113 8.5: CONNECT has neither
-    if (req.method !== 'CONNECT') {
-      fields[':scheme'] = 'https';
-      fields[':path'] = req.rawPath();
-    }
-    appendFields(fields, req.headers);
-    for (const key in fields) {
-      if (isConnectionSpecific(key) || (key === 'te' && fields.te !== 'trailers')) delete fields[key];
-    }
-    const withTrailers = !end && (fields.te === 'trailers' || fields.trailer !== undefined);
+    const isConnect = method === 'CONNECT';
+    const { names, values } = headers;
+    const scheme = isConnect ? undefined : 'https';
+    const path = isConnect ? undefined : req.rawPath();
     try {
-      const stream: OwnedStream = this.session.request(fields, { endStream: end, waitForTrailers: withTrailers });
-      stream[SESSION] = this;
-      watchEnd(stream, () => this.receivedEnd());
-      stream.on('response', onResponse);
-      stream.on('trailers', onTrailers);
-      stream.on('error', onError);
-      stream.on('aborted', onGone);
-      stream.on('close', onGone);
-      if (withTrailers) {
-        this.reqTrailers = {};
-        stream.on('wantTrailers', onWantTrailers);
-      }
-      this.stream = stream;
+      this.stream = this.connection.request({ method, scheme, authority, path, names, values }, end);
     } catch (error) {
-      throw this.handleErr(PingoraError.because(ErrorType.H2Error, 'while sending request', error));
+      const failed = PingoraError.because(ErrorType.H2Error, 'while sending request', error);
+      // nothing was sent: the server has ended a connection that was kept
+      failed.retryType = 'ReusedOnly';
+      throw this.handleErr(failed);
     }
     this.ended = end;
   }
@@ -226,110 +148,166 @@ export class Http2Session {
       if (data.length > 0) log.warn('Try to write request body after end of stream, dropping the extra data');
       return;
     }
-    const stream = this.writable('while writing h2 request body');
-    if (end) {
-      this.ended = true;
-      if (data.length > 0) stream.end(data);
-      else stream.end();
-    } else if (!stream.write(data) && stream.writableLength >= WRITE_BUF_LIMIT) return this.drained(stream);
+    const stream = this.writable();
+    try {
+      if (end) this.endWith(stream, data);
+      else stream.sendData(data, false);
+    } catch (error) {
+      throw this.writeError('while writing h2 request body', error);
+    }
+    if (!end && this.pollCapacity(stream) === PENDING) {
+      return new Promise<void>((resolve, reject) => {
+        this.writing = { resolve, reject };
+      });
+    }
   }
 
-  private writable(context: string): ClientHttp2Stream {
+  private endWith(stream: H2Stream, data: Buffer): void {
+    this.ended = true;
+    const { reqTrailers } = this;
+    if (reqTrailers === null) {
+      stream.sendData(data, true);
+      return;
+    }
+    if (data.length > 0) stream.sendData(data, false);
+    stream.sendTrailers(reqTrailers.names, reqTrailers.values);
+  }
+
+  private writable(): H2Stream {
     const { stream } = this;
     if (stream === null) throw new Error('Try to write request body before sending request header');
-    if (stream.closed || stream.destroyed) throw this.writeError(context);
     return stream;
   }
 
-  private writeError(context: string): PingoraError {
-    const cause = this.error ?? new Error(`stream closed: ${reasonName(this.stream?.rstCode)}`);
+  private writeError(context: string, cause: unknown): PingoraError {
     return this.handleErr(PingoraError.because(ErrorType.WriteError, context, cause));
   }
 
-  private async drained(stream: ClientHttp2Stream): Promise<void> {
-    stream.once('drain', onDrain);
-    await new Promise<void>((resolve) => {
-      this.writing = resolve;
-    });
-    if (stream.closed || stream.destroyed) throw this.writeError('while writing h2 request body');
+  private pollCapacity(stream: H2Stream): Poll<void> {
+    const before = enter(this);
+    try {
+      return stream.pollCapacity();
+    } catch (error) {
+      throw this.writeError('while writing h2 request body', error);
+    } finally {
+      leave(before);
+    }
+  }
+
+  private tryWrite(writing: Waiting<void>): void {
+    try {
+      if (this.pollCapacity(this.writable()) === PENDING) return;
+      this.writing = null;
+      writing.resolve();
+    } catch (error) {
+      this.writing = null;
+      writing.reject(error);
+    }
   }
 
   /** Whether the server has ended the stream, so that nothing more of the request can be sent. */
   isClosed(): boolean {
-    return this.stream !== null && (this.stream.closed || this.stream.destroyed);
+    return this.stream !== null && (this.stream.error !== null || (this.ended && this.stream.remoteEnded));
   }
 
   /** Set what is sent after the body. To be called before the body's end; dropped unless the head announced it. */
   setRequestTrailers(trailers: HMap): void {
-    if (this.reqTrailers === null) return;
-    appendFields(this.reqTrailers, trailers);
-    for (const key in this.reqTrailers) {
-      if (isConnectionSpecific(key) || key.startsWith(':')) delete this.reqTrailers[key];
+    if (!this.withTrailers) return;
+    for (let i = trailers.length - 1; i >= 0; i--) {
+      const name = trailers.names[i];
+      if (name !== undefined && (isConnectionSpecific(name) || name.startsWith(':'))) trailers.remove(name);
     }
-  }
-
-  /** @internal */
-  sendTrailers(): void {
-    const { stream } = this;
-    if (stream === null || stream.closed || stream.destroyed) return;
-    stream.sendTrailers(this.reqTrailers ?? {});
+    this.reqTrailers = trailers.length > 0 ? trailers : null;
   }
 
   /** The request's body is complete. Throws `WriteError`. */
   @rust.method('Http2Session::finish_request_body')
   finishRequestBody(): void {
     if (this.ended) return;
-    const stream = this.writable('while writing empty h2 request body');
-    this.ended = true;
-    stream.end();
+    const stream = this.writable();
+    try {
+      this.endWith(stream, EMPTY);
+    } catch (error) {
+      throw this.writeError('while writing empty h2 request body', error);
+    }
   }
 
-  private async arrival(what: string): Promise<void> {
-    let armed: Armed | null = null;
-    const wait = new Promise<void>((resolve, reject) => {
-      this.reading = { resolve, reject };
+  /** The time limit of a read begins. */
+  private limit(what: string): void {
+    if (this.readTimeout === undefined) return;
+    this.armed = arm(this.readTimeout, () => {
+      this.armed = null;
+      const waiting = this.readingHead ?? this.reading;
+      this.readingHead = null;
+      this.reading = null;
+      const error = PingoraError.explain(ErrorType.ReadTimedout, what);
+      waiting?.reject(this.handleErr(error));
     });
-    if (this.readTimeout !== undefined) {
-      armed = arm(this.readTimeout, () => {
-        const { reading } = this;
-        this.reading = null;
-        reading?.reject(PingoraError.explain(ErrorType.ReadTimedout, what));
-      });
-    }
-    try {
-      await wait;
-    } finally {
-      armed?.cancel();
-    }
+  }
+
+  private unlimit(): void {
+    this.armed?.cancel();
+    this.armed = null;
   }
 
   /** End a read that is going on: it rejects with `Cancelled`. Nothing that arrived is lost. */
   cancelReads(): void {
-    const { reading } = this;
+    const { readingHead, reading, writing } = this;
+    this.unlimit();
+    this.readingHead = null;
     this.reading = null;
+    this.writing = null;
+    readingHead?.reject(READ_CANCELLED);
     reading?.reject(READ_CANCELLED);
-    this.wakeWriter();
+    writing?.reject(READ_CANCELLED);
   }
 
   /**
-   * Read the response's head; informational ones are passed over. Throws `ReadTimedout`; `H2Downgrade` and `InvalidH2`
-   * where HTTP/1.1 is worth a try; `H2Error` and `ReadError`, to be tried again on another connection if this one was
-   * a reused one that the server has given up.
+   * Read the response's head; again after an informational one (1xx). Throws `ReadTimedout`; `H2Downgrade` and
+   * `InvalidH2` where HTTP/1.1 is worth a try; `H2Error` and `ReadError`, to be tried again on another connection if
+   * this one was a reused one that the server has given up, or if the server has surely done nothing.
    */
   @rust.method('Http2Session::read_response_header')
   async readResponseHeader(): Promise<void> {
     const { stream } = this;
     if (stream === null) throw new Error('Try to read response header before sending request header');
-    if (this.headerRead) throw new Error('H2 response header is already read');
-    while (this.header === undefined) {
-      if (this.error !== null || stream.destroyed || stream.closed) throw this.handleErr(this.readHeaderError(stream));
-      try {
-        await this.arrival('while reading h2 response header');
-      } catch (error) {
-        throw error instanceof PingoraError ? this.handleErr(error) : error;
-      }
+    if (this.header !== undefined && !this.header.isInformational) {
+      throw new Error('H2 response header is already read');
     }
-    this.headerRead = true;
+    if (this.pollHead(stream) !== PENDING) return;
+    await new Promise<void>((resolve, reject) => {
+      this.readingHead = { resolve, reject };
+      this.limit('while reading h2 response header');
+    });
+  }
+
+  private pollHead(stream: H2Stream): Poll<void> {
+    const before = enter(this);
+    try {
+      const head = stream.pollHead();
+      if (head === PENDING) return PENDING;
+      const header = new ResponseHeader(head.status, fieldsOf(head));
+      header.version = 'HTTP/2';
+      this.header = header;
+      return undefined;
+    } catch (error) {
+      throw this.handleErr(error instanceof H2Error ? this.readHeaderError(error, stream) : PingoraError.from(error));
+    } finally {
+      leave(before);
+    }
+  }
+
+  private tryReadHead(waiting: Waiting<void>): void {
+    try {
+      if (this.pollHead(this.stream!) === PENDING) return;
+      this.readingHead = null;
+      this.unlimit();
+      waiting.resolve();
+    } catch (error) {
+      this.readingHead = null;
+      this.unlimit();
+      waiting.reject(error);
+    }
   }
 
   /**
@@ -337,45 +315,45 @@ export class Http2Session {
    *
    * 1. the server asks for HTTP/1.1 (IIS, for NTLM): downgrade and try again
    * 2. the server sends frames that are not valid HTTP/2: downgrade and try again
-   * 3. the server closes a reused connection in good order (a limit of requests): try again
-   * 4. a reused connection turns out to be dead (a firewall dropped it): try again
-   * 5. anything else ends the request
+   * 3. the server has surely done nothing (RFC 9113 8.7: a refused stream, one above its GOAWAY): try again
+   * 4. the server closes a reused connection in good order (a limit of requests): try again
+   * 5. a reused connection turns out to be dead (a firewall dropped it): try again
+   * 6. anything else ends the request
    */
-  private readHeaderError(stream: ClientHttp2Stream): PingoraError {
+  private readHeaderError(cause: H2Error, stream: H2Stream): PingoraError {
     const context = 'while reading h2 header';
-    const { conn } = this;
-    const code = stream.rstCode ?? constants.NGHTTP2_NO_ERROR;
-    // the stream hears of what befell the connection before the connection says so
-    const failure = conn.sessionError ?? this.error;
-    const cause = failure ?? new Error(`stream closed: ${reasonName(code)}`);
-    const { NGHTTP2_HTTP_1_1_REQUIRED, NGHTTP2_NO_ERROR } = constants;
+    const { reason } = cause;
     let error: PingoraError;
-    if (code === NGHTTP2_HTTP_1_1_REQUIRED || conn.goaway === NGHTTP2_HTTP_1_1_REQUIRED) {
+    if (cause.isRemote() && reason === Reason.HTTP_1_1_REQUIRED) {
       error = PingoraError.because(ErrorType.H2Downgrade, context, cause);
       error.setRetry(true);
-    } else if (isProtocolError(failure)) {
+    } else if (cause.isGoAway() && cause.initiator === 'library' && isInvalid(reason)) {
       error = PingoraError.because(ErrorType.InvalidH2, context, cause);
       error.setRetry(true);
-    } else if (conn.goaway === NGHTTP2_NO_ERROR) {
+    } else if (stream.isUnprocessed || (cause.isRemote() && reason === Reason.REFUSED_STREAM && !cause.isGoAway())) {
+      if (!stream.isUnprocessed) this.conn.refusedStream();
+      error = PingoraError.because(ErrorType.H2Error, context, cause);
+      error.setRetry(true);
+    } else if (cause.isGoAway() && cause.isRemote() && reason === Reason.NO_ERROR) {
       error = PingoraError.because(ErrorType.H2Error, context, cause);
       error.retryType = 'ReusedOnly';
-    } else if (conn.goaway === undefined && (this.session.destroyed || this.session.socket?.destroyed)) {
-      error = PingoraError.because(ErrorType.ReadError, context, cause);
-      if (isIoError(failure)) error.retryType = 'ReusedOnly';
+    } else if (cause.isIo()) {
+      error = PingoraError.because(ErrorType.ReadError, context, cause.cause);
+      if (isIoError(cause.cause)) error.retryType = 'ReusedOnly';
     } else error = PingoraError.because(ErrorType.H2Error, context, cause);
     return error;
   }
 
-  /** A piece of the body, undefined at its end, null if there is nothing yet. */
-  private take(stream: ClientHttp2Stream): Buffer | undefined | null {
-    const data = stream.read() as Buffer | null;
-    if (data !== null) return data;
-    if (this.complete) return undefined;
-    if (stream.closed || stream.destroyed || this.error !== null) {
-      const cause = this.error ?? new Error(`stream closed: ${reasonName(stream.rstCode)}`);
-      throw this.handleErr(PingoraError.because(ErrorType.ReadError, 'while read h2 response body', cause));
+  /** A piece of the body, undefined at its end. */
+  private pollBody(stream: H2Stream): Poll<Buffer | undefined> {
+    const before = enter(this);
+    try {
+      return stream.pollData();
+    } catch (error) {
+      throw this.handleErr(PingoraError.because(ErrorType.ReadError, 'while read h2 response body', error));
+    } finally {
+      leave(before);
     }
-    return null;
   }
 
   /** A piece of the response's body; undefined when there is no more. Throws `ReadError` and `ReadTimedout`. */
@@ -383,31 +361,38 @@ export class Http2Session {
   readResponseBody(): Buffer | undefined | Promise<Buffer | undefined> {
     const { stream } = this;
     if (stream === null || this.header === undefined) return undefined;
-    const data = this.take(stream);
-    return data === null ? this.readLater(stream) : data;
+    const data = this.pollBody(stream);
+    if (data !== PENDING) return data;
+    return new Promise((resolve, reject) => {
+      this.reading = { resolve, reject };
+      this.limit('while reading h2 response body');
+    });
   }
 
-  private async readLater(stream: ClientHttp2Stream): Promise<Buffer | undefined> {
-    if (!this.watching) {
-      this.watching = true;
-      stream.on('readable', onWake);
-      stream.on('end', onWake);
-    }
-    for (;;) {
-      await this.arrival('while reading h2 response body');
-      const data = this.take(stream);
-      if (data !== null) return data;
+  private tryRead(waiting: Waiting<Buffer | undefined>): void {
+    try {
+      const data = this.pollBody(this.stream!);
+      if (data === PENDING) return;
+      this.reading = null;
+      this.unlimit();
+      waiting.resolve(data);
+    } catch (error) {
+      this.reading = null;
+      this.unlimit();
+      waiting.reject(error);
     }
   }
 
   /** Whether the response has ended and was read to its end. */
   responseFinished(): boolean {
-    return this.header !== undefined && this.complete && this.stream!.readableLength === 0;
+    return this.header !== undefined && !this.header.isInformational && this.stream!.isEndStream();
   }
 
   /** What the server sent after the body, to be asked when the body was read to its end. */
   @rust.method('Http2Session::read_trailers')
   readTrailers(): HMap | undefined {
+    const trailers = this.stream?.trailers;
+    if (this.trailers === undefined && trailers != null) this.trailers = fieldsOf(trailers);
     return this.trailers;
   }
 
@@ -420,7 +405,7 @@ export class Http2Session {
   @rust.method('Http2Session::shutdown')
   shutdown(): void {
     if (this.stream !== null && !(this.ended && this.responseFinished())) {
-      resetStream(this.stream, constants.NGHTTP2_INTERNAL_ERROR);
+      this.stream.sendReset(Reason.INTERNAL_ERROR);
     }
   }
 
@@ -438,11 +423,7 @@ export class Http2Session {
     if (this.released) return;
     this.released = true;
     this.cancelReads();
-    const { stream } = this;
-    if (stream !== null && !stream.destroyed) {
-      if (this.ended && this.complete) stream.resume();
-      else resetStream(stream, constants.NGHTTP2_CANCEL);
-    }
+    this.stream?.release();
     this.conn.releaseStream();
   }
 
@@ -469,14 +450,17 @@ export class Http2Session {
   }
 }
 
-/** nghttp2 found the connection's frames to be wrong. */
-function isProtocolError(error: Error | null): boolean {
-  return error !== null && (error as NodeJS.ErrnoException).code === 'ERR_HTTP2_ERROR';
+/**
+ * The server's frames are wrong. The h2 crate says PROTOCOL_ERROR of all that matters here; RFC 9113 has other codes for
+ * some of it.
+ */
+function isInvalid(reason: number): boolean {
+  return reason === Reason.PROTOCOL_ERROR || reason === Reason.FRAME_SIZE_ERROR || reason === Reason.COMPRESSION_ERROR;
 }
 
 /** The system reported it, not TLS or HTTP/2: only then is it known that the server is gone. */
-function isIoError(error: Error | null): boolean {
-  return error !== null && typeof (error as NodeJS.ErrnoException).syscall === 'string';
+function isIoError(error: unknown): boolean {
+  return error != null && typeof (error as NodeJS.ErrnoException).syscall === 'string';
 }
 
 /** Whether a connection's server failed to answer a ping: shared by the connection and its pings. */
@@ -484,85 +468,96 @@ export interface PingState {
   timedOut: boolean;
 }
 
+/** The result of `poll`, once it is ready. */
+function ready<T>(poll: () => Poll<T>): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    const waker = {
+      wake() {
+        try {
+          const result = pollAs(waker, poll);
+          if (result !== PENDING) resolve(result);
+        } catch (error) {
+          reject(error);
+        }
+      },
+    };
+    waker.wake();
+  });
+}
+
 /**
  * What goes on with a connection until it ends: its pings every `pingInterval` milliseconds, if that isn't 0. `closed`
- * turns true at the end. `node:http2` moves the frames by itself.
+ * turns true at the end. The socket's events move the frames.
  */
 export const driveConnection = rust.fn(
   'client::drive_connection',
   async (
-    session: ClientHttp2Session,
+    connection: ClientConnection,
     id: number,
     closed: Watch<boolean>,
     pingInterval: number | undefined,
     ping: PingState,
   ): Promise<void> => {
-    if (!session.destroyed) {
-      if (pingInterval !== undefined && pingInterval > 0) {
-        spawn('do_ping_pong', () => doPingPong(session, pingInterval, ping, id));
-      }
-      let failure: Error | null = null;
-      await new Promise<void>((resolve) => {
-        session.on('error', (error: Error) => {
-          failure = error;
-        });
-        session.on('close', resolve);
-      });
-      log.debug(() =>
-        failure === null ? `H2 connection finished fd: ${id}` : `H2 connection fd: ${id} errored: ${failure}`,
-      );
+    if (pingInterval !== undefined && pingInterval > 0) {
+      spawn('do_ping_pong', () => doPingPong(connection, pingInterval, ping, id));
     }
+    await ready(() => connection.pollClosed());
+    const { error } = connection;
+    log.debug(() =>
+      error === null ? `H2 connection finished fd: ${id}` : `H2 connection fd: ${id} errored: ${error.message}`,
+    );
     closed.send(true);
   },
 );
 
 const doPingPong = rust.fn(
   'client::do_ping_pong',
-  async (session: ClientHttp2Session, interval: number, ping: PingState, id: number): Promise<void> => {
+  async (connection: ClientConnection, interval: number, ping: PingState, id: number): Promise<void> => {
     // the first one waits too: it would only race with the first request
-    while (await pause(session, interval)) {
+    while (await pause(connection, interval)) {
       log.debug(() => `H2 fd: ${id} ping sent`);
-      const failure = await pong(session);
+      const failure = await pong(connection);
       if (failure === null) {
         log.debug(() => `H2 fd: ${id} pong received`);
         continue;
       }
-      if (session.destroyed) return;
+      if (connection.closed) return;
       log.error(`H2 fd: ${id} ${failure}`);
       log.warn(`H2 connection Ping timeout/Error fd: ${id}, closing conn`);
       ping.timedOut = true;
-      session.destroy(new Error(failure));
+      connection.ended(new Error(failure));
     }
   },
 );
 
 /** Wait; false if the connection ended meanwhile. */
-function pause(session: ClientHttp2Session, ms: number): Promise<boolean> {
-  if (session.destroyed) return Promise.resolve(false);
+function pause(connection: ClientConnection, ms: number): Promise<boolean> {
   return new Promise((resolve) => {
-    const onClose = () => {
-      armed.cancel();
-      resolve(false);
-    };
-    const armed = arm(ms, () => {
-      session.off('close', onClose);
-      resolve(true);
-    });
-    session.on('close', onClose);
+    const armed = arm(ms, () => resolve(!connection.closed));
+    ready(() => connection.pollClosed()).then(
+      () => {
+        armed.cancel();
+        resolve(false);
+      },
+      () => {},
+    );
   });
 }
 
 /** Ping; null if the answer came, else what went wrong. */
-export function pong(session: ClientHttp2Session, timeout = PING_TIMEOUT): Promise<string | null> {
+function pong(connection: ClientConnection): Promise<string | null> {
   return new Promise((resolve) => {
-    const armed = arm(timeout, () => resolve('ping timeout'));
-    const sent = session.ping((error: Error | null) => {
-      armed.cancel();
-      resolve(error === null ? null : `ping error: ${error.message}`);
-    });
-    if (!sent) {
-      armed.cancel();
-      resolve('ping error: too many pings');
-    }
+    const armed = arm(PING_TIMEOUT, () => resolve('ping timeout'));
+    connection.sendPing();
+    ready(() => connection.pollPong()).then(
+      () => {
+        armed.cancel();
+        resolve(null);
+      },
+      (error: Error) => {
+        armed.cancel();
+        resolve(`ping error: ${error.message}`);
+      },
+    );
   });
 }

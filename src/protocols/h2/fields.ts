@@ -1,5 +1,5 @@
 /** Fields between HTTP/2's form and the port's: what the `http` crate's header map is to both in the original. */
-import type { OutgoingHttpHeaders } from 'node:http2';
+import { type Head, Names } from '../../h2/mod.ts';
 import { HMap, lowerName } from '../../http/lib.ts';
 
 /**
@@ -12,24 +12,32 @@ const TITLED = new Map(
     .map((name) => [name.toLowerCase(), name]),
 );
 
-/** A head without its pseudo-header fields. */
-export function fieldsOf(raw: readonly string[]): HMap {
-  const headers = new HMap();
-  for (let i = 0; i < raw.length; i += 2) {
-    const name = raw[i]!;
-    if (name.charCodeAt(0) === 58 /* : */) continue;
-    // RFC 9113 8.2.3: crumbs of a cookie are one field again before anything that isn't HTTP/2 sees them
-    if (name === 'cookie') {
-      const before = headers.get(name);
-      headers.insertUnchecked(name, before === undefined ? raw[i + 1]! : `${before}; ${raw[i + 1]!}`);
-    } else headers.appendUnchecked(TITLED.get(name) ?? name, raw[i + 1]!);
-  }
-  return headers;
+/** How names of all connections are handed out: known once, so that a head that comes looks none of them up. */
+export const NAMES = new Names((name) => TITLED.get(name) ?? name);
+
+const NO_LINES: readonly number[] = new Array<number>(64).fill(-1);
+
+/** The fields of a head, which belong to the result from then on. */
+export function fieldsOf(head: Head): HMap {
+  const { names, values } = head;
+  const { length } = names;
+  return new HMap(names, values, length <= 64 ? NO_LINES.slice(0, length) : new Array<number>(length).fill(-1));
 }
 
 /** Whether a field belongs to a connection of HTTP/1 and must not be in HTTP/2 (RFC 9113 8.2.2). */
-export function isConnectionSpecific(key: string): boolean {
-  switch (key) {
+export function isConnectionSpecific(name: string): boolean {
+  // Most names differ in length from all of them: nothing is made lower case then.
+  switch (name.length) {
+    case 7:
+    case 10:
+    case 14:
+    case 16:
+    case 17:
+      break;
+    default:
+      return false;
+  }
+  switch (lowerName(name)) {
     case 'connection':
     case 'transfer-encoding':
     case 'upgrade':
@@ -42,27 +50,16 @@ export function isConnectionSpecific(key: string): boolean {
   }
 }
 
-/** Fields that `node:http2` refuses to send twice. */
-const SINGLE = new Set(
-  (
-    'access-control-allow-credentials access-control-max-age access-control-request-method age authorization ' +
-    'content-encoding content-language content-length content-location content-md5 content-range content-type date ' +
-    'dnt etag expires from host if-match if-modified-since if-none-match if-range if-unmodified-since last-modified ' +
-    'location max-forwards proxy-authorization range referer retry-after tk upgrade-insecure-requests user-agent ' +
-    'x-content-type-options'
-  ).split(' '),
-);
+/** Whether `name` is `te`, in any case. */
+export function isTe(name: string): boolean {
+  return name.length === 2 && lowerName(name) === 'te';
+}
 
-/** The fields as `node:http2` wants them, names in lower case (RFC 9113 8.2). */
-export function appendFields(out: OutgoingHttpHeaders, headers: HMap): OutgoingHttpHeaders {
-  const { names, values } = headers;
-  for (let i = 0; i < names.length; i++) {
-    const key = lowerName(names[i]!);
-    const value = values[i]!;
-    const before = out[key];
-    if (before === undefined) out[key] = value;
-    else if (Array.isArray(before)) before.push(value);
-    else if (!SINGLE.has(key)) out[key] = [before as string, value];
+/** Take out of `headers` what must not be in HTTP/2. `te` says whether TE is taken out too. */
+export function removeConnectionSpecific(headers: HMap, te: (value: string) => boolean): void {
+  for (let i = headers.length - 1; i >= 0; i--) {
+    const name = headers.names[i];
+    if (name === undefined) continue;
+    if (isConnectionSpecific(name) || (isTe(name) && te(headers.values[i]!))) headers.remove(name);
   }
-  return out;
 }

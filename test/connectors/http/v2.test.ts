@@ -267,7 +267,13 @@ test.each<[string, Buffer | 'end', string, unknown]>([
   ['RST_STREAM with HTTP_1_1_REQUIRED', frame(3, 0, 1, code(13)), 'H2Downgrade', true],
   ['GOAWAY with HTTP_1_1_REQUIRED', frame(7, 0, 0, Buffer.concat([code(0), code(13)])), 'H2Downgrade', true],
   ['a frame that is not valid', frame(8, 0, 0, code(0)), 'InvalidH2', true],
-  ['GOAWAY with NO_ERROR', frame(7, 0, 0, Buffer.concat([code(0), code(0)])), 'H2Error', 'ReusedOnly'],
+  [
+    'GOAWAY below the stream, which was not processed',
+    frame(7, 0, 0, Buffer.concat([code(0), code(0)])),
+    'H2Error',
+    true,
+  ],
+  ['RST_STREAM with REFUSED_STREAM', frame(3, 0, 1, code(7)), 'H2Error', true],
   ['RST_STREAM with INTERNAL_ERROR', frame(3, 0, 1, code(2)), 'H2Error', false],
   ['the end of the connection', 'end', 'ReadError', false],
 ])('instead of a head: %s', async (_what, answer, type, retry) => {

@@ -3,7 +3,6 @@ import { constants } from 'node:http2';
 import { afterEach, expect, test } from 'vitest';
 import { PingoraError } from '../../../src/error/lib.ts';
 import { HMap, ResponseHeader } from '../../../src/http/lib.ts';
-import { resetStream } from '../../../src/protocols/h2/reason.ts';
 import type { HttpSession } from '../../../src/protocols/h2/server.ts';
 import { HttpTask } from '../../../src/protocols/http/mod.ts';
 import { Cancelled } from '../../../src/runtime/cancelled.ts';
@@ -257,7 +256,7 @@ test('a writer that waits learns that the client left', async () => {
   await once(stream, 'response');
   stream.close(constants.NGHTTP2_CANCEL);
   expect(((await promise) as PingoraError).toString()).toBe(
-    ' WriteError context: while writing h2 response body to downstream cause: stream closed: CANCEL',
+    ' WriteError context: while writing h2 response body to downstream cause: stream error received: stream no longer needed',
   );
 });
 
@@ -285,11 +284,11 @@ test('waiting for the client to leave ends with its reason, and a body cut short
   await both.promise;
   idle.close(constants.NGHTTP2_CANCEL);
   // close() would complete the body first
-  resetStream(body, constants.NGHTTP2_REFUSED_STREAM);
+  body.destroy(new Error('given up'));
   await ended.promise;
   expect(errors.sort()).toEqual([
-    ' H2Error context: Client closed H2, reason: CANCEL',
-    ' ReadError context: while reading downstream request body cause: stream closed: REFUSED_STREAM',
+    ' H2Error context: Client closed H2, reason: stream no longer needed',
+    ' ReadError context: while reading downstream request body cause: stream error received: unexpected internal error encountered',
   ]);
 });
 
@@ -396,6 +395,10 @@ test.each([
   ['an unknown pseudo-header field', [[':x', 'y'], ...GET], undefined],
   ['a pseudo-header field after others', [GET[0], GET[1], ['a', 'b'], GET[2], GET[3]], undefined],
   ['a name in upper case', [...GET, ['X-A', 'b']], undefined],
+  ['CR and LF in a value', [...GET, ['a', 'x\r\ny: z']], undefined],
+  ['NUL in a value', [...GET, ['a', 'x\0']], undefined],
+  ['a space in a name', [...GET, ['na me', 'x']], undefined],
+  ['an empty name', [...GET, ['', 'x']], undefined],
   ['Content-Length longer than the body', [...POST, ['content-length', '5']], 'abc'],
   ['Content-Length shorter than the body', [...POST, ['content-length', '1']], 'abc'],
   ['Host other than :authority', [...GET, ['host', 'b.test']], undefined],
@@ -414,35 +417,13 @@ test('CONNECT is taken back: no tunnel is made', async () => {
   expect(await malformed(connect)).toEqual({ reset: constants.NGHTTP2_CANCEL, served: 0 });
 });
 
-test('a field that is malformed is left out, whatever is around it', async () => {
-  let seen = '';
-  running = await listen(async (session) => {
-    seen = session.reqHeader().headers.toWire();
-    await session.responseDuplexVec([HttpTask.Header(head(200), true)]);
-  });
-  const socket = await running.raw();
-  const answered = frames(socket, (one) => one.type === 1);
-  const fields = [
-    ['a', '1'],
-    ['crlf', 'x\r\ny: z'],
-    ['nul', 'x\0'],
-    ['na me', 'x'],
-    ['', 'x'],
-    ['b', '2'],
-  ] as const;
-  socket.write(Buffer.concat([PREFACE, frame(1, 5, 1, hpack([...GET, ...fields]))]));
-  await answered;
-  socket.destroy();
-  expect(seen).toBe('a: 1\r\nb: 2\r\n');
-});
-
 test('a head may have as many fields as one of HTTP/1', async () => {
   running = await listen((session) => {
     session.writeResponseHeader(head(session.reqHeader().headers.length === 256 ? 200 : 500), true);
   });
   const many = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, i) => [`x-${i}`, '1']));
   expect((await request(running.client(), many(256))).status).toBe(200);
-  expect((await request(running.client(), many(257))).rstCode).toBe(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+  expect((await request(running.client(), many(257))).status).toBe(431);
 });
 
 test('a flood of streams opened and reset at once ends the connection, not the process', async () => {
@@ -477,7 +458,7 @@ test('bytes that are not HTTP/2 end the connection, not the process', async () =
 });
 
 test('a client that does not answer is let go, one that does stays', async () => {
-  running = await listen(answering(HttpTask.Header(head(200), true)), { silenceMs: 250 });
+  running = await listen(answering(HttpTask.Header(head(200), true)), { limits: { silenceMs: 250 } });
   const client = running.client();
   await once(client, 'connect');
   const socket = await running.raw();
@@ -491,24 +472,26 @@ test('a client that does not answer is let go, one that does stays', async () =>
   expect((await request(client, {})).status).toBe(200);
 });
 
-test('an acknowledgement of a PING that was not sent ends the connection', async () => {
+test('an acknowledgement of a PING that was not sent is ignored, as the h2 crate does', async () => {
   running = await listen(answering(HttpTask.Header(head(200), true)));
   const socket = await running.raw();
-  const closed = once(socket, 'close');
-  socket.resume();
-  socket.write(Buffer.concat([PREFACE, frame(6, 1, 0, Buffer.alloc(8))]));
-  await closed;
-  expect(await running.ends[0]).toBeInstanceOf(PingoraError);
+  const answered = frames(socket, (one) => one.stream === 1);
+  socket.write(Buffer.concat([PREFACE, frame(6, 1, 0, Buffer.alloc(8)), frame(1, 5, 1, hpack(GET))]));
+  expect((await answered).at(-1)).toMatchObject({ type: 1, stream: 1 });
+  socket.destroy();
 });
 
-test('frames on a stream that has ended are ignored', async () => {
+test('a frame on a stream that has ended ends the connection', async () => {
   running = await listen(answering(HttpTask.Header(head(200), true)));
   const socket = await running.raw();
   const answered = frames(socket, (one) => one.type === 1);
   socket.write(Buffer.concat([PREFACE, frame(1, 5, 1, hpack(GET))]));
   await answered;
-  const next = frames(socket, (one) => one.stream === 3);
-  socket.write(Buffer.concat([frame(0, 1, 1, Buffer.from('late')), frame(1, 5, 3, hpack(GET))]));
-  expect((await next).at(-1)).toMatchObject({ type: 1, stream: 3 });
-  socket.destroy();
+  const goaway = frames(socket, (one) => one.type === 7);
+  const closed = once(socket, 'close');
+  socket.write(frame(0, 1, 1, Buffer.from('late')));
+  expect((await goaway).at(-1)?.payload.readUInt32BE(4)).toBe(constants.NGHTTP2_STREAM_CLOSED);
+  socket.resume();
+  await closed;
+  expect(await running.ends[0]).toBeInstanceOf(PingoraError);
 });
