@@ -363,3 +363,91 @@ test('an origin that keeps silent is given up in time', async () => {
   const proxy = await startH2Proxy(new ToPeer(peer));
   expect((await request(proxy.client(), {})).status).toBe(502);
 });
+
+test('interim answers of an HTTP/2 origin reach clients of either version', async () => {
+  const origin = await h2Origin((stream) => {
+    stream.additionalHeaders({ ':status': 103, link: '</a>' });
+    stream.additionalHeaders({ ':status': 100 });
+    stream.respond({ ':status': 200 });
+    stream.end('hello');
+  });
+  const got = await request((await startH2Proxy(new ToPeer(origin.peer()))).client(), {});
+  expect([got.interim, got.status, got.body.toString()]).toEqual([[103, 100], 200, 'hello']);
+  const client = await (await startProxy(new ToPeer(origin.peer()))).client();
+  client.send('POST / HTTP/1.1\r\nHost: a.test\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n');
+  const head = await client.until((text) => text.includes('HTTP/1.1 100 '));
+  expect(head).toMatch(/^HTTP\/1\.1 103 Early Hints\r\n(?:.*\r\n)*?link: <\/a>\r\n/);
+  client.send('x');
+  expect(await client.until((text) => text.endsWith('0\r\n\r\n'))).toMatch(/HTTP\/1\.1 200 OK.*hello/s);
+});
+
+test('a request that an origin refuses, or that its GOAWAY leaves out, is tried again, a POST too', async () => {
+  let asked = 0;
+  const origin = await h2Origin((stream) => {
+    asked++;
+    if (asked === 1) stream.close(constants.NGHTTP2_REFUSED_STREAM);
+    else if (asked === 2) stream.session!.goaway(constants.NGHTTP2_NO_ERROR, 1);
+    else stream.respond({ ':status': 200 }, { endStream: true });
+  });
+  const proxy = await startH2Proxy(new ToPeer(origin.peer()));
+  expect((await request(proxy.client(), { ':method': 'POST' }, 'body')).status).toBe(200);
+  expect(asked).toBe(3);
+});
+
+test('requests around the end of a connection that carries many are all answered', async () => {
+  let asked = 0;
+  const origin = await h2Origin((stream) => {
+    asked++;
+    stream.respond({ ':status': 200 });
+    stream.end('hello');
+    if (asked % 7 === 0) stream.session!.goaway(constants.NGHTTP2_NO_ERROR, stream.id);
+  });
+  const peer = origin.peer();
+  peer.options.maxH2Streams = 10;
+  const client = (await startH2Proxy(new ToPeer(peer))).client();
+  const answers: Promise<{ status: number | undefined }>[] = [];
+  for (let n = 0; n < 60; n++) {
+    answers.push(request(client, { ':path': `/${n}` }));
+    if (n % 5 === 0) await turn();
+  }
+  expect((await Promise.all(answers)).map((one) => one.status)).toEqual(new Array(60).fill(200));
+});
+
+test.each(['destroy', 'close'] as const)('a client that leaves (%s) lets the origin go', async (how) => {
+  let gone = 0;
+  const origin = await h2Origin((stream) => {
+    stream.on('close', () => gone++);
+    stream.respond({ ':status': 200 });
+    const more = () => {
+      if (!stream.destroyed && stream.write(Buffer.alloc(10_000))) setImmediate(more);
+      else stream.once('drain', more);
+    };
+    more();
+  });
+  const client = (await startH2Proxy(new ToPeer(origin.peer()))).client();
+  const streams = Array.from({ length: 5 }, () => client.request({}));
+  for (const stream of streams) stream.on('error', () => {});
+  await Promise.all(streams.map((stream) => once(stream, 'response')));
+  if (how === 'destroy') client.destroy();
+  else for (const stream of streams) stream.close(constants.NGHTTP2_CANCEL);
+  await expect.poll(() => gone, { timeout: 5000 }).toBe(5);
+});
+
+test('names that JavaScript knows pass in both directions', async () => {
+  const names = ['constructor', '__proto__', 'tostring', 'hasownproperty'];
+  const origin = await h2Origin((stream, headers) => {
+    const seen = names.map((name) => Object.getOwnPropertyDescriptor(headers, name)?.value);
+    stream.respond(
+      Object.fromEntries([
+        [':status', 200],
+        ['x-seen', seen.join()],
+        ['constructor', 'there'],
+      ]),
+    );
+    stream.end();
+  });
+  const client = (await startH2Proxy(new ToPeer(origin.peer()))).client();
+  const got = await request(client, Object.fromEntries(names.map((name) => [name, 'here'])));
+  expect(got.headers['x-seen']).toBe('here,here,here,here');
+  expect(Object.getOwnPropertyDescriptor(got.headers, 'constructor')?.value).toBe('there');
+});

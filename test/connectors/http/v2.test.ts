@@ -160,6 +160,38 @@ test('as many streams as the peer allows share a connection', async () => {
   expect(made.reusedHttpSession(peer)?.id()).toBe(first.id());
 });
 
+test('above the streams that an origin takes another connection is opened', async () => {
+  const waiting: ServerHttp2Stream[] = [];
+  const origin = await h2Origin((stream) => waiting.push(stream), { settings: { maxConcurrentStreams: 2 } });
+  const peer = origin.peer();
+  peer.options.maxH2Streams = 100;
+  const made = connector();
+  const first = await h2Session(made, peer);
+  first.writeRequestHeader(request(), true);
+  await expect.poll(() => waiting.length).toBe(1);
+  const second = made.reusedHttpSession(peer);
+  expect(second?.conn).toBe(first.conn);
+  expect(made.reusedHttpSession(peer)).toBeUndefined();
+  first.close();
+  made.releaseHttpSession(second!, peer, undefined);
+  expect(made.reusedHttpSession(peer)?.conn).toBe(first.conn);
+});
+
+test('a connection whose origin refused a stream gets no more until one of its streams has ended', async () => {
+  const origin = await h2Origin((stream) => {
+    if (stream.id! > 1) stream.close(constants.NGHTTP2_REFUSED_STREAM);
+  });
+  const peer = origin.peer();
+  peer.options.maxH2Streams = 100;
+  const made = connector();
+  const first = await h2Session(made, peer);
+  first.writeRequestHeader(request(), true);
+  const refused = made.reusedHttpSession(peer)!;
+  refused.writeRequestHeader(request(), true);
+  expect(await failure(refused.readResponseHeader())).toMatchObject({ retryType: true });
+  expect(made.reusedHttpSession(peer)).toBeUndefined();
+});
+
 test('no streams at all is an error', async () => {
   const origin = await h2Origin();
   const peer = origin.peer();

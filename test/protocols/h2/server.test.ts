@@ -330,6 +330,21 @@ test('an answer before the end of a long body is complete, and the client is tol
   expect([got.status, got.body.toString(), got.rstCode]).toEqual([413, 'too long', constants.NGHTTP2_NO_ERROR]);
 });
 
+test('an upload that nobody reads holds up no other', async () => {
+  running = await listen(async (session) => {
+    // nine uploads, each of more than a window of the connection may have been, wait unread
+    if (session.reqHeader().rawPath() === '/unread') await session.idle();
+    else session.writeResponseHeader(head((await bodyOf(session)).length === 60_000 ? 200 : 500), true);
+  });
+  const client = running.client();
+  for (let n = 0; n < 9; n++) {
+    const unread = client.request({ ':method': 'POST', ':path': '/unread' });
+    unread.on('error', () => {});
+    unread.write(Buffer.alloc(65_535));
+  }
+  expect((await request(client, { ':method': 'POST', ':path': '/read' }, 'x'.repeat(60_000))).status).toBe(200);
+});
+
 test('after a graceful shutdown what is open ends well and nothing new is taken', async () => {
   const begun = deferred<void>();
   const go = deferred<void>();
