@@ -16,16 +16,18 @@ const PARTS = {
   picture: /!\[[^\]]+\]\(\.\.\/\.\.\/diagrams\//,
   'what if': /^## What would happen if …$/m,
   command: /^npm (?:run|start)/m,
+  exercises: /(?:<!-- exercise: [\s\S]*?<!-- end exercise -->\s*){2}/,
+  'closing line': /^\*\*What you know now\.\*\* /m,
 };
 /** What a chapter has no use for. */
 const WITHOUT: Record<string, string[]> = {
-  '00-async': ['code', 'calls', 'picture', 'what if', 'command'],
+  '00-async': ['code', 'calls', 'picture', 'what if', 'command', 'exercises'],
   '23-the-price-of-tracing': ['calls'],
   '24-wrong': ['code', 'calls'],
 };
 
 describe.each(chapters())('chapter %s', (chapter) => {
-  test('asks first, shows code, calls and a picture, and lets one try what would happen if', () => {
+  test('asks first, shows code, calls and a picture, lets one try and predict, and says what one knows then', () => {
     const text = readFileSync(join(projectRoot, 'walkthrough', chapter, 'README.md'), 'utf8');
     const lacking = Object.entries(PARTS).filter(([, part]) => !part.test(text));
     expect(lacking.map(([name]) => name).filter((name) => !WITHOUT[chapter]?.includes(name))).toEqual([]);
