@@ -127,7 +127,7 @@ describe('a directive', () => {
       /```rust\nstruct Closes;\n\nimpl Drop for Closes \{[\s\S]*\n\}\n\nasync fn spawns\(\) \{[\s\S]*\n\}\n```\n/,
     );
     const inside = (directive: string) => fill(block(directive), 'walkthrough/00-async/README.md', material);
-    expect(await inside('prints: spawns')).toContain('```text\nspawned\nin the task\n42\n```');
+    expect(await inside('prints: spawns')).toContain('```text\nspawned\nin the task\nended\n```');
     await expect(inside('prints: nothing')).rejects.toThrow("main doesn't call nothing");
     await expect(filled(block('rust: walkthrough/00-async/async.rs nothing'))).rejects.toThrow('has no nothing');
   });

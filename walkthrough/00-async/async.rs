@@ -46,10 +46,10 @@ async fn asks() {
 async fn spawns() {
     let task = tokio::spawn(async {
         println!("in the task");
-        42
     });
     println!("spawned");
-    println!("{}", task.await.unwrap());
+    task.await.unwrap();
+    println!("ended");
 }
 
 // 4
@@ -130,7 +130,7 @@ async fn swaps() {
     let reader = origins.clone();
     let seen = reader.load_full();
     origins.store(Arc::new(vec!["c"]));
-    println!("{:?} {:?}", seen, reader.load_full());
+    println!("{} {}", seen.join(","), reader.load_full().join(","));
 }
 
 #[tokio::main(flavor = "current_thread")]
