@@ -8,8 +8,8 @@ import { HttpSession } from '../../protocols/http/client.ts';
 import { ported } from '../../tracing/span.ts';
 import type { Peer } from '../../upstreams/peer.ts';
 import type { ConnectorOptions } from '../mod.ts';
-import { Connector as V1Connector } from './v1.ts';
-import { Connector as V2Connector } from './v2.ts';
+import { Connector as V1Connector } from './h1.ts';
+import { Connector as V2Connector } from './h2.ts';
 
 const rust = ported('pingora-core/src/connectors/http/mod.rs');
 

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { constants, type ServerHttp2Stream } from 'node:http2';
 import { expect, onTestFinished, test } from 'vitest';
-import { type ConnectionRef, Connector } from '../../../src/connectors/http/v2.ts';
+import { type ConnectionRef, Connector } from '../../../src/connectors/http/h2.ts';
 import type { PingoraError } from '../../../src/error/lib.ts';
 import { HMap, RequestHeader } from '../../../src/http/lib.ts';
 import type { Http2Session } from '../../../src/protocols/h2/client.ts';
