@@ -47,3 +47,11 @@ describe.each(chapters())('chapter %s', (chapter) => {
     expect(untrue).toEqual([]);
   });
 });
+
+test('each answer prints a trace or names the command that does', () => {
+  const text = readFileSync(join(projectRoot, 'walkthrough/ANSWERS.md'), 'utf8');
+  const [, ...answers] = text.split(/^## /m);
+  expect(answers.length).toBeGreaterThan(30);
+  const without = answers.filter((answer) => !/<!-- calls: |`npm run trace -- /.test(answer));
+  expect(without.map((answer) => answer.split('\n')[0])).toEqual([]);
+});
