@@ -8,4 +8,6 @@ export interface Embedded {
   micros: number;
   /** The script that brings it, from the page's folder. */
   script: string;
+  /** It is Pingora's record of a scenario, to be compared with. */
+  record?: boolean;
 }

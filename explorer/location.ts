@@ -1,8 +1,11 @@
 /**
  * The address of a step: `#trace=tls-h2&step=123`, or by a function's name and which of its calls,
- * `#trace=tls-h2&fn=HttpProxy::process_request&n=1`. The second survives a new recording, so chapters use it.
+ * `#trace=tls-h2&fn=HttpProxy::process_request&n=1` (`&end` for its return). The second survives a new recording, so
+ * chapters use it. `#trace=h1&tour=3` is the third stop of a scenario's tour, `#trace=h1&with=keepalive` two traces
+ * beside each other.
  */
 import type { Steps } from './steps.ts';
+import type { Stop } from './tours.ts';
 
 export interface Place {
   /** A trace of the list; null: whatever is open. */
@@ -13,6 +16,12 @@ export interface Place {
   fn?: string;
   /** Which call of `fn`, from 1. */
   n?: number;
+  /** Where that call returns. */
+  end?: boolean;
+  /** A stop of the tour, from 1. */
+  tour?: number;
+  /** The trace that it is compared with. */
+  with?: string;
 }
 
 const wholeNumber = (text: string | null): number | undefined =>
@@ -27,7 +36,12 @@ export function parsePlace(hash: string): Place {
   if (fn) {
     place.fn = fn;
     place.n = wholeNumber(fields.get('n')) ?? 1;
+    if (fields.has('end')) place.end = true;
   } else if (step !== undefined) place.step = step;
+  const tour = wholeNumber(fields.get('tour'));
+  if (tour !== undefined) place.tour = tour;
+  const other = fields.get('with');
+  if (other) place.with = other;
   return place;
 }
 
@@ -41,7 +55,9 @@ const encode = (text: string) =>
 export function formatPlace(place: Place): string {
   const fields: string[] = [];
   if (place.trace !== null) fields.push(`trace=${encode(place.trace)}`);
-  if (place.fn !== undefined) fields.push(`fn=${encode(place.fn)}`, `n=${place.n ?? 1}`);
+  if (place.with !== undefined) fields.push(`with=${encode(place.with)}`);
+  else if (place.tour !== undefined) fields.push(`tour=${place.tour}`);
+  else if (place.fn !== undefined) fields.push(`fn=${encode(place.fn)}`, `n=${place.n ?? 1}${place.end ? '&end' : ''}`);
   else if (place.step !== undefined) fields.push(`step=${place.step}`);
   return fields.length === 0 ? '' : `#${fields.join('&')}`;
 }
@@ -56,7 +72,12 @@ export function stepOf(place: Place, steps: Steps): number {
   if (call === undefined) {
     throw new Error(`${place.fn} is called ${calls.length === 1 ? 'once' : `${calls.length} times`} in ${scenario}`);
   }
-  return steps.beginOf(call);
+  return place.end ? (steps.endOf(call) ?? steps.beginOf(call)) : steps.beginOf(call);
+}
+
+/** Where a tour stops. */
+export function placeOfStop(trace: string | null, { fn, n = 1, end = false }: Stop): Place {
+  return { trace, fn, n, ...(end && { end }) };
 }
 
 /** The place of a step by its function's name; the end of a call has no name, only a number. */

@@ -1,5 +1,6 @@
-/** Finding a function by a part of its name, or by some of its letters. */
+/** Finding a function by a part of its name, or by some of its letters; and values that calls have. */
 import type { Steps } from './steps.ts';
+import type { TraceSpan } from './trace.ts';
 
 /** A function that was found, and its calls in order. */
 export interface Found {
@@ -10,7 +11,14 @@ export interface Found {
   /** The name holds what was typed as it stands, not only its letters one after the other. */
   exact: boolean;
   calls: number[];
+  /** A value that was found, instead of a function's name. */
+  isValue?: boolean;
 }
+
+/** Values shorter than this are no help to whoever searches. */
+const SHORTEST_VALUE = 3;
+/** So many values are listed below the functions. */
+const VALUES_SHOWN = 12;
 
 const isWordStart = (text: string, at: number) =>
   at === 0 || !/[A-Za-z0-9]/.test(text[at - 1]!) || (/[A-Z]/.test(text[at]!) && /[a-z]/.test(text[at - 1]!));
@@ -70,6 +78,7 @@ function isSubsequence(letters: string, text: string, from: number): boolean {
 /** The functions of a trace, to be searched again and again. */
 export class Search {
   readonly #calls = new Map<string, number[]>();
+  readonly #values = new Map<string, number[]>();
 
   constructor(steps: Steps) {
     steps.spans.forEach(({ fn }, index) => {
@@ -77,6 +86,28 @@ export class Search {
       if (calls) calls.push(index);
       else this.#calls.set(fn, [index]);
     });
+    steps.spans.forEach((span, index) => {
+      for (const value of valuesOf(span)) {
+        const calls = this.#values.get(value);
+        if (calls === undefined) this.#values.set(value, [index]);
+        else if (calls.at(-1) !== index) calls.push(index);
+      }
+    });
+  }
+
+  /** Values that hold the query as it stands, in either case. */
+  #findValues(query: string): Found[] {
+    const wanted = query.trim().toLowerCase();
+    if (wanted.length < SHORTEST_VALUE) return [];
+    const found: Found[] = [];
+    for (const [value, calls] of this.#values) {
+      const from = value.toLowerCase().indexOf(wanted);
+      if (from < 0) continue;
+      const at = Array.from(wanted, (_, i) => from + i);
+      found.push({ fn: value, score: -from, at, exact: true, calls, isValue: true });
+      if (found.length === VALUES_SHOWN) break;
+    }
+    return found;
   }
 
   /** What matches, best first. Functions that only have the letters show up only if none has the words. */
@@ -88,7 +119,8 @@ export class Search {
     }
     found.sort((a, b) => b.score - a.score || a.calls[0]! - b.calls[0]!);
     const exact = found.filter((one) => one.exact);
-    return (exact.length > 0 ? exact : found).slice(0, limit);
+    const values = this.#findValues(query);
+    return [...(exact.length > 0 || values.length > 0 ? exact : found).slice(0, limit), ...values];
   }
 }
 
@@ -102,4 +134,16 @@ export function neighbour(calls: readonly number[], span: number, direction: 1 |
   if (calls.length === 0) return null;
   if (direction === 1) return calls.find((call) => call > span) ?? calls[0]!;
   return calls.findLast((call) => call < span) ?? calls.at(-1)!;
+}
+
+/** All texts that a call has: what went in and came out, what changed, why it failed. */
+function* valuesOf({ in: given = {}, out = {}, changed = [], error, attributes }: TraceSpan): Generator<string> {
+  for (const value of [...Object.values(given), ...Object.values(out), ...Object.values(attributes)]) {
+    if (typeof value === 'string') yield value;
+    else if (Array.isArray(value)) yield* value;
+  }
+  for (const { what, from, to } of changed) yield `${what}: ${to ?? from}`;
+  for (let at = error; at !== undefined; at = at.cause) {
+    yield [at.type, at.context ?? at.message].filter(Boolean).join(': ');
+  }
 }

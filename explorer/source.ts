@@ -1,4 +1,4 @@
-/** Colours for TypeScript, and where a function ends. Simple on purpose: no parser, one pass over the text. */
+/** Colours for TypeScript and Rust, and where a function ends. Simple on purpose: no parser, one pass over the text. */
 
 export type Kind = 'plain' | 'comment' | 'string' | 'number' | 'keyword' | 'type' | 'decorator' | 'call';
 
@@ -15,6 +15,18 @@ const KEYWORDS = new Set(
     'undefined using var void while yield'
   ).split(' '),
 );
+
+const RUST_KEYWORDS = new Set(
+  (
+    'as async await break const continue crate dyn else enum extern false fn for if impl in let loop match mod move mut ' +
+    'pub ref return self Self static struct super trait true type unsafe use where while'
+  ).split(' '),
+);
+
+export type Language = 'ts' | 'rust';
+
+/** In Rust a single quote may begin a lifetime, and a backquote nothing. */
+const RUST_STRING = /"(?:[^"\\]|\\.)*"?|'(?:[^'\\\n]|\\.)'/y;
 
 const TOKEN = new RegExp(
   [
@@ -51,7 +63,9 @@ function endOfTemplate(text: string, from: number): number {
 }
 
 /** The text cut into pieces of one kind; together they are the text. */
-export function tokenize(text: string): Token[] {
+export function tokenize(text: string, language: Language = 'ts'): Token[] {
+  const isRust = language === 'rust';
+  const keywords = isRust ? RUST_KEYWORDS : KEYWORDS;
   const tokens: Token[] = [];
   const push = (kind: Kind, piece: string) => {
     const last = tokens.at(-1);
@@ -60,7 +74,14 @@ export function tokenize(text: string): Token[] {
   };
   let code = '';
   for (let at = 0; at < text.length; ) {
-    if (text[at] === '/' && text[at + 1] !== '/' && text[at + 1] !== '*' && BEFORE_REGEX.test(code)) {
+    if (isRust && (text[at] === '"' || text[at] === "'" || text[at] === '`')) {
+      RUST_STRING.lastIndex = at;
+      const literal = RUST_STRING.exec(text)?.[0] ?? text[at]!;
+      push(literal.length > 1 ? 'string' : 'plain', literal);
+      at += literal.length;
+      continue;
+    }
+    if (!isRust && text[at] === '/' && text[at + 1] !== '/' && text[at + 1] !== '*' && BEFORE_REGEX.test(code)) {
       REGEX.lastIndex = at;
       const regex = REGEX.exec(text);
       if (regex) {
@@ -83,7 +104,7 @@ export function tokenize(text: string): Token[] {
     else if (groups!.word !== undefined) {
       const next = text[at + piece.length];
       const isField = /[.?]\s*$/.test(code) && !code.endsWith('? ');
-      if (KEYWORDS.has(piece) && !isField && next !== ':') push('keyword', piece);
+      if (keywords.has(piece) && !isField && (isRust || next !== ':')) push('keyword', piece);
       else if (/^[A-Z]/.test(piece) && /[a-z]/.test(piece)) push('type', piece);
       else push(next === '(' || next === '<' ? 'call' : 'plain', piece);
     } else push('plain', piece);
@@ -135,4 +156,40 @@ export function endOfFunction(tokens: readonly Token[], line: number): number {
     if (letter === '}' && hadBrace && !'{>|&[,'.includes(code[i + 1]?.letter ?? ';')) return here;
   }
   return line;
+}
+
+/**
+ * The line (from 1) where a function calls another one by `name`, between two lines of its source; the `n`th such call,
+ * from 1, or the last if there are fewer. Null: nowhere, for it is called through something else.
+ */
+export function findCall(
+  source: readonly (readonly Token[])[],
+  from: number,
+  to: number,
+  name: string,
+  n: number,
+): number | null {
+  const pattern = new RegExp(`(?:^|[^\\w$])${name.replace(/[$]/g, '\\$&')}\\s*(?:<[^()]*>)?\\(`, 'g');
+  let last: number | null = null;
+  let found = 0;
+  for (let line = from + 1; line <= to; line++) {
+    const code = (source[line - 1] ?? []).filter(({ kind }) => kind !== 'comment' && kind !== 'string');
+    const text = code.map((token) => token.text).join('');
+    for (const _ of text.matchAll(pattern)) {
+      last = line;
+      found++;
+      if (found === n) return line;
+    }
+  }
+  return last;
+}
+
+/** The name that a function has in the port, from the line that declares it: a method, or a constant. */
+export function declaredName(line: string): string | null {
+  const [, constant] = /\bconst (\w+) =/.exec(line) ?? [];
+  if (constant !== undefined) return constant;
+  const [, method] =
+    /^\s*(?:(?:export|public|private|protected|static|override|async|function)\s+)*\*?\s*([\w$#]+)\s*[(<]/.exec(line) ??
+    [];
+  return method ?? null;
 }

@@ -11,7 +11,10 @@ import { Command } from 'commander';
 import { build } from 'esbuild';
 import type { Embedded } from '../explorer/embedded.ts';
 import { parseTrace } from '../explorer/trace.ts';
+import { commentAbove, firstSentence, MORE } from '../explorer/words.ts';
+import { traceOfRecord } from '../src/formats/record.ts';
 import { findScenario } from '../src/scenarios/index.ts';
+import { loadRecord } from '../src/tracing/compare.ts';
 import { declaredSites, projectRoot } from '../src/tracing/sites.ts';
 
 export interface ExplorerOptions {
@@ -19,9 +22,17 @@ export interface ExplorerOptions {
   traces?: string | undefined;
   /** Told what is wrong with a trace that can be used all the same. */
   warn?: ((text: string) => void) | undefined;
+  /** A checkout of Pingora 0.1.0, whose files are put beside the page. */
+  pingora?: string | undefined;
+  /** Where Pingora's files are fetched from when a reader asks for one. Default: the public repository. */
+  rustBase?: string | undefined;
+  /** Which chapter explains a function, by its name, and where that is from the page. */
+  chapters?: Record<string, { title: string; href: string }> | undefined;
   /** Where the page goes; what was there before is removed. Default: `site/explorer` */
   out?: string | undefined;
 }
+
+const PUBLIC = 'https://raw.githubusercontent.com/cloudflare/pingora/0.1.0/';
 
 /** Folders whose code a trace may lead to. */
 const SOURCES = ['src', 'walkthrough', 'examples'];
@@ -68,7 +79,69 @@ function writeTraces(folder: string | undefined, out: string, warn: (text: strin
     const assign = `(globalThis.explorerTraces ??= new Map()).set(${scriptJson(name)}, ${scriptJson(trace)});\n`;
     writeFileSync(join(out, script), assign);
   }
+  for (const name of [...index.keys()]) {
+    const record = loadRecord(name);
+    if (record === null) continue;
+    const trace = traceOfRecord(record);
+    const key = `pingora-${name}`;
+    const script = `assets/traces/${key}.js`;
+    const { length: spans } = trace.spans;
+    index.set(key, { name: key, about: null, spans, tasks: trace.tasks.length, micros: 0, script, record: true });
+    const assign = `(globalThis.explorerTraces ??= {})[${scriptJson(key)}] = ${scriptJson(trace)};\n`;
+    writeFileSync(join(out, script), assign);
+  }
   return [...index.values()];
+}
+
+/** What each function does, in a sentence, by its name and Pingora's file; a hook's by its trait and name. */
+export function sentences(): Record<string, string> {
+  const found: Record<string, string> = { ...MORE };
+  const sources = new Map<string, string>();
+  for (const { fn, rust, file, line } of declaredSites()) {
+    let source = sources.get(file);
+    if (source === undefined) {
+      source = readFileSync(join(projectRoot, file), 'utf8');
+      sources.set(file, source);
+    }
+    const comment = commentAbove(source, line);
+    const sentence = comment === null ? null : firstSentence(comment);
+    if (sentence !== null) found[`${fn}#${rust}`] = sentence;
+    if (sentence !== null && fn.startsWith('ProxyHttp::')) found[fn] = sentence;
+  }
+  // hooks without a default of their own: an application must have them, or 0.1.0 has no function of that name
+  const traits = { ProxyHttp: 'src/proxy/proxy-trait.ts', ServeHttp: 'src/apps/http-app.ts' };
+  for (const [trait, file] of Object.entries(traits)) {
+    const source = readFileSync(join(projectRoot, file), 'utf8');
+    source.split('\n').forEach((text, i) => {
+      const [, name] = /^ {2}(?:abstract )?(\w+)\(/.exec(text) ?? [];
+      const comment = name === undefined ? null : commentAbove(source, i + 1);
+      const sentence = comment === null ? null : firstSentence(comment);
+      const key = `${trait}::${name?.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}`;
+      if (sentence !== null) found[key] ??= sentence;
+    });
+  }
+  return found;
+}
+
+function writeWords(out: string, chapters: ExplorerOptions['chapters']): void {
+  const words = { sentences: sentences(), chapters: chapters ?? {} };
+  writeFileSync(join(out, 'assets/words.js'), `globalThis.explorerWords = ${scriptJson(words)};\n`);
+}
+
+/** Pingora's files that functions of the port are in, from a checkout. */
+function writeRust(folder: string, out: string): void {
+  const files: Record<string, string> = {};
+  for (const rust of new Set(declaredSites().map((site) => site.rust))) {
+    if (rust === null) continue;
+    const path = join(folder, rust);
+    if (existsSync(path)) files[rust] = readFileSync(path, 'utf8');
+  }
+  if (Object.keys(files).length === 0) {
+    throw new Error(
+      `${folder}: no checkout of Pingora, which has pingora-core/src; git clone --branch 0.1.0 makes one`,
+    );
+  }
+  writeFileSync(join(out, 'assets/rust.js'), `globalThis.explorerRust = ${scriptJson(files)};\n`);
 }
 
 /** What to say of traces whose functions have moved in the sources since: their lines would lead to other code. */
@@ -110,19 +183,23 @@ async function bundle(): Promise<string> {
 
 async function style(): Promise<string> {
   const { outputFiles } = await build({
-    entryPoints: [join(projectRoot, 'explorer/explorer.css')],
+    entryPoints: ['explorer.css', 'teacher.css'].map((name) => join(projectRoot, 'explorer', name)),
+    outdir: 'styles',
     minify: true,
     write: false,
     // What is newer than this is written as it stands: light-dark() has no older form worth having.
     target: 'chrome123',
   });
-  return outputFiles[0]!.text;
+  return outputFiles.map(({ text }) => text).join('');
 }
 
 /** Builds the page and returns what traces are in it. */
 export async function buildExplorer({
   traces,
   out: given,
+  pingora,
+  rustBase = PUBLIC,
+  chapters,
   warn = () => {},
 }: ExplorerOptions = {}): Promise<Embedded[]> {
   const out = given ?? join(projectRoot, 'site/explorer');
@@ -130,13 +207,16 @@ export async function buildExplorer({
     rmSync(join(out, part), { recursive: true, force: true });
   const index = writeTraces(traces, out, warn);
   writeSources(out);
+  writeWords(out, chapters);
+  if (pingora !== undefined) writeRust(pingora, out);
   const parts: Record<string, string> = {
     '/*STYLE*/': await style(),
     '"INDEX"': scriptJson(index),
+    '"CONFIG"': scriptJson({ hasRust: pingora !== undefined, rustBase }),
     '/*SCRIPT*/': await bundle(),
   };
   const page = readFileSync(join(projectRoot, 'explorer/explorer.html'), 'utf8');
-  const html = page.replace(/\/\*(?:STYLE|SCRIPT)\*\/|"INDEX"/g, (mark) => parts[mark]!);
+  const html = page.replace(/\/\*(?:STYLE|SCRIPT)\*\/|"INDEX"|"CONFIG"/g, (mark) => parts[mark]!);
   writeFileSync(join(out, 'explorer.html'), html);
   // So that the folder itself is an address, with the same hash.
   const redirect = "<script>location.replace('explorer.html' + location.search + location.hash)</script>";
@@ -144,19 +224,25 @@ export async function buildExplorer({
     join(out, 'index.html'),
     `<!doctype html>\n<meta charset="utf-8">\n<title>Trace explorer</title>\n${redirect}\n`,
   );
-  return index;
+  return index.filter(({ record }) => !record);
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   await new Command('explorer')
     .description('Build the trace explorer, a page that needs no server.')
     .option('--traces <folder>', 'its JSON files are the traces (default: every trace.json below walkthrough/)')
+    .option('--pingora <folder>', 'a checkout of Pingora 0.1.0, to show its Rust beside the port')
     .option('--out <folder>', 'where the page goes (default: site/explorer)')
-    .action(async ({ traces, out }: ExplorerOptions) => {
+    .action(async ({ traces, out, pingora }: ExplorerOptions) => {
       const resolved = (path: string | undefined) => (path === undefined ? undefined : resolve(path));
       try {
         const warn = (text: string) => process.stderr.write(`${text}\n`);
-        const index = await buildExplorer({ traces: resolved(traces), out: resolved(out), warn });
+        const index = await buildExplorer({
+          traces: resolved(traces),
+          out: resolved(out),
+          pingora: resolved(pingora),
+          warn,
+        });
         const where = relative(
           process.cwd(),
           join(resolved(out) ?? join(projectRoot, 'site/explorer'), 'explorer.html'),

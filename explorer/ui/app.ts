@@ -1,4 +1,5 @@
 /** The page: one trace, one current step, and panels that follow it. */
+import { isShownAt, LEVELS, type Level, levelOf } from '../../src/formats/levels.ts';
 import type { Embedded } from '../embedded.ts';
 import { count } from '../format.ts';
 import { formatPlace, type Place, parsePlace, placeByName, stepOf } from '../location.ts';
@@ -6,7 +7,8 @@ import { Steps } from '../steps.ts';
 import type { TraceDocument } from '../trace.ts';
 import { Tree } from '../tree.ts';
 import { CodeView } from './code-view.ts';
-import { byId, onceAFrame } from './dom.ts';
+import { CompareView, RECORD } from './compare-view.ts';
+import { byId, h, onceAFrame } from './dom.ts';
 import { type Key, keyTable, listen, listKeys, type Moves } from './keys.ts';
 import { LanesView } from './lanes-view.ts';
 import { showLists } from './lists.ts';
@@ -14,9 +16,13 @@ import { watchLive } from './live-server.ts';
 import { onFiles, showProblem, showTab, showToast, type Tab, toggleTheme } from './page.ts';
 import { PhasesView } from './phases-view.ts';
 import { SearchBox } from './search-box.ts';
-import { type Entry, loadSources, Store } from './store.ts';
+import { makeSplitter } from './splitter.ts';
+import { StateView } from './state-view.ts';
+import { type Config, type Entry, loadSources, loadWords, Store } from './store.ts';
+import { TourView } from './tour-view.ts';
 import { TreeView } from './tree-view.ts';
 import type { Host, Opened, View } from './view.ts';
+import { WireView } from './wire-view.ts';
 
 /** Between two steps of play. */
 const BEAT_MS = 420;
@@ -34,6 +40,12 @@ class App implements Host {
   readonly #lanes: LanesView;
   readonly #search: SearchBox;
   readonly #views: View[];
+  readonly #wireView: WireView;
+  readonly #tour: TourView;
+  readonly #compare = new CompareView();
+  /** The traces that are compared. */
+  #compared: [string, string] | null = null;
+  #level: Level = 'all';
   readonly #live = new URLSearchParams(location.search).has('live');
   readonly #listChanged = onceAFrame(() => this.#showList());
   #opening = 0;
@@ -41,13 +53,16 @@ class App implements Host {
   #addressing: ReturnType<typeof setTimeout> | undefined;
   #saying: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(index: readonly Embedded[]) {
+  constructor(index: readonly Embedded[], config: Config) {
     this.#store = new Store(index);
     this.#tree = new TreeView(this, byId('tree'));
-    this.#code = new CodeView(this);
+    this.#code = new CodeView(this, config);
+    this.#wireView = new WireView(this);
+    this.#tour = new TourView(this);
     this.#lanes = new LanesView(this, byId<HTMLCanvasElement>('lanes'));
     this.#search = new SearchBox(this, showToast);
-    this.#views = [this.#tree, this.#code, this.#lanes, new PhasesView(this, byId('phases'))];
+    const phases = new PhasesView(this, byId('phases'));
+    this.#views = [this.#tree, this.#code, this.#lanes, phases, this.#wireView, new StateView(this)];
     this.#wire();
     this.#showList();
     if (this.#live) this.#watch();
@@ -107,6 +122,115 @@ class App implements Host {
     if (this.opened) this.go(next(this.opened.steps), how);
   }
 
+  /** Go on by `next` until something shows at this level; where nothing does any more, stay. */
+  #walkShown(next: (steps: Steps, from: number) => number): void {
+    if (this.opened === null) return;
+    const { steps, tree } = this.opened;
+    let at = this.step;
+    for (;;) {
+      const to = next(steps, at);
+      if (to === at) return;
+      at = to;
+      const isEdge = at === 0 || at === steps.count - 1;
+      if (tree.shows(steps.spanAt(at)) || isEdge) break;
+    }
+    this.go(at);
+  }
+
+  /** To the next call in the tree that is no part of this one, or the next that shows after it. */
+  #over(): void {
+    if (this.opened === null) return;
+    const { steps, tree } = this.opened;
+    let at = steps.over(this.step);
+    while (at < steps.count - 1 && !tree.shows(steps.spanAt(at))) at = steps.into(at);
+    this.go(at);
+  }
+
+  #out(): void {
+    if (this.opened === null) return;
+    const { steps, tree } = this.opened;
+    const caller = tree.callerOf(steps.spanAt(this.step));
+    this.go(caller === null ? steps.out(this.step) : steps.beginOf(caller));
+  }
+
+  // ---- how much shows, tours, comparing
+
+  #setLevel(level: Level): void {
+    this.#level = level;
+    for (const button of document.querySelectorAll<HTMLElement>('[data-level]')) {
+      button.setAttribute('aria-pressed', String(button.dataset.level === level));
+    }
+    if (this.opened) {
+      const { steps, tree } = this.opened;
+      tree.setLevel((span) => isShownAt(steps.spans[span]!, level));
+      this.#tree.open(this.opened);
+      this.#tree.update(this.step);
+    }
+    this.#compare.setLevel(level);
+  }
+
+  tour(by: number): void {
+    if (this.opened === null) return;
+    if (this.#tour.of(this.opened) === null) {
+      showToast('This trace has no tour');
+      return;
+    }
+    this.#toStop((this.#tour.at ?? 1 - by) + by, 'push');
+  }
+
+  endTour(): void {
+    this.#tour.end();
+    byId('tree').focus();
+  }
+
+  #toStop(stop: number, how: 'push' | 'stay'): void {
+    const step = this.#tour.go(stop, this.opened!);
+    if (step === null) {
+      showProblem('This trace lacks the call at which the tour stops here');
+      return;
+    }
+    if (how === 'push') {
+      this.#writeAddress();
+      history.pushState(null, '', formatPlace({ trace: this.#key, tour: this.#tour.at! }));
+    }
+    // a phone shows one panel at a time: the one with the tour's words
+    if (matchMedia('(max-width: 760px)').matches) showTab('code', () => this.#refresh());
+    this.step = step;
+    this.#update();
+  }
+
+  #chooseCompared(): void {
+    if (this.#key === null || this.opened === null) return;
+    const { scenario } = this.opened.steps.trace;
+    const all = [...this.#store.entries.values()].filter(({ key }) => key !== this.#key);
+    const record = all.filter(({ key }) => key === `${RECORD}${scenario}`);
+    const others = all.filter(({ kind }) => kind !== 'record');
+    byId('compare-list').replaceChildren(
+      ...[...record, ...others].map(({ key, name }) =>
+        h('li', {}, h('a', { href: formatPlace({ trace: this.#key, with: key }) }, name)),
+      ),
+    );
+    byId<HTMLDialogElement>('compare-with').showModal();
+  }
+
+  async #openCompared(a: string, b: string): Promise<void> {
+    const [one, other] = [this.#store.entries.get(a), this.#store.entries.get(b)];
+    if (one === undefined || other === undefined) {
+      showProblem(`There is no trace “${one === undefined ? a : b}” here`);
+      return;
+    }
+    const turn = ++this.#opening;
+    const [left, right] = await Promise.all([one.load(), other.load()]);
+    if (turn !== this.#opening) return;
+    this.#close();
+    byId('start').hidden = true;
+    this.#compared = [a, b];
+    document.title = `${left.scenario} and ${right.scenario} – Trace explorer`;
+    const level: Level = left.spans.some((span) => levelOf(span) === 'main') ? 'main' : 'all';
+    this.#setLevel(level);
+    this.#compare.open([a, b], left, right, level);
+  }
+
   /** The current call's other end. */
   #otherEnd(steps: Steps): number {
     const span = steps.spanAt(this.step);
@@ -130,7 +254,7 @@ class App implements Host {
     this.#playing = setInterval(() => {
       const { steps } = this.opened!;
       if (this.step >= steps.count - 1) this.#play(false);
-      else this.go(steps.into(this.step));
+      else this.#moves.into();
     }, BEAT_MS);
   }
 
@@ -138,6 +262,12 @@ class App implements Host {
 
   #follow(): void {
     const place = parsePlace(location.hash);
+    for (const dialog of document.querySelectorAll('dialog')) dialog.close();
+    if (place.trace !== null && place.with !== undefined) {
+      this.#try(this.#openCompared(place.trace, place.with));
+      return;
+    }
+    if (this.#compared) this.#close();
     if (place.trace === null) {
       if (this.opened === null || place.step === undefined) this.#close();
       else this.#goTo(place);
@@ -172,6 +302,11 @@ class App implements Host {
     const steps = new Steps(trace);
     this.opened = { steps, tree: new Tree(steps) };
     this.#key = entry.key;
+    this.step = 0;
+    this.#tour.end();
+    // the scenarios are there to be learned from: they begin with what matters
+    const isScenario = entry.about !== null && entry.kind === 'embedded';
+    this.#setLevel(isScenario ? 'main' : 'all');
     byId('start').hidden = true;
     byId('work').hidden = false;
     byId('transport').hidden = false;
@@ -179,8 +314,14 @@ class App implements Host {
     for (const view of this.#views) view.open(this.opened);
     this.#search.open(this.opened);
     this.#showList();
-    this.step = 0;
-    this.#goTo(place);
+    const first = isScenario ? steps.callsOf('Server::run_forever')[0] : undefined;
+    const { step, fn, tour } = place;
+    const isBare = step === undefined && fn === undefined && tour === undefined;
+    this.#goTo(first !== undefined && isBare ? { ...place, step: steps.beginOf(first) + 1 } : place);
+    loadWords().then(
+      (words) => this.#code.setWords(words),
+      () => {},
+    );
     loadSources().then(
       (sources) => this.#code.setSources(sources),
       () => this.#code.setSources({}),
@@ -190,6 +331,11 @@ class App implements Host {
   /** To a place of the trace that is open. */
   #goTo(place: Place): void {
     showProblem(null);
+    if (place.tour !== undefined) {
+      this.#toStop(place.tour, 'stay');
+      return;
+    }
+    this.#tour.end();
     try {
       this.step = stepOf(place, this.opened!.steps);
     } catch (error) {
@@ -208,13 +354,16 @@ class App implements Host {
     byId('start').hidden = false;
     byId('work').hidden = true;
     byId('transport').hidden = true;
+    this.#compare.close();
+    this.#compared = null;
+    this.#tour.end();
     document.title = 'Trace explorer';
     this.#showList();
   }
 
   #openFrom(entry: Entry): void {
     this.#writeAddress();
-    history.pushState(null, '', formatPlace({ trace: entry.key, step: 1 }));
+    history.pushState(null, '', formatPlace({ trace: entry.key }));
     // The button that was pressed is gone: the keyboard goes on in the tree.
     this.#try(this.#openEntry(entry, { trace: entry.key }).then(() => byId('tree').focus()));
   }
@@ -294,11 +443,11 @@ class App implements Host {
   /** What a button of the bar at the bottom does, and a key. */
   readonly #moves: Moves = {
     first: () => this.#walk(() => 0),
-    back: () => this.#walk((steps) => steps.back(this.step)),
+    back: () => this.#walkShown((steps, from) => steps.back(from)),
     play: () => this.#play(),
-    into: () => this.#walk((steps) => steps.into(this.step)),
-    over: () => this.#walk((steps) => steps.over(this.step)),
-    out: () => this.#walk((steps) => steps.out(this.step)),
+    into: () => this.#walkShown((steps, from) => steps.into(from)),
+    over: () => this.#over(),
+    out: () => this.#out(),
     last: () => this.#walk((steps) => steps.count - 1),
   };
 
@@ -308,8 +457,8 @@ class App implements Host {
     };
     return keyTable({
       ...this.#moves,
-      next: () => this.#walk(() => this.step + 1),
-      previous: () => this.#walk(() => this.step - 1),
+      next: () => this.#walkShown((steps, from) => steps.clamp(from + 1)),
+      previous: () => this.#walkShown((steps, from) => steps.clamp(from - 1)),
       otherEnd: () => this.#walk((steps) => this.#otherEnd(steps)),
       search: () => this.#search.show(),
       found: (direction) => this.#search.next(direction),
@@ -326,6 +475,12 @@ class App implements Host {
       choose: () => byId('file').click(),
       theme: () => toggleTheme(() => this.#refresh()),
       help: () => byId<HTMLDialogElement>('keys').showModal(),
+      level: () => this.#setLevel(LEVELS[(LEVELS.indexOf(this.#level) + 1) % LEVELS.length]!),
+      stop: (by) => (this.#compare.isOpen ? this.#compare.next(by) : this.tour(by)),
+      hex: ifOpen(() => this.#wireView.setHex()),
+      caller: ifOpen(() => this.#code.toggleCaller()),
+      rust: ifOpen(() => this.#code.rust.toggle()),
+      compare: () => this.#chooseCompared(),
     });
   }
 
@@ -340,6 +495,13 @@ class App implements Host {
     click('help', () => byId<HTMLDialogElement>('keys').showModal());
     click('choose', () => byId('file').click());
     click('choose-big', () => byId('file').click());
+    click('compare-open', () => this.#chooseCompared());
+    click('compare-next', () => this.#compare.next(1));
+    click('compare-before', () => this.#compare.next(-1));
+    for (const button of document.querySelectorAll<HTMLElement>('[data-level]')) {
+      button.addEventListener('click', () => this.#setLevel(button.dataset.level as Level));
+    }
+    makeSplitter(() => this.#refresh());
     for (const button of document.querySelectorAll<HTMLElement>('[data-do]')) {
       button.addEventListener('click', () => this.#moves[button.dataset.do as keyof Moves]());
     }
@@ -376,4 +538,5 @@ class App implements Host {
   }
 }
 
-new App(JSON.parse(byId('index').textContent ?? '[]') as Embedded[]);
+const read = <T>(id: string) => JSON.parse(byId(id).textContent ?? 'null') as T;
+new App(read<Embedded[]>('index'), read<Config>('config'));

@@ -1,8 +1,13 @@
 /** The current call: what is known of it, the port's code, and where it is in Pingora. */
 import { duration } from '../format.ts';
-import { endOfFunction, lines, type Token, tokenize } from '../source.ts';
+import { Happened } from '../happened.ts';
+import { declaredName, endOfFunction, findCall, lines, type Token, tokenize } from '../source.ts';
 import type { TraceSpan } from '../trace.ts';
+import { HOOK } from '../words.ts';
 import { byId, h, hueOf } from './dom.ts';
+import { changesList, factsList, failureBox } from './facts.ts';
+import { codeLine, RustView } from './rust-view.ts';
+import type { Config, Words } from './store.ts';
 import type { Host, Opened, View } from './view.ts';
 import { VirtualList } from './virtual.ts';
 
@@ -28,7 +33,13 @@ export class CodeView implements View {
   readonly #where = byId('where');
   readonly #list: VirtualList;
   readonly #files = new Map<string, File>();
+  readonly rust: RustView;
   #sources: Record<string, string> | null = null;
+  #words: Words | null = null;
+  #happened: Happened | null = null;
+  /** Show the caller, with the line of the call, instead of what is called. */
+  #atCaller = false;
+  #call: number | null = null;
   #opened: Opened | null = null;
   #step = 0;
   #file: File | null = null;
@@ -36,9 +47,24 @@ export class CodeView implements View {
   #first = 0;
   #last = 0;
 
-  constructor(host: Host) {
+  constructor(host: Host, config: Config) {
     this.#host = host;
+    this.rust = new RustView(config);
     this.#list = new VirtualList(byId('code'), ROW, (row) => this.#line(row));
+    byId('caller-toggle').addEventListener('click', () => this.toggleCaller());
+    byId('rust-toggle').addEventListener('click', () => this.rust.toggle());
+  }
+
+  /** What functions do, and which chapters explain them. */
+  setWords(words: Words): void {
+    this.#words = words;
+    if (this.#opened) this.update(this.#step);
+  }
+
+  toggleCaller(): void {
+    this.#atCaller = !this.#atCaller;
+    byId('caller-toggle').setAttribute('aria-pressed', String(this.#atCaller));
+    this.refresh();
   }
 
   /** The port's files by their paths; null while they aren't there. */
@@ -49,6 +75,7 @@ export class CodeView implements View {
 
   open(opened: Opened): void {
     this.#opened = opened;
+    this.#happened = new Happened(opened.steps);
     this.#shown = '';
   }
 
@@ -58,13 +85,25 @@ export class CodeView implements View {
     const span = steps.spans[steps.spanAt(step)]!;
     this.#card.replaceChildren(...this.#cardOf(steps.spanAt(step)));
     this.#where.replaceChildren(...this.#whereOf(span));
-    this.#showCode(span);
+    this.#showCode(steps.spanAt(step));
+    this.rust.show(span);
   }
 
   refresh(): void {
     if (this.#opened === null) return;
     this.#shown = '';
     this.update(this.#step);
+    this.rust.refresh();
+  }
+
+  #wordsOf({ fn, rust }: TraceSpan): { sentence: string | undefined; chapter: Words['chapters'][string] | undefined } {
+    const [, trait, hook] = HOOK.exec(fn) ?? [];
+    const keys = [`${fn}#${rust?.file ?? null}`, ...(trait === undefined ? [] : [`${trait}::${hook}`]), fn];
+    const first = <T>(of: Record<string, T> | undefined): T | undefined => {
+      const key = keys.find((one) => of !== undefined && Object.hasOwn(of, one));
+      return key === undefined ? undefined : of![key];
+    };
+    return { sentence: first(this.#words?.sentences), chapter: first(this.#words?.chapters) };
   }
 
   #cardOf(index: number): Node[] {
@@ -87,22 +126,32 @@ export class CodeView implements View {
       facts.push(['of it', `${duration(ran)} running, ${duration(Math.max(0, end - start - ran))} waiting`]);
     }
     for (const [key, value] of Object.entries(attributes)) facts.push([key, h('code', {}, String(value))]);
+    const { sentence, chapter } = this.#wordsOf(span);
+    const jump = this.#happened!.jump(this.#step);
     return [
+      jump !== null &&
+        h('p', { class: 'jump' }, `${jump.from} waits; ${jump.to} runs${jump.by === null ? '' : `, ${jump.by}`}.`),
       h(
         'div',
         { class: 'title' },
         h('span', { class: `moment ${isEnd ? 'is-end' : 'is-begin'}` }, isEnd ? 'returns' : 'calls'),
         h('h2', {}, fn),
       ),
+      sentence !== undefined && h('p', { class: 'sentence' }, sentence),
+      failureBox(span.error),
+      factsList('in', span.in),
+      factsList('out', span.out),
+      changesList(span.changed),
       h(
         'p',
         { class: 'chips' },
         h('span', { class: `chip status-${status}` }, status),
         h('span', { class: 'chip' }, phase),
-        h('span', { class: 'chip task', style: `--hue:${hueOf(task)}` }, name),
+        h('span', { class: 'chip task', style: `--hue:${hueOf(task)}` }, `task ${task} ${name}`),
+        chapter !== undefined && h('a', { class: 'chip chapter', href: chapter.href }, `Explained in ${chapter.title}`),
       ),
       h('dl', {}, ...facts.map(([key, value]) => h('div', {}, h('dt', {}, key), h('dd', {}, value)))),
-    ];
+    ].filter((node) => node !== false);
   }
 
   #whereOf(span: TraceSpan): Node[] {
@@ -135,8 +184,13 @@ export class CodeView implements View {
     return file;
   }
 
-  #showCode({ ts }: TraceSpan): void {
-    const key = ts === null ? '-' : `${ts.file}:${ts.line}${this.#sources === null ? '?' : ''}`;
+  #showCode(index: number): void {
+    const { steps } = this.#opened!;
+    const parent = steps.parentOf(index);
+    const caller = this.#atCaller && parent !== null && steps.spans[parent]!.ts !== null ? parent : null;
+    const { ts } = steps.spans[caller ?? index]!;
+    const key =
+      ts === null ? '-' : `${ts.file}:${ts.line}:${caller === null ? '' : index}${this.#sources === null ? '?' : ''}`;
     if (key === this.#shown) return;
     this.#shown = key;
     this.#file = ts === null ? null : this.#read(ts.file);
@@ -152,24 +206,33 @@ export class CodeView implements View {
     }
     this.#first = ts.line;
     this.#last = endOfFunction(this.#file.tokens, ts.line);
+    this.#call = caller === null ? null : this.#callIn(caller, index);
     this.#list.setCount(this.#file.lines.length, this.#file.widest + 10);
     code.scrollLeft = 0;
     // One line more above: the decorator that names Pingora's function.
-    this.#list.reveal(Math.max(0, this.#first - 2), Math.min(this.#last - this.#first + 2, this.#list.page), 1);
+    if (this.#call !== null) this.#list.reveal(this.#call - 1, 1, 4);
+    else this.#list.reveal(Math.max(0, this.#first - 2), Math.min(this.#last - this.#first + 2, this.#list.page), 1);
     this.#list.refresh();
+  }
+
+  /** The line of the caller that makes the call; null if it can't be told. */
+  #callIn(caller: number, index: number): number | null {
+    const { steps } = this.#opened!;
+    const { ts, fn } = steps.spans[index]!;
+    const own = ts === null ? null : this.#read(ts.file);
+    const text = own?.lines[ts!.line - 1]?.map((token) => token.text).join('') ?? '';
+    const name = declaredName(text);
+    if (name === null) return null;
+    const before = steps.childrenOf(caller).filter((child) => child <= index && steps.spans[child]!.fn === fn).length;
+    return findCall(this.#file!.lines, this.#first, this.#last, name, before);
   }
 
   #line(row: number): HTMLElement {
     const number = row + 1;
-    const inside = number >= this.#first && number <= this.#last;
-    const tokens = this.#file!.lines[row]!.map(({ kind, text }) =>
-      kind === 'plain' ? document.createTextNode(text) : h('span', { class: `t-${kind}` }, text),
-    );
-    return h(
-      'div',
-      { class: `line${inside ? ' is-inside' : ''}${number === this.#first ? ' is-first' : ''}` },
-      h('span', { class: 'number', 'aria-hidden': 'true' }, String(number)),
-      h('span', { class: 'text' }, ...tokens),
-    );
+    return codeLine(number, this.#file!.lines[row]!, {
+      'is-inside': number >= this.#first && number <= this.#last,
+      'is-first': this.#call === null ? number === this.#first : number === this.#call,
+      'is-call': number === this.#call,
+    });
   }
 }

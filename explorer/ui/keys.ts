@@ -32,6 +32,13 @@ export interface Actions extends Moves {
   choose(): void;
   theme(): void;
   help(): void;
+  level(): void;
+  /** Another stop of the tour. */
+  stop(by: 1 | -1): void;
+  hex(): void;
+  caller(): void;
+  rust(): void;
+  compare(): void;
 }
 
 const CLOSER = 1.6;
@@ -46,19 +53,21 @@ export function keyTable(act: Actions): Key[] {
     { says: 'play, stop', does: { ' ': act.play } },
     { says: 'next and previous event, returns among them', does: { '.': act.next, ',': act.previous } },
     { says: 'between the begin and the end of this call', does: { e: act.otherEnd } },
-    { says: 'search a function', does: { '/': act.search } },
+    { says: 'search a function or a value', does: { '/': act.search } },
     { says: 'next and previous call that was found', does: { n: () => act.found(1), N: () => act.found(-1) } },
     { says: 'next and previous row of the tree', does: { j: () => act.row(1), k: () => act.row(-1) } },
     { says: 'a page of the tree', does: { PageDown: () => act.page(1), PageUp: () => act.page(-1) } },
     { says: 'fold or unfold this call', does: { f: act.fold, Enter: act.fold } },
     { says: 'unfold everything', does: { u: act.unfold } },
     {
-      says: 'to the calls, the code, the lanes, the phases',
+      says: 'to the calls, the code, the lanes, the phases, the wire, the state',
       does: {
         1: () => act.tab('calls'),
         2: () => act.tab('code'),
         3: () => act.tab('lanes'),
         4: () => act.tab('phases'),
+        5: () => act.tab('wire'),
+        6: () => act.tab('state'),
       },
     },
     {
@@ -75,6 +84,15 @@ export function keyTable(act: Actions): Key[] {
         'Shift+ArrowDown': () => act.scroll(0, 1),
       },
     },
+    {
+      says: 'the tour: next stop, the stop before; starts it',
+      does: { ']': () => act.stop(1), '[': () => act.stop(-1) },
+    },
+    { says: 'main path, phases, everything', does: { l: act.level } },
+    { says: 'bytes as text or in hexadecimal', does: { x: act.hex } },
+    { says: 'the caller, at the line of the call; or what is called', does: { v: act.caller } },
+    { says: 'Pingora’s Rust beside the code', does: { r: act.rust } },
+    { says: 'compare with another trace', does: { m: act.compare } },
     { says: 'copy a link to this call', does: { c: act.copy } },
     { says: 'open a file', does: { o: act.choose } },
     { says: 'light or dark', does: { t: act.theme } },

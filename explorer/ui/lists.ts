@@ -1,11 +1,48 @@
 /** The list of traces on the start page, and the one in the bar. */
 import { count, duration } from '../format.ts';
+import { COURSE, tours } from '../tours.ts';
 import { byId, h } from './dom.ts';
 import type { Entry, Store } from './store.ts';
 
+/** Scenarios in the order in which one learns them, the others after them. */
+function inCourse(entries: Entry[]): Entry[] {
+  const place = ({ key, kind }: Entry) => {
+    const at = kind === 'embedded' ? COURSE.indexOf(key) : -1;
+    return at < 0 ? COURSE.length : at;
+  };
+  return entries.sort((a, b) => place(a) - place(b));
+}
+
+/** The tours, the first one as a large button. */
+function showTours(store: Store, live: boolean): void {
+  const there = live ? [] : tours.filter(({ scenario }) => store.entries.has(scenario));
+  const box = byId('tours');
+  box.hidden = there.length === 0;
+  byId('list-title').hidden = there.length === 0;
+  const [first, ...others] = there;
+  if (first === undefined) return;
+  const href = (scenario: string) => `#trace=${scenario}&tour=1`;
+  box.replaceChildren(
+    h(
+      'a',
+      { class: 'start-tour', href: href(first.scenario), id: 'start-tour' },
+      h('b', {}, `Start here: ${first.title.toLowerCase()}`),
+      h('span', {}, `${first.about} ${first.stops.length} stops, about ten minutes.`),
+    ),
+    h(
+      'ul',
+      { class: 'plain', 'aria-label': 'More tours' },
+      ...others.map(({ scenario, title, about }) =>
+        h('li', {}, h('a', { href: href(scenario) }, title), h('span', {}, about)),
+      ),
+    ),
+  );
+}
+
 /** Bring both up to date. `key`: what is open; `live`: traces come by themselves. */
 export function showLists(store: Store, key: string | null, live: boolean, open: (entry: Entry) => void): void {
-  const all = [...store.entries.values()];
+  const all = inCourse([...store.entries.values()].filter(({ kind }) => kind !== 'record'));
+  showTours(store, live);
   // The newest request of a running server comes first.
   const entries = [
     ...all.filter(({ kind }) => kind === 'live').reverse(),

@@ -1,7 +1,7 @@
 /** What the page has beside the trace: messages, colours, tabs, files that are dropped. */
 import { byId, isDark } from './dom.ts';
 
-export type Tab = 'calls' | 'code' | 'lanes' | 'phases';
+export type Tab = 'calls' | 'code' | 'lanes' | 'phases' | 'wire' | 'state';
 
 /** Say what is wrong, or with null that nothing is. */
 export function showProblem(text: string | null): void {
@@ -40,7 +40,14 @@ export function showTab(tab: Tab, redraw: () => void, focus = false): void {
   }
   redraw();
   if (!focus) return;
-  const target = { calls: '#tree', code: '#code', lanes: '#lanes', phases: '#phases button:enabled' }[tab];
+  const target = {
+    calls: '#tree',
+    code: '#code',
+    lanes: '#lanes',
+    phases: '#phases button:enabled',
+    wire: '#wire',
+    state: '#state',
+  }[tab];
   document.querySelector<HTMLElement>(target)?.focus();
 }
 

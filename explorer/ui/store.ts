@@ -8,7 +8,7 @@ export interface Entry {
   /** As addresses name it: `tls-h2`, `live:7`, `file:mine.json`. */
   key: string;
   name: string;
-  kind: 'embedded' | 'live' | 'file';
+  kind: 'embedded' | 'live' | 'file' | 'record';
   about: string | null;
   spans: number | null;
   micros: number | null;
@@ -19,6 +19,24 @@ export interface Entry {
 interface Neighbours {
   explorerTraces?: Map<string, unknown>;
   explorerSources?: Record<string, string>;
+  explorerWords?: Words;
+  explorerRust?: Record<string, string>;
+}
+
+/** What the page was built with. */
+export interface Config {
+  /** Pingora's sources are beside the page. */
+  hasRust: boolean;
+  /** Where its files can be fetched from, up to the path. */
+  rustBase: string;
+}
+
+/** What is said of functions, by `name#file in Pingora`. */
+export interface Words {
+  /** What a function does, in one sentence. */
+  sentences: Record<string, string>;
+  /** Which chapter explains it, and where that is from this page. */
+  chapters: Record<string, { title: string; href: string }>;
 }
 const neighbours = globalThis as Neighbours;
 
@@ -39,11 +57,11 @@ export class Store {
   readonly entries = new Map<string, Entry>();
 
   constructor(index: readonly Embedded[]) {
-    for (const { name, about, spans, micros, script } of index) {
+    for (const { name, about, spans, micros, script, record } of index) {
       this.entries.set(name, {
         key: name,
-        name,
-        kind: 'embedded',
+        name: record ? 'what Pingora 0.1.0 was recorded to call' : name,
+        kind: record ? 'record' : 'embedded',
         about,
         spans,
         micros,
@@ -99,4 +117,15 @@ export class Store {
 export async function loadSources(): Promise<Record<string, string>> {
   if (neighbours.explorerSources === undefined) await loadScript('assets/sources.js');
   return neighbours.explorerSources ?? {};
+}
+
+export async function loadWords(): Promise<Words> {
+  if (neighbours.explorerWords === undefined) await loadScript('assets/words.js');
+  return neighbours.explorerWords ?? { sentences: {}, chapters: {} };
+}
+
+/** Pingora's files, by path, of a page that was built with them. */
+export async function loadRust(): Promise<Record<string, string>> {
+  if (neighbours.explorerRust === undefined) await loadScript('assets/rust.js');
+  return neighbours.explorerRust ?? {};
 }

@@ -1,4 +1,5 @@
 /** The call tree. Keys are the page's business (keys.ts); here are rows, clicks and what a screen reader hears. */
+import { summaryOf } from '../../src/formats/summary.ts';
 import { duration } from '../format.ts';
 import { h, hueOf } from './dom.ts';
 import type { Host, Opened, View } from './view.ts';
@@ -25,10 +26,10 @@ export class TreeView implements View {
 
   open(opened: Opened): void {
     this.#opened = opened;
-    const { steps } = opened;
+    const { steps, tree } = opened;
     this.#names = new Map(steps.trace.tasks.map(({ id, name }) => [id, name]));
     this.#deepest = 0;
-    for (let i = 0; i < steps.spans.length; i++) this.#deepest = Math.max(this.#deepest, steps.depthOf(i));
+    for (let i = 0; i < steps.spans.length; i++) this.#deepest = Math.max(this.#deepest, tree.depthOf(i));
     this.#root.scrollTop = 0;
     this.#indent();
     this.laidOut();
@@ -73,7 +74,7 @@ export class TreeView implements View {
   /** Fold or unfold the call at the current step; where there is nothing to fold, its caller. */
   toggle(span: number): void {
     const { steps, tree } = this.#opened!;
-    const target = tree.canFold(span) ? span : steps.parentOf(span);
+    const target = tree.canFold(span) ? span : tree.callerOf(span);
     if (target === null || !tree.fold(target)) return;
     if (tree.rowOf(span) === null) this.#host.go(steps.beginOf(target));
     this.laidOut();
@@ -105,11 +106,13 @@ export class TreeView implements View {
     const taskName = this.#names.get(task) ?? '';
     const spawned = steps.isSpawned(span);
     const split = fn.lastIndexOf('::');
+    const summary = summaryOf(steps.spans[span]!);
     const time = end === null ? 'never ended' : duration(end - start);
     const said = [
       fn,
       spawned && `task ${taskName}`,
       status !== 'ok' && status,
+      summary,
       time,
       hasEnded && 'returned',
       state === 'ahead' && 'not called yet',
@@ -121,14 +124,14 @@ export class TreeView implements View {
         class: `call is-${state}${isCurrent ? ' is-current' : ''} status-${status}`,
         role: 'treeitem',
         'data-span': span,
-        'aria-level': steps.depthOf(span) + 1,
+        'aria-level': tree.depthOf(span) + 1,
         'aria-setsize': of,
         'aria-posinset': position,
         'aria-selected': isCurrent ? 'true' : 'false',
         'aria-expanded': canFold ? String(!tree.isFolded(span)) : undefined,
         'aria-label': said.filter(Boolean).join(', '),
-        title: `${fn}\n${taskName} · ${time}`,
-        style: `--depth:${steps.depthOf(span)};--hue:${hueOf(task)}`,
+        title: `${fn}\n${taskName} · ${time}${summary === undefined ? '' : `\n${summary}`}`,
+        style: `--depth:${tree.depthOf(span)};--hue:${hueOf(task)}`,
       },
       h('span', { class: canFold ? `twist${tree.isFolded(span) ? ' is-folded' : ''}` : 'leaf' }),
       spawned && h('span', { class: 'spawn' }, tree.isFirstOfTask(span) ? taskName : ''),
@@ -142,6 +145,7 @@ export class TreeView implements View {
       status === 'error' && h('span', { class: 'badge error' }, 'error'),
       status === 'cancelled' && h('span', { class: 'badge cancelled' }, 'cancelled'),
       hasEnded && h('span', { class: 'badge returned' }, 'returned'),
+      summary !== undefined && state !== 'ahead' && h('span', { class: 'summary' }, summary),
       h('span', { class: 'took' }, end === null ? '…' : time),
     );
   }

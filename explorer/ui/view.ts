@@ -14,6 +14,9 @@ export interface Host {
   readonly step: number;
   /** Go there. `jump`: the way back in the browser's history leads here. */
   go(step: number, how?: 'walk' | 'jump'): void;
+  /** To another stop of the tour; 1: the next one. */
+  tour(by: number): void;
+  endTour(): void;
 }
 
 export interface View {

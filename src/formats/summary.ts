@@ -12,7 +12,8 @@ function rootOf(failure: Failure): Failure {
 export function failureLine(failure: Failure): string {
   const { type, source, context } = failure;
   const root = rootOf(failure);
-  const reason = root.message ?? root.context ?? context;
+  // what was received comes first in some contexts, and what is wrong with it last
+  const reason = (root.message ?? root.context ?? context)?.split(' cause: ').at(-1);
   const side = source === undefined || source === 'Unset' ? '' : `${source} `;
   return `${side}${type}${reason === undefined ? '' : `: ${reason}`}`;
 }

@@ -19,12 +19,14 @@ export function hexLines(bytes: string): string[] {
   return lines;
 }
 
-/** Text in lines, their ends shown; what is no text in hexadecimal. */
+/** Text in lines, their ends shown: `↵` for CR LF, alone they are spelt. What is no text in hexadecimal. */
 export function bytesLines(bytes: string): string[] {
   if (!isText(bytes)) return hexLines(bytes);
   const lines = bytes.split('\n').map((line, i, all) => (i < all.length - 1 ? `${line}\n` : line));
   if (lines.at(-1) === '') lines.pop();
-  return lines.map((line) => line.replace(/\r/g, '␍').replace(/\n/g, '␊').replace(/\t/g, '␉'));
+  return lines.map((line) =>
+    line.replace('\r\n', '↵').replace(/[\r\n\t]/g, (letter) => ({ '\r': '\\r', '\n': '\\n', '\t': '\\t' })[letter]!),
+  );
 }
 
 const END = { downstream: 'client', upstream: 'origin' } as const;

@@ -153,7 +153,7 @@ describe.skipIf(executablePath === undefined)('the trace explorer', () => {
       await press('Enter');
       await page.locator('#work').waitFor();
       expect(await now()).toBe('Server::bootstrap');
-      expect(page.url()).toContain('#trace=sample&step=1');
+      expect(page.url()).toMatch(/#trace=sample$/);
       await eventually(() => evaluate('document.activeElement.id')).toBe('tree');
     });
 
@@ -578,10 +578,11 @@ describe.skipIf(executablePath === undefined)('the trace explorer', () => {
           response.setHeader('content-type', 'application/json').end(JSON.stringify(value));
         if (path === '/')
           response.setHeader('content-type', 'text/html').end(readFileSync(join(site, 'explorer.html')));
-        else if (path === '/assets/sources.js') response.setHeader('content-type', 'text/javascript').end('');
+        else if (/^\/assets\/(?:sources|words)\.js$/.test(path))
+          response.setHeader('content-type', 'text/javascript').end('');
         else if (path === '/traces') json(traces);
         else if (path === '/traces/7') json(sample('GET / 200'));
-        else if (path === '/traces/8') json({ version: 2 });
+        else if (path === '/traces/8') json({ version: 3 });
         else if (path === '/events') {
           response.writeHead(200, { 'content-type': 'text/event-stream' }).write(':\n\n');
           streams.push(response);

@@ -26,7 +26,7 @@ describe('building the explorer', () => {
     const page = readFileSync(join(out, 'explorer.html'), 'utf8');
     expect(page).not.toMatch(/\b(?:src|href)="(?!data:|explorer\.html)/);
     expect(page).not.toMatch(/@import|url\(|sourceMappingURL/);
-    expect(page).not.toMatch(/\/\*(?:STYLE|SCRIPT)\*\/|"INDEX"/);
+    expect(page).not.toMatch(/\/\*(?:STYLE|SCRIPT)\*\/|"INDEX"|"CONFIG"/);
   });
 
   test('puts traces and sources beside it as scripts', async () => {
@@ -52,8 +52,8 @@ describe('building the explorer', () => {
   });
 
   test('refuses a trace that cannot be read, by its file', async () => {
-    put('bad.json', '{"version": 2}');
-    await expect(buildExplorer({ traces, out })).rejects.toThrow(/bad\.json: a trace of version 2/);
+    put('bad.json', '{"version": 3}');
+    await expect(buildExplorer({ traces, out })).rejects.toThrow(/bad\.json: a trace of version 3/);
     await expect(buildExplorer({ traces: join(folder, 'none'), out })).rejects.toThrow(/^no folder /);
   });
 
