@@ -96,6 +96,23 @@ export const MORE: Readonly<Record<string, string>> = {
   '<Service as Service>::start_service': 'Builds the listeners and starts a task for each, which accepts connections.',
   '<Service as Service>::name': 'Gives the service’s name.',
   '<Service as Service>::threads': 'Says how many threads the service wants.',
+  'l4::proxy_connect': 'Connects to the peer through a proxy: asks it with CONNECT and waits for its answer.',
+  '<DnsDiscovery as ServiceDiscovery>::discover': 'Looks the backends’ names up anew.',
+  'Health::enable': 'Notes whether the backend is to be used at all.',
+  '<H as SelectionAlgorithm>::new': 'Makes a hash function that selects.',
+  '<H as SelectionAlgorithm>::next': 'Gives the index that the key hashes to.',
+  '<Random as SelectionAlgorithm>::new': 'Makes the selection by chance.',
+  '<Random as SelectionAlgorithm>::next': 'Gives a random index.',
+  '<KetamaHashing as BackendSelection>::iter': 'Begins at the key’s place on the ring of backends.',
+  '<OwnedNodeIterator as BackendIter>::next': 'Gives the next backend along the ring.',
+  'client::do_ping_pong': 'Pings the origin now and then, and gives the connection up if no answer comes.',
+  'Decompressor::new': 'Makes what decompresses brotli.',
+  '<Decompressor as Encode>::encode': 'Decompresses a piece of the body.',
+  'proxy_purge::gen_purge_response': 'Makes the answer to a request to purge.',
+  'proxy_purge::write_purge_response': 'Writes the answer to a request to purge.',
+  'DummyIO::new': 'Makes a connection to nobody, for a request of the proxy’s own.',
+  'daemon::move_old_pid': 'Moves the old process’s pid file out of the way.',
+  'daemon::gid_for_username': 'Looks up which group a user belongs to.',
 };
 
 /** The first sentence of a JSDoc comment, without its markup; null if there is none. */
