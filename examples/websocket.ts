@@ -1,5 +1,5 @@
 /**
- * WebSocket through the proxy: pages of other sites are refused, connections are counted. A proxy needs nothing special
+ * WebSocket through the proxy: pages of other sites are refused, and so is who would be one too many. A proxy needs nothing special
  * for upgrades: once the origin agrees to one, bytes go both ways until either side ends.
  *
  *   npm run example examples/websocket.ts
@@ -12,16 +12,32 @@ const ORIGIN = process.env.ORIGIN ?? '127.0.0.1:8080';
 /** The pages that may connect; programs that aren't browsers send no Origin. */
 const SITE = process.env.SITE ?? 'https://example.com';
 
-class Chat extends ProxyHttp {
+/** So many may be connected at a time. */
+const LIMIT = Number(process.env.LIMIT ?? 100);
+
+interface Ctx {
+  /** It counts as one of the connected. */
+  counts: boolean;
+}
+
+class Chat extends ProxyHttp<Ctx> {
   private connected = 0;
 
-  newCtx(): undefined {}
+  newCtx(): Ctx {
+    return { counts: false };
+  }
 
-  override async requestFilter(session: Session): Promise<boolean> {
+  override async requestFilter(session: Session, ctx: Ctx): Promise<boolean> {
+    if (!session.downstreamSession.isUpgradeReq()) return false;
     const site = session.getHeader('Origin');
-    if (!session.downstreamSession.isUpgradeReq() || site === undefined || site === SITE) return false;
     // browsers send cookies along from any page: the server has to look where it comes from
-    await session.respondError(403);
+    const refused = site !== undefined && site !== SITE ? 403 : this.connected >= LIMIT ? 503 : undefined;
+    if (refused === undefined) {
+      this.connected++;
+      ctx.counts = true;
+      return false;
+    }
+    await session.respondError(refused);
     return true;
   }
 
@@ -31,10 +47,12 @@ class Chat extends ProxyHttp {
 
   override responseFilter(session: Session): void {
     // 101 comes here as any other response does
-    if (session.downstreamSession.isUpgradeReq()) console.log(`connected, ${++this.connected} so far`);
+    if (session.downstreamSession.isUpgradeReq()) console.log(`connected, ${this.connected} now`);
   }
 
-  override logging(session: Session, error: PingoraError | undefined): void {
+  /** Called once for each request, however it ended. */
+  override logging(session: Session, error: PingoraError | undefined, ctx: Ctx): void {
+    if (ctx.counts) this.connected--;
     const { downstreamSession } = session;
     if (!downstreamSession.wasUpgraded()) return;
     const [up, down] = [downstreamSession.bodyBytesRead(), downstreamSession.bodyBytesSent()];

@@ -4,6 +4,7 @@
  * @module pingora-traced/tracing
  */
 export { type Format, type FormatOptions, formats } from '../formats/mod.ts';
+export { intoOtlp, OtlpError } from '../live/endpoint.ts';
 export { intoFolder } from '../live/folder.ts';
 export { type Sample, Sampler } from '../live/sampler.ts';
 export { TraceUi } from '../live/ui.ts';

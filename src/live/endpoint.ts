@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { OtlpError, withOpenTelemetry } from '../formats/open-telemetry.ts';
+import type { Sample } from './sampler.ts';
 
 export { OtlpError };
 
@@ -58,4 +59,14 @@ export function openTelemetry() {
     ...(await import('../formats/otlp.ts')),
     ...(await import('./collector.ts')),
   }));
+}
+
+/**
+ * Takes samples of a {@link Sampler} and sends them to the collector of OpenTelemetry at `url`, as
+ * `http://127.0.0.1:4318`. What can't be sent is lost, and the log says so. Throws {@link OtlpError} for what is no
+ * address, or if OpenTelemetry's packages are missing.
+ */
+export async function intoOtlp(url: string): Promise<(sample: Sample) => void> {
+  const { Collector, intoCollector } = await openTelemetry();
+  return intoCollector(new Collector(tracesEndpoint('intoOtlp', url)!));
 }
