@@ -687,7 +687,8 @@ export class HttpSession implements EndWatcher {
           true,
         );
       case 'Failed':
-        return this.failed(task.error);
+        // what waits in the stream leaves when it is closed
+        throw task.error;
     }
   }
 
