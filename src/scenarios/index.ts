@@ -74,6 +74,8 @@ export interface Scenario {
   workStealing?: boolean;
   /** A service beside the proxy's. */
   beside?: 'health-check' | 'echo' | 'prometheus';
+  /** The server goes to the background. */
+  daemon?: boolean;
   /** Another process hands the listening socket over to the server, which is started with `--upgrade`. */
   takesOver?: boolean;
   /** What the client does, to its last byte; throws if an answer is wrong. */

@@ -2,24 +2,21 @@
  * Runs a scenario: its origin and its clients here, its server in a child process, because `run_forever` ends the
  * process it runs in. Nothing of a run is left behind, however it ends.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
 import { mergeTraces, type TracePart } from '../tracing/merge.ts';
 import type { TraceDocument } from '../tracing/model.ts';
 import { makeCertificate } from './certificate.ts';
-import { type Addresses, Client } from './client.ts';
+import { Client } from './client.ts';
 import type { Scenario } from './index.ts';
-import { type Command, partOf, type Report, type ServerPlan } from './messages.ts';
+import { partOf, type ServerPlan } from './messages.ts';
 import { OldProcess } from './old-process.ts';
 import { closedPort, startConnectProxy, startOrigin } from './origin.ts';
+import { ServerProcess } from './server-process.ts';
 
 /** A scenario that takes longer than this, in milliseconds, has failed. */
 const DEADLINE = 20_000;
-const LOG_SIZE = 64 * 1024;
 
 /** A scenario failed. */
 export class ScenarioError extends Error {
@@ -33,74 +30,6 @@ export class ScenarioError extends Error {
     super(`${step}: ${cause instanceof Error ? cause.message : cause}`, { cause });
     this.step = step;
     this.log = log;
-  }
-}
-
-type WithoutId<T> = T extends unknown ? Omit<T, 'id'> : never;
-
-/** The server's process. */
-class ServerProcess {
-  readonly #child: ChildProcess;
-  readonly #waiting = new Map<number, () => void>();
-  #lastId = 0;
-  /** What it printed, the last of it. */
-  log = '';
-  readonly ready: Promise<Addresses>;
-  /** Resolves with the exit code; null if a signal killed it. */
-  readonly exited: Promise<number | null>;
-  /** Rejects if it ends. */
-  readonly #gone: Promise<never>;
-
-  constructor(plan: ServerPlan) {
-    // built JavaScript runs as it is
-    const isSource = import.meta.url.endsWith('.ts');
-    const loader = isSource ? ['--import', pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href] : [];
-    const entry = fileURLToPath(new URL(isSource ? './server.ts' : './server.js', import.meta.url));
-    // A process group of its own: Ctrl-C in the terminal reaches the runner, which ends the server by its own means.
-    this.#child = spawn(process.execPath, [...loader, entry, JSON.stringify(plan)], {
-      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-      detached: true,
-      env: { ...process.env, NODE_OPTIONS: '' },
-    });
-    const keep = (chunk: Buffer) => {
-      this.log = (this.log + chunk.toString()).slice(-LOG_SIZE);
-    };
-    this.#child.stdout!.on('data', keep);
-    this.#child.stderr!.on('data', keep);
-    this.exited = new Promise((resolve, reject) => {
-      this.#child.once('error', reject);
-      this.#child.once('close', (code) => resolve(code));
-    });
-    this.#gone = this.exited.then((code) => {
-      throw new Error(`the server ended (exit code ${code})`);
-    });
-    this.#gone.catch(() => {});
-    this.ready = new Promise((resolve) => {
-      this.#child.on('message', (report: Report) => {
-        if ('ready' in report) resolve(report.ready);
-        else this.#waiting.get(report.done)?.();
-      });
-    });
-  }
-
-  /** Wait for `what`, or for the end of the process, which is an error. */
-  whileRunning<T>(what: Promise<T>): Promise<T> {
-    return Promise.race([what, this.#gone]);
-  }
-
-  tell(command: WithoutId<Command>): Promise<void> {
-    const id = ++this.#lastId;
-    const done = new Promise<void>((resolve) => this.#waiting.set(id, resolve));
-    this.#child.send({ ...command, id } as Command);
-    return this.whileRunning(done).finally(() => this.#waiting.delete(id));
-  }
-
-  signal(signal: NodeJS.Signals): void {
-    this.#child.kill(signal);
-  }
-
-  kill(): void {
-    if (this.#child.exitCode === null && this.#child.signalCode === null) this.#child.kill('SIGKILL');
   }
 }
 
@@ -206,7 +135,7 @@ export async function runScenario(
     }
 
     enter('start the server');
-    const child = new ServerProcess(plan);
+    const child = new ServerProcess(plan, scenario.daemon ?? false);
     server = child;
     cleanup.add(() => {
       child.kill();

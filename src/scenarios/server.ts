@@ -3,6 +3,7 @@
  * from its first line. It hands its trace over as it exits.
  */
 import { rmSync, writeFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { TlsSettings } from '../listeners/tls.ts';
 import { TcpHealthCheck } from '../load-balancing/health-check.ts';
@@ -13,6 +14,7 @@ import { onAsk } from '../runtime/process-link.ts';
 import { workerNumber } from '../runtime/worker.ts';
 import { workers } from '../runtime/workers.ts';
 import { Opt } from '../server/configuration/mod.ts';
+import { isDaemon } from '../server/daemon.ts';
 import { Server } from '../server/mod.ts';
 import { backgroundService } from '../services/background.ts';
 import { Service } from '../services/listening.ts';
@@ -23,10 +25,12 @@ import { projectRoot } from '../tracing/sites.ts';
 import { values } from '../values/mod.ts';
 import { Echo, LB, SlowToLog } from './app.ts';
 import type { Addresses } from './client.ts';
+import { serveControl } from './control.ts';
 import { findScenario, type Scenario } from './index.ts';
 import { type Command, partOf, type Report, type ServerPlan } from './messages.ts';
 import { Phases } from './phases.ts';
 import { Progress } from './progress.ts';
+import { pidFile } from './server-process.ts';
 import { setupFile, setupOf } from './setups/mod.ts';
 
 const plan = JSON.parse(process.argv[2] ?? '{}') as ServerPlan;
@@ -36,10 +40,10 @@ const scenario: Scenario = found;
 
 const progress = new Progress();
 const recorder = new Recorder({ runs: true, observe: progress.observe, values: values(), events: {} }).attach();
-const report = (message: Report) => process.send?.(message);
+let report = (message: Report): void => void process.send?.(message);
 
 process.on('exit', (code) => {
-  if (code !== 0) return;
+  if (code !== 0 || (scenario.daemon && !isDaemon())) return;
   const { setup } = scenario;
   const ofAll = `src/scenarios/${scenario.app?.phases ? 'phases' : 'app'}.ts`;
   const app = join(projectRoot, setup === undefined ? ofAll : setupFile(setup));
@@ -53,18 +57,21 @@ function orphan(): never {
   process.exit(1);
 }
 if (workerNumber() > 0) onAsk('obey', (command: Omit<Command, 'id'>) => obey(command as Command));
+else if (isDaemon()) report = await serveControl(join(plan.dir, 'control.sock'), obeyAndReport, orphan);
 else {
   if (!process.connected) orphan();
   process.on('disconnect', orphan);
-  process.on('message', (command: Command) => {
-    Promise.all([obey(command), workers.askAll('obey', command)]).then(
-      () => report({ done: command.id }),
-      (error: unknown) => {
-        console.error(error);
-        process.exit(1);
-      },
-    );
-  });
+  process.on('message', obeyAndReport);
+}
+
+function obeyAndReport(command: Command): void {
+  Promise.all([obey(command), workers.askAll('obey', command)]).then(
+    () => report({ done: command.id }),
+    (error: unknown) => {
+      console.error(error);
+      process.exit(1);
+    },
+  );
 }
 
 async function obey(command: Command): Promise<void> {
@@ -88,6 +95,9 @@ async function main(): Promise<void> {
     threads: count,
     workStealing,
     upgradeSock: join(plan.dir, 'upgrade.sock'),
+    daemon: scenario.daemon ?? false,
+    pidFile: pidFile(plan),
+    ...(scenario.daemon && { user: userInfo().username }),
   });
   await server.bootstrap();
   if (scenario.setup !== undefined) {
@@ -176,4 +186,7 @@ function addresses(): Addresses {
   return found;
 }
 
-await Promise.all([recorder.root('main', main), ...(workerNumber() === 0 ? [ready()] : [])]);
+await Promise.all([
+  recorder.root('main', main),
+  ...(workerNumber() === 0 && (isDaemon() || !scenario.daemon) ? [ready()] : []),
+]);

@@ -252,6 +252,14 @@ const passing: readonly Scenario[] = [
     client: async (client) => answered(await client.http('/count', { method: 'POST', body: 'hello' }), 200, '5 bytes'),
   },
   {
+    name: 'daemon',
+    about: 'the server goes to the background, as the user that its configuration names',
+    listeners: ['tcp'],
+    does: ['GET /hello'],
+    daemon: true,
+    client: async (client) => answered(await client.http('/hello'), 200),
+  },
+  {
     name: 'listeners',
     about: 'four services of one application; their endpoints are given in every way there is',
     listeners: ['tcp', 'tcp', 'tls', 'uds', 'uds', 'tls', 'tls'],

@@ -85,6 +85,7 @@ export const seen: Readonly<Record<string, Seen>> = {
   zstd: {},
   subrequest: { requests: [get('/a'), get('/a')] },
   modules: { peer: false },
+  daemon: {},
   listeners: { requests: [get('/a'), get('/c'), get('/b')] },
 };
 

@@ -7,9 +7,6 @@ import * as zlib from 'node:zlib';
 const hasZstd = 'createZstdCompress' in zlib;
 
 export const UNREACHED: Readonly<Record<string, string>> = {
-  'daemon::move_old_pid': 'runs in a process that no runner speaks to',
-  'daemon::gid_for_username': 'runs in a process that no runner speaks to',
-  'daemon::daemonize': 'runs in a process that no runner speaks to',
   ...(!hasZstd && {
     'zstd.rs Compressor::new': 'this Node has no zstd',
     'zstd.rs <Compressor as Encode>::encode': 'this Node has no zstd',
