@@ -1,7 +1,7 @@
 /**
  * Links the words of the glossary where a chapter first uses them. `walkthrough/GLOSSARY.md` has a heading a word, and
- * under it, unseen, the word's other forms: `<!-- forms: sessions; sessions' -->`. Nobody types these links: `npm run
- * book` takes all of a chapter's away and puts them where they belong.
+ * under it, unseen, the word's other forms: `<!-- forms: sessions -->`; `forms only` if the word alone says something
+ * else too. Nobody types these links: `npm run book` takes all of a chapter's away and puts them where they belong.
  */
 import { anchors } from './check.ts';
 import { KINDS } from './kinds.ts';
@@ -35,11 +35,11 @@ export interface Term {
 /** The words of the glossary, the longest first. */
 export function readTerms(glossary: string): Term[] {
   const terms: Term[] = [];
-  for (const [, heading, given] of glossary.matchAll(/^### (.+)\n(?:<!-- forms: (.+) -->\n)?/gm)) {
+  for (const [, heading, only, given] of glossary.matchAll(/^### (.+)\n(?:<!-- forms( only)?: (.+) -->\n)?/gm)) {
     const word = heading!.replaceAll('`', '');
     const [anchor] = anchors(`### ${heading}\n`);
     const forms = given === undefined ? [] : given.split(';').map((form) => form.trim());
-    terms.push({ word, anchor: anchor!, forms: [word, ...forms] });
+    terms.push({ word, anchor: anchor!, forms: only ? forms : [word, ...forms] });
   }
   return terms;
 }

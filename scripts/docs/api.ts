@@ -16,7 +16,7 @@ import {
 import { PingoraLinks } from './pingora-links.ts';
 import { SITE, SOURCE_PAGES } from './sources.ts';
 
-/** The chapters in order, the answers, the glossary, and the tables. */
+/** The chapters in order, the answers, the glossary, the list of questions, and the tables. */
 function documents(root: string): string[] {
   const chapters = readdirSync(join(root, 'walkthrough'), { withFileTypes: true })
     .filter((entry) => entry.isDirectory() && existsSync(join(root, 'walkthrough', entry.name, 'README.md')))
@@ -26,7 +26,9 @@ function documents(root: string): string[] {
   return [
     'walkthrough/README.md',
     ...chapters,
-    ...['walkthrough/ANSWERS.md', 'walkthrough/GLOSSARY.md'].filter((path) => existsSync(join(root, path))),
+    ...['walkthrough/ANSWERS.md', 'walkthrough/GLOSSARY.md', 'walkthrough/QUESTIONS.md'].filter((path) =>
+      existsSync(join(root, path)),
+    ),
     ...tables.filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`),
   ];
 }

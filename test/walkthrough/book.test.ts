@@ -197,6 +197,11 @@ describe('a word of the glossary', () => {
     expect(await filled(text)).toBe(text);
   });
 
+  test('that also says something else is linked in its forms only', () => {
+    const found = readTerms('### Try\n<!-- forms only: a try; tries -->\n');
+    expect(linkTerms('try it, a try', found)).toBe('try it, [a try](../GLOSSARY.md#try)');
+  });
+
   test('that is code is linked with its quotes', () => {
     const [select] = readTerms('### `select!`\n<!-- forms: `select!` -->\n');
     expect(linkTerms('`x` and `select!`, `select!`', [select!])).toBe(
