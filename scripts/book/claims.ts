@@ -84,5 +84,7 @@ export function rustLine(file: string, line: number, fn: string): { text: string
     ...[...rustFunctions()].filter(([key, at]) => key.startsWith(`${file}#`) && at > start).map(([, at]) => at),
   );
   if (line < start || line >= next) throw new Error(`line ${line} of ${file} isn't in ${fn}, which begins at ${start}`);
-  return { text: `${file.split('/').slice(-2).join('/')}:${line}`, file, line };
+  // as much of the path as tells which file it is
+  const parts = file.split('/').slice(file.includes('/src/lib.rs') ? -3 : -2);
+  return { text: `${parts.join('/')}:${line}`, file, line };
 }
