@@ -146,7 +146,7 @@ async function main(argv: string[], name: string): Promise<void> {
   const proxy = httpProxyService(
     server.configuration,
     new Gateway(origins, options, options.accessLog ? log : undefined),
-    { wrap, metrics },
+    { wrap, metrics, h2: { h2c: options.h2c } },
   );
   for (const address of options.listen) proxy.addTcp(address);
   for (const { address, settings: endpoint } of tls) proxy.addTlsWithSettings(address, undefined, endpoint);

@@ -4,7 +4,13 @@
  * Port of `pingora-core/src/apps/mod.rs`.
  */
 import { Log } from '../log.ts';
-import { type H2Connection, type H2Options, HttpSession, handshake } from '../protocols/h2/server.ts';
+import {
+  beginsWithPreface,
+  type H2Connection,
+  type H2Options,
+  HttpSession,
+  handshake,
+} from '../protocols/h2/server.ts';
 import { Session as ServerSession } from '../protocols/http/server.ts';
 import type { Stream } from '../protocols/l4/stream.ts';
 import { ALPN } from '../protocols/mod.ts';
@@ -58,6 +64,13 @@ class HttpAsServerApp implements ServerApp {
   @rust.method('<T as ServerApp>::process_new')
   processNew(stream: Stream, shutdown: ShutdownWatch): Promise<Stream | undefined> {
     if (stream.selectedAlpnProto() === ALPN.H2) return this.processH2(stream, shutdown);
+    if (stream.getSsl() === undefined && this.app.h2Options?.()?.h2c === true) return this.processAny(stream, shutdown);
+    return this.app.processNewHttp(ServerSession.newHttp1(stream), shutdown);
+  }
+
+  /** The client's first bytes say which version it is, as in later Pingora. */
+  private async processAny(stream: Stream, shutdown: ShutdownWatch): Promise<Stream | undefined> {
+    if (await beginsWithPreface(stream)) return this.processH2(stream, shutdown);
     return this.app.processNewHttp(ServerSession.newHttp1(stream), shutdown);
   }
 

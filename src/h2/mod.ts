@@ -7,7 +7,7 @@
 export { ClientConnection } from './client.ts';
 export type { Connection, FrameObserver, Options, Transport } from './connection.ts';
 export { DuplexTransport, drive } from './duplex.ts';
-export { FrameType, frameTypeName } from './frame.ts';
+export { FrameType, frameTypeName, PREFACE } from './frame.ts';
 export type { Head, RequestHead } from './head.ts';
 export { DEFAULT_LIMITS, type Limits, type Rate } from './limits.ts';
 export { Names } from './names.ts';

@@ -22,6 +22,7 @@ export interface Options {
   cert?: string;
   key?: string;
   h2: boolean;
+  h2c: boolean;
   upstreamTls: boolean;
   sni: string;
   insecure: boolean;
@@ -73,6 +74,7 @@ PINGORA_LOG says what is logged, by module, as RUST_LOG does: PINGORA_LOG=warn,p
 /** Flags that mean nothing without another one. */
 const NEEDS: readonly (readonly [keyof Options, string, string, (options: Options) => boolean])[] = [
   ['h2', '--h2', '--tls-listen: HTTP/2 is agreed on in the TLS handshake', ({ tlsListen }) => tlsListen.length > 0],
+  ['h2c', '--h2c', '--listen or --uds', ({ listen, uds }) => listen.length + uds.length > 0],
   ['cert', '--cert', '--tls-listen', ({ tlsListen }) => tlsListen.length > 0],
   ['key', '--key', '--tls-listen', ({ tlsListen }) => tlsListen.length > 0],
   ['cert', '--cert', '--key', ({ key }) => key !== undefined],
@@ -146,6 +148,7 @@ export function program(name: string): Command {
     .option('--cert <file>', 'PEM certificate chain for --tls-listen; without it one is made on the spot')
     .option('--key <file>', 'PEM key of --cert')
     .option('--h2', 'offer HTTP/2 on --tls-listen', false)
+    .option('--h2c', 'take HTTP/2 on --listen and --uds from clients that begin with it (prior knowledge)', false)
     .option('--upstream-tls', 'connect to the origins with TLS', false)
     .option('--sni <name>', 'the name that the origins are asked for and checked against, with --upstream-tls', '')
     .option('--insecure', "don't check the origins' certificates", false)

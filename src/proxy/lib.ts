@@ -9,6 +9,7 @@ import { ConnectorOptions } from '../connectors/mod.ts';
 import { ErrorType, PingoraError } from '../error/lib.ts';
 import { type RequestHeader, ResponseHeader } from '../http/lib.ts';
 import { Log } from '../log.ts';
+import type { H2Options } from '../protocols/h2/server.ts';
 import type { HttpSession as ClientSession } from '../protocols/http/client.ts';
 import { ResponseCompressionCtx } from '../protocols/http/compression/mod.ts';
 import { type HttpTask, SERVER_NAME } from '../protocols/http/mod.ts';
@@ -144,6 +145,8 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
   private readonly waiting = new List<HttpSession>();
 
   private readonly metrics: ProxyCounts | undefined;
+  /** How HTTP/2 is spoken with clients. Default: as the defaults are. */
+  h2Options?: () => H2Options | undefined;
 
   private constructor(inner: ProxyHttp<CTX>, conf: ServerConf, metrics: ProxyCounts | undefined) {
     this.inner = inner;
@@ -411,6 +414,8 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
 export interface ProxyExtras {
   /** Who counts what the proxy does. Default: nobody. */
   metrics?: ProxyCounts | undefined;
+  /** How HTTP/2 is spoken with clients. Default: as the defaults are. */
+  h2?: H2Options | undefined;
   /** Puts something around the HTTP application, as sampled tracing does. Default: nothing. */
   wrap?: ((app: HttpServerApp) => HttpServerApp) | undefined;
 }
@@ -428,8 +433,9 @@ function notLogged(thrown: unknown): undefined {
  */
 export const httpProxyService = rust.fn(
   'pingora_proxy::http_proxy_service',
-  <CTX>(conf: ServerConf, inner: ProxyHttp<CTX>, { wrap, metrics }: ProxyExtras = {}): Service => {
+  <CTX>(conf: ServerConf, inner: ProxyHttp<CTX>, { wrap, metrics, h2 }: ProxyExtras = {}): Service => {
     const proxy = HttpProxy.new(inner, conf, metrics);
+    if (h2 !== undefined) proxy.h2Options = () => h2;
     return Service.new('Pingora HTTP Proxy Service', wrap === undefined ? proxy : wrap(proxy));
   },
 );

@@ -17,6 +17,7 @@ import {
   leave,
   PENDING,
   type Poll,
+  PREFACE,
   Reason,
   reasonText,
   ServerConnection,
@@ -26,6 +27,7 @@ import { type HMap, RequestHeader, type ResponseHeader } from '../../http/lib.ts
 import { Log } from '../../log.ts';
 import { Cancelled } from '../../runtime/cancelled.ts';
 import type { Kept } from '../../runtime/sync.ts';
+import { arm } from '../../timeout/lib.ts';
 import { ported } from '../../tracing/span.ts';
 import { FixedBuffer } from '../http/body-buffer.ts';
 import { getCachedDate } from '../http/date.ts';
@@ -59,6 +61,11 @@ export interface H2Options {
   readonly maxFrameSize?: number;
   /** Bytes of the table for fields. Default: 4,096. */
   readonly headerTableSize?: number;
+  /**
+   * Speak HTTP/2 without TLS with clients that begin with it (prior knowledge, RFC 9113 3.3), over TCP and Unix sockets.
+   * Default: no, as in 0.1.0.
+   */
+  readonly h2c?: boolean;
   /** Take extended CONNECT (RFC 8441); the application has to know it. Default: no. */
   readonly enableConnectProtocol?: boolean;
 }
@@ -191,6 +198,28 @@ export const handshake = rust.fn(
 function onRefused(error: H2Error, stream: number): void {
   if (stream === 0) log.warn(() => `H2 connection refused: ${error.message}`);
   else log.warn(() => `H2 stream ${stream} refused: ${error.message}`);
+}
+
+/** Whoever says nothing on a connection without TLS is let go after so many milliseconds, if HTTP/2 is allowed on it. */
+const FIRST_BYTES_MS = 60_000;
+
+/** Whether the client begins with the preface of HTTP/2. As many bytes as that takes are waited for, and none is taken. */
+export async function beginsWithPreface(stream: Stream): Promise<boolean> {
+  const patience = arm(FIRST_BYTES_MS, () => stream.destroy());
+  try {
+    for (;;) {
+      const { bufferedLength } = stream;
+      const length = Math.min(bufferedLength, PREFACE.length);
+      if (length > 0 && PREFACE.compare(stream.buffered(), 0, length, 0, length) !== 0) return false;
+      if (length === PREFACE.length) return true;
+      if (!(await stream.fill(bufferedLength))) return false;
+    }
+  } catch {
+    // it broke, which whoever reads next is told
+    return false;
+  } finally {
+    patience.cancel();
+  }
 }
 
 /** A request over HTTP/2 and its response: one stream. */
