@@ -142,6 +142,15 @@ describe('a directive', () => {
     expect(await filled(block('contents:'))).toContain('| [01 One](README.md) | Why? |');
   });
 
+  test('prints what Pingora logged, and leads to a line of its source', async () => {
+    expect(await filled(block('log: short-body'))).toContain('```text\nWARN pingora_core');
+    const line = '<!--rs pingora-core/src/protocols/http/v1/client.rs 203 HttpSession::read_response-->';
+    expect(await filled(`${line}<!--/rs-->`)).toContain(
+      '[`v1/client.rs:203`](https://github.com/cloudflare/pingora/blob/0.1.0/pingora-core/src/protocols/http/v1/client.rs#L203)',
+    );
+    await expect(filled(`${line.replace('203', '20')}<!--/rs-->`)).rejects.toThrow('line 20 of');
+  });
+
   test('draws a map whose calls lead to their chapters, each on its task', async () => {
     const text = await filled(block('map: h1'));
     expect(text.split('\n').slice(4, 8)).toEqual([
@@ -171,6 +180,8 @@ describe('a directive', () => {
     ['calls: h1 only=nothing', 'no module nothing'],
     ['calls: h1 deep=3', "unknown 'deep='"],
     ['deviations: none', 'no deviation none'],
+    ['log: none', 'no log none'],
+    ['calls: h1 from="Server::run_forever" nth=2', 'fewer than 2 calls of Server::run_forever'],
   ])('%s is an error that names the page', async (directive, message) => {
     await expect(filled(block(directive))).rejects.toThrow(`${PAGE}: ${directive.split(':')[0]}: `);
     await expect(filled(block(directive))).rejects.toThrow(message);
