@@ -1,0 +1,126 @@
+/**
+ * Changes `src` in one place at a time and runs the tests that could notice:
+ *
+ *   npm run mutate -- [--seed N] [--count N]   places chosen by chance, spread over the folders
+ *   npm run mutate -- --spans [--count N]      empties the body of a traced function instead
+ *
+ * What no test noticed is printed at the end. The work is done in a copy of the project; this one isn't touched. Tests
+ * are run from the nearest one on, until one fails: a place that is noticed takes some seconds, one that isn't, minutes.
+ */
+import { spawn } from 'node:child_process';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { Command } from 'commander';
+import { projectRoot } from '../src/tracing/sites.ts';
+import { Chance } from '../test/support/random.ts';
+import { type Change, changesOf, emptied } from './mutate/changes.ts';
+import { batches } from './mutate/tests.ts';
+
+/** Tests of one batch get so long, in milliseconds: a change that has them wait for ever was noticed. */
+const PATIENCE_MS = 240_000;
+
+interface Options {
+  seed: string;
+  count: string;
+  spans: boolean;
+  only: string;
+}
+
+function sources(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => join(folder, name))
+    .sort();
+}
+
+/** A copy of the project, to be changed. */
+function copy(): string {
+  const root = mkdtempSync(join(tmpdir(), 'mutate-'));
+  cpSync(projectRoot, root, {
+    recursive: true,
+    filter: (path) =>
+      !/^(?:node_modules|\.git|site|dist|traces)$/.test(relative(projectRoot, path).split('/')[0] ?? ''),
+  });
+  symlinkSync(join(projectRoot, 'node_modules'), join(root, 'node_modules'));
+  return root;
+}
+
+/** Whether these tests fail, or don't come to an end. */
+function noticed(root: string, tests: readonly string[]): Promise<boolean> {
+  return new Promise((resolve) => {
+    const args = ['vitest', 'run', '--bail=1', '--testTimeout=20000', ...tests];
+    const child = spawn('npx', args, { cwd: root, stdio: 'ignore', detached: true });
+    const stop = () => {
+      try {
+        process.kill(-child.pid!, 'SIGKILL');
+      } catch {
+        // it has ended
+      }
+    };
+    const timer = setTimeout(stop, PATIENCE_MS);
+    child.once('exit', (code) => {
+      clearTimeout(timer);
+      stop();
+      resolve(code !== 0);
+    });
+  });
+}
+
+async function survives(root: string, { file, changed }: Change): Promise<boolean> {
+  const path = join(root, file);
+  const before = readFileSync(path, 'utf8');
+  writeFileSync(path, changed);
+  try {
+    for (const tests of batches(root, file)) if (await noticed(root, tests)) return false;
+    return true;
+  } finally {
+    writeFileSync(path, before);
+  }
+}
+
+/** Changes in an order of chance, one folder after the other. */
+function* chosen(chance: Chance, root: string, { spans, only }: Options): Generator<Change> {
+  const byFolder = new Map<string, Change[]>();
+  for (const path of sources(join(root, 'src'))) {
+    const file = relative(root, path);
+    if (!file.startsWith(only)) continue;
+    const text = readFileSync(path, 'utf8');
+    const all = spans ? emptied(file, text) : changesOf(file, text);
+    const folder = file.split('/').slice(0, 3).join('/');
+    byFolder.set(folder, [...(byFolder.get(folder) ?? []), ...all]);
+  }
+  while (byFolder.size > 0) {
+    const folder = chance.pick([...byFolder.keys()]);
+    const left = byFolder.get(folder)!;
+    if (left.length === 0) byFolder.delete(folder);
+    else yield left.splice(chance.below(left.length), 1)[0]!;
+  }
+}
+
+async function main(options: Options): Promise<void> {
+  const root = copy();
+  const stop = () => rmSync(root, { recursive: true, force: true });
+  process.once('exit', stop);
+  process.once('SIGINT', () => process.exit(130));
+  const survived: Change[] = [];
+  let tried = 0;
+  for (const change of chosen(new Chance(Number(options.seed)), root, options)) {
+    if (tried === Number(options.count)) break;
+    tried++;
+    const lives = await survives(root, change);
+    if (lives) survived.push(change);
+    console.log(`${lives ? 'SURVIVED' : 'caught  '} ${change.file}:${change.line} ${change.what}`);
+  }
+  console.log(`seed ${options.seed}: ${tried - survived.length} of ${tried} were noticed`);
+  for (const { file, line, what } of survived) console.log(`  not noticed: ${file}:${line} ${what}`);
+}
+
+await new Command('mutate')
+  .description('Change src in one place at a time, and see whether a test notices.')
+  .option('--seed <n>', 'the same seed changes the same places', '1')
+  .option('--count <n>', 'so many places', '50')
+  .option('--spans', 'empty the bodies of traced functions instead', false)
+  .option('--only <path>', 'what the files begin with, as src/pool', 'src/')
+  .action(main)
+  .parseAsync();
