@@ -38,12 +38,7 @@ export default tseslint.config(
       '@typescript-eslint/no-misused-promises': ['error', { checksVoidReturn: { arguments: true, attributes: true } }],
     },
   },
-  {
-    files: ['src/**/*.ts', 'explorer/**/*.ts'],
-    // node:http2 has fields in an object
-    ignores: ['src/protocols/h2/**'],
-    rules: { 'port/object-maps': 'error' },
-  },
+  { files: ['src/**/*.ts', 'explorer/**/*.ts'], rules: { 'port/object-maps': 'error' } },
   {
     files: ['src/**/*.ts'],
     ignores: ['src/node/**'],

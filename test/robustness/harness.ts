@@ -31,17 +31,18 @@ export class Victim {
   /** What it holds when nothing happens. */
   rest!: Held;
 
-  private constructor() {
+  private constructor(traced: boolean) {
     const loader = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
     const entry = fileURLToPath(new URL('./server.ts', import.meta.url));
     this.child = spawn(process.execPath, ['--expose-gc', '--import', loader, entry], {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-      env: { ...process.env, NODE_OPTIONS: '' },
+      env: { ...process.env, NODE_OPTIONS: '', ...(traced ? { TRACED: '1' } : {}) },
     });
   }
 
-  static async start(): Promise<Victim> {
-    const victim = new Victim();
+  /** `traced`: it traces every request. */
+  static async start(traced = false): Promise<Victim> {
+    const victim = new Victim(traced);
     [victim.ports] = (await once(victim.child, 'message')) as [Ports];
     // the first connection of each kind loads what the next ones share
     for (const way of victim.ways()) await way.send('/1');

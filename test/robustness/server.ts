@@ -1,11 +1,13 @@
 /**
  * The server that the tests of bad input mistreat, a process of its own so that what it leaks can be counted.
  *
- * `/PORT/...` goes to the origin on that port of this machine; the field `X-Read-Timeout` limits each read from it.
+ * `/PORT/...` goes to the origin on that port of this machine; the field `X-Read-Timeout` limits each read from it, and
+ * `X-Origin: h2` has it asked over HTTP/2. With `TRACED` in its environment every request is traced.
  */
 import { readdirSync } from 'node:fs';
 import type { HttpServerApp } from '../../src/apps/mod.ts';
 import { TlsSettings } from '../../src/listeners/tls.ts';
+import { Sampler } from '../../src/live/sampler.ts';
 import { setLog } from '../../src/log.ts';
 import { HttpProxy, ProxyHttp, type Session } from '../../src/proxy/lib.ts';
 import { runningTasks } from '../../src/runtime/lib.ts';
@@ -40,7 +42,14 @@ class ByPath extends ProxyHttp<undefined> {
 
   upstreamPeer(session: Session): HttpPeer {
     const port = /^\/(\d+)/.exec(session.reqHeader().rawPath())?.[1] ?? '1';
-    const peer = HttpPeer.new(`127.0.0.1:${port}`, false, '');
+    const h2 = session.getHeader('x-origin') === 'h2';
+    const peer = HttpPeer.new(`127.0.0.1:${port}`, h2, h2 ? 'localhost' : '');
+    if (h2) {
+      peer.options.verifyCert = false;
+      peer.options.setHttpVersion(2, 2);
+    }
+    // connections that are kept are no leak, but would be counted as one
+    if (session.getHeader('x-keep') === 'no') peer.options.idleTimeout = 0;
     const readTimeout = session.getHeader('x-read-timeout');
     if (readTimeout !== undefined) peer.options.readTimeout = Number(readTimeout);
     return peer;
@@ -68,7 +77,8 @@ process.on('disconnect', () => process.exit(0));
 const server = Server.new(new Opt());
 await server.bootstrap();
 const proxy: HttpServerApp = HttpProxy.new(new ByPath(), server.configuration);
-const service = Service.new('proxy', proxy);
+const traced = process.env.TRACED === undefined ? undefined : new Sampler(1, () => {});
+const service = Service.new('proxy', traced === undefined ? proxy : traced.wrap(proxy));
 const { cert, key } = await selfSigned([]);
 const h2 = TlsSettings.fromPem(cert, key);
 h2.enableH2();

@@ -11,6 +11,7 @@ import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { ErrorType, PingoraError } from '../../error/lib.ts';
 import { readDirectly } from '../../node/direct-socket.ts';
+import { connectionReset, wasReset } from '../../node/reset.ts';
 import { Cancelled } from '../../runtime/cancelled.ts';
 import { arm, Deadline, Elapsed } from '../../timeout/lib.ts';
 import type { Side } from '../../tracing/model.ts';
@@ -199,7 +200,7 @@ export class Stream implements Turning {
     this.flowing = true;
     const { socket } = this;
     if (!this.direct) socket.on('data', this.onBytes);
-    socket.on('end', () => this.end());
+    socket.on('end', () => (wasReset(socket) ? this.onError(connectionReset()) : this.end()));
     socket.on('drain', () => this.drained(null));
     if (socket.isPaused()) socket.resume();
   }
