@@ -100,8 +100,9 @@ export class CodeView implements View {
     const [, trait, hook] = HOOK.exec(fn) ?? [];
     const keys = [`${fn}#${rust?.file ?? null}`, ...(trait === undefined ? [] : [`${trait}::${hook}`]), fn];
     const first = <T>(of: Record<string, T> | undefined): T | undefined => {
-      const key = keys.find((one) => of !== undefined && Object.hasOwn(of, one));
-      return key === undefined ? undefined : of![key];
+      const known = new Map(Object.entries(of ?? {}));
+      const key = keys.find((one) => known.has(one));
+      return key === undefined ? undefined : known.get(key);
     };
     return { sentence: first(this.#words?.sentences), chapter: first(this.#words?.chapters) };
   }

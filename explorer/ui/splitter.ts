@@ -7,6 +7,13 @@ const MOST = 70;
 const USUAL = 28;
 const STEP = 4;
 
+const STEPS = new Map([
+  ['ArrowUp', STEP],
+  ['ArrowDown', -STEP],
+  ['Home', MOST],
+  ['End', -MOST],
+]);
+
 /** `moved` is told when panels have other sizes. */
 export function makeSplitter(moved: () => void): void {
   const splitter = byId('splitter');
@@ -32,7 +39,7 @@ export function makeSplitter(moved: () => void): void {
     // as above
   }
   splitter.addEventListener('keydown', (event) => {
-    const by = { ArrowUp: STEP, ArrowDown: -STEP, Home: MOST, End: -MOST }[event.key];
+    const by = STEPS.get(event.key);
     if (by === undefined) return;
     event.preventDefault();
     event.stopPropagation();

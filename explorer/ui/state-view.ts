@@ -102,7 +102,13 @@ export class StateView implements View {
     return this.#part(
       'State machines',
       machines.map(({ name, state, span }) =>
-        h('li', {}, h('b', {}, MACHINES[name] ?? name), h('span', { class: 'chip' }, state), this.#call(span)),
+        h(
+          'li',
+          {},
+          h('b', {}, Object.hasOwn(MACHINES, name) ? MACHINES[name]! : name),
+          h('span', { class: 'chip' }, state),
+          this.#call(span),
+        ),
       ),
     );
   }
@@ -122,7 +128,7 @@ export class StateView implements View {
           'li',
           {},
           h('b', {}, `${size} ${size === 1 ? 'waits' : 'wait'}`),
-          h('small', {}, `${did[what] ?? what}: ${key}`),
+          h('small', {}, `${Object.hasOwn(did, what) ? did[what] : what}: ${key}`),
           this.#call(span),
         ),
       ),

@@ -46,7 +46,7 @@ export function printComparison(a: TraceDocument, b: TraceDocument, options: Com
   };
   const lines = rows.map((row) => {
     const { mark, text } = line(row, width);
-    return paint[mark]!(text);
+    return Object.hasOwn(paint, mark) ? paint[mark]!(text) : text;
   });
   const { onlyA, onlyB } = differences(rows);
   const rest = rows.length - onlyA - onlyB;

@@ -56,12 +56,13 @@ function factsLine(facts: Facts): string | undefined {
   };
   if (facts.retry === true) add('to be tried again');
   if (typeof facts.error === 'string') add(`✗ ${shortened(facts.error)}`);
-  for (const name of PLAIN) add(text(facts[name]));
+  const fact = (name: string) => (Object.hasOwn(facts, name) ? facts[name] : undefined);
+  for (const name of PLAIN) add(text(fact(name)));
   if (facts.response === undefined) add(text(facts.answered));
   add(text(facts.peer));
   add(connected(facts));
   for (const name of NAMED) {
-    const value = text(facts[name]);
+    const value = text(fact(name));
     if (value !== undefined) add(`${name} ${value}`);
   }
   if (typeof facts['connection kept'] === 'string') {

@@ -25,7 +25,9 @@ export function bytesLines(bytes: string): string[] {
   const lines = bytes.split('\n').map((line, i, all) => (i < all.length - 1 ? `${line}\n` : line));
   if (lines.at(-1) === '') lines.pop();
   return lines.map((line) =>
-    line.replace('\r\n', '↵').replace(/[\r\n\t]/g, (letter) => ({ '\r': '\\r', '\n': '\\n', '\t': '\\t' })[letter]!),
+    line
+      .replace('\r\n', '↵')
+      .replace(/[\r\n\t]/g, (letter) => (letter === '\r' ? '\\r' : letter === '\n' ? '\\n' : '\\t')),
   );
 }
 
