@@ -146,6 +146,7 @@ function answerH2(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void
     return;
   }
   stream.resume().on('end', () => {
+    if (stream.destroyed) return;
     stream.respond({ ':status': 200, ...HEAD }, { sendDate: false } as ServerStreamResponseOptions);
     stream.end(BODY);
   });
