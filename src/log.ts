@@ -99,7 +99,15 @@ function sink(): Logger {
   return state.sink;
 }
 
-/** The messages of one module. */
+/**
+ * The messages of one module.
+ *
+ * ```ts
+ * const log = new Log('my_proxy::routes');
+ * setLog('error,my_proxy=info');
+ * log.debug(() => 'not built, for nobody prints it');
+ * ```
+ */
 export class Log {
   /** The module, under the name of Pingora's: `pingora_core::server`. */
   readonly target: string;

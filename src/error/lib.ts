@@ -122,7 +122,18 @@ function asError(cause: unknown): Error {
   return cause instanceof Error ? cause : new Error(String(cause));
 }
 
-/** Pingora's `Error` (boxed there: `BError`). The name differs because JavaScript's own `Error` has it. */
+/**
+ * Pingora's `Error` (boxed there: `BError`): what failed (its type), on which side (its source), whether to try again,
+ * in which circumstances (its context), and what it came from (its cause). The name differs because JavaScript's own
+ * `Error` has it.
+ *
+ * ```ts
+ * const error = PingoraError.explain(ErrorType.HTTPStatus(429), 'too many requests');
+ * error.setRetry(true);
+ * console.log(error.etype().name, error.etype().code, error.esource()); // HTTPStatus 429 Unset
+ * console.log(error.context); // too many requests
+ * ```
+ */
 export class PingoraError extends Error {
   /** What JavaScript calls the class in a stack trace; never the type of the error. */
   override readonly name = 'PingoraError';

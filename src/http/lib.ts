@@ -53,6 +53,14 @@ function check(name: string, value: string): void {
 /**
  * The fields of a head. Looking up is by name in any case; writing out keeps the case in which each name came.
  *
+ * ```ts
+ * const head = ResponseHeader.build(200);
+ * head.insertHeader('Content-Type', 'text/plain');
+ * head.appendHeader('Set-Cookie', 'a=1');
+ * head.appendHeader('Set-Cookie', 'b=2');
+ * console.log(head.headers.get('content-type'), [...head.headers.getAll('set-cookie')].length); // text/plain 2
+ * ```
+ *
  * Fields of one name stand together, where the first of them stood: the order of the original's header map, and what
  * goes out on the wire. Parallel arrays rather than an object a field: a head is read once and written once. What was
  * parsed is mostly written as it came, so each field knows its line: lines that still stand together are cut out in one

@@ -21,7 +21,14 @@ export { BackendSet } from './backend-set.ts';
 const rust = ported('pingora-load-balancing/src/lib.rs');
 const log = new Log('pingora_load_balancing');
 
-/** A server to send requests to. It doesn't change. */
+/**
+ * A server to send requests to. It doesn't change.
+ *
+ * ```ts
+ * const [light, heavy] = [Backend.new('127.0.0.1:8080'), Backend.new('127.0.0.1:8081', 3)];
+ * console.log(heavy.weight, light.equals(heavy)); // 3 false
+ * ```
+ */
 export class Backend {
   /** Where it listens. */
   readonly addr: SocketAddr;
@@ -194,7 +201,16 @@ const byHealth = (_backend: Backend, ready: boolean): boolean => ready;
 /**
  * Discovery, health checks and selection together.
  *
- * Discovery and health checks are repeated only while it runs as a background service.
+ * Discovery and health checks are repeated only while it runs as a background service: give it to
+ * {@link backgroundService}, and that to the server. Without one it is never checked, and every backend counts as well.
+ *
+ * ```ts
+ * const balancer = await LoadBalancer.tryFromIter(['127.0.0.1:8080', '127.0.0.1:8081'], RoundRobin);
+ * console.log(String(balancer.select('', 256))); // 127.0.0.1:8080
+ * console.log(String(balancer.select('', 256))); // 127.0.0.1:8081
+ * balancer.backends().setEnable(Backend.new('127.0.0.1:8080'), false);
+ * console.log(String(balancer.select('', 256))); // 127.0.0.1:8081
+ * ```
  */
 export class LoadBalancer<S extends BackendSelection = BackendSelection> implements BackgroundService {
   private readonly known: Backends;

@@ -429,7 +429,31 @@ function notLogged(thrown: unknown): undefined {
 }
 
 /**
- * A service of the application, to be added to a server. What it may have beside the application is the port's own.
+ * A service that proxies: the application's hooks behind the endpoints that are added to it, to be added to a server.
+ *
+ * `conf` says how many connections to origins are kept, which CAs are trusted, and where connections come from: it is
+ * `server.configuration`, after {@link Server.new}. What may stand beside the application (metrics, what is put around
+ * it) is the port's own. [Chapter 2](../../walkthrough/02-making-a-service/README.md) follows it.
+ *
+ * ```ts
+ * class Gateway extends ProxyHttp {
+ *   newCtx(): undefined {}
+ *
+ *   upstreamPeer() {
+ *     return HttpPeer.new('127.0.0.1:8080', false, '');
+ *   }
+ * }
+ *
+ * // in a program of one's own this is next:
+ * //   const server = Server.new(Opt.fromArgs());
+ * //   await server.bootstrap();
+ * //   const service = httpProxyService(server.configuration, new Gateway());
+ * //   service.addTcp('127.0.0.1:6188');
+ * //   server.addService(service);
+ * //   await server.runForever();
+ *
+ * // GET / -> 200 "origin GET /"
+ * ```
  */
 export const httpProxyService = rust.fn(
   'pingora_proxy::http_proxy_service',

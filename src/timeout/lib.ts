@@ -126,7 +126,17 @@ export class Deadline {
   }
 }
 
-/** Wait for `operation` for at most `ms` milliseconds; rejects with {@link Elapsed} when the time is up. */
+/**
+ * Wait for `operation` for at most `ms` milliseconds; rejects with {@link Elapsed} when the time is up, up to 10 ms late.
+ * The operation itself goes on: a promise can't be stopped.
+ *
+ * ```ts
+ * const never = new Promise<void>(() => {});
+ * await timeout(20, never).catch((error: unknown) => {
+ *   console.log(error instanceof Elapsed); // true
+ * });
+ * ```
+ */
 export function timeout<T>(ms: number, operation: Promise<T>): Promise<T> {
   return new Promise<T>((resolve, reject) => {
     const armed = arm(ms, () => reject(new Elapsed()));

@@ -133,7 +133,15 @@ export class Opt {
   }
 }
 
-/** The configuration. Each field's key in the file is its name in snake_case. */
+/**
+ * The configuration. Each field's key in the file is its name in snake_case; durations are seconds.
+ *
+ * ```ts
+ * const conf = ServerConf.fromYaml('threads: 2\ngrace_period_seconds: 10');
+ * console.log(conf.threads, conf.gracePeriodSeconds, conf.upstreamKeepalivePoolSize); // 2 10 128
+ * console.log(ServerConf.fromYaml(conf.toYaml()).threads); // 2
+ * ```
+ */
 export class ServerConf {
   /** Of the file's format; nobody looks at it. Default: 0; 1 in a generated one. */
   version = 0;
