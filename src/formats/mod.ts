@@ -18,6 +18,7 @@ export interface FormatOptions {
   from?: string | undefined;
   rust?: boolean | undefined;
   wire?: boolean | undefined;
+  frames?: boolean | undefined;
   /** Columns of the terminal. */
   width?: number | undefined;
   about?: string | undefined;

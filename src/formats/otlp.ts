@@ -12,7 +12,7 @@ import type { Attributes, HrTime, SpanContext } from '@opentelemetry/api';
 import type { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
 import { JsonTraceSerializer } from '@opentelemetry/otlp-transformer';
 import { detectResources, envDetector, type Resource, resourceFromAttributes } from '@opentelemetry/resources';
-import type { TraceDocument, TraceSpan, TraceTask } from '../tracing/model.ts';
+import type { FrameEvent, TraceDocument, TraceSpan, TraceTask } from '../tracing/model.ts';
 
 /** What the SDK's exporters take. */
 export type ReadableSpan = Parameters<OTLPTraceExporter['export']>[0][number];
@@ -64,6 +64,14 @@ export function toSpans(trace: TraceDocument): ReadableSpan[] {
   const resource = resourceOf(trace);
   const instrumentationScope = { name: 'pingora-traced', version: trace.pingora };
 
+  const frames = new Map<number, FrameEvent[]>();
+  for (const event of trace.events ?? []) {
+    if (event.kind !== 'frame' || event.span === null) continue;
+    const known = frames.get(event.span);
+    if (known === undefined) frames.set(event.span, [event]);
+    else known.push(event);
+  }
+
   return spans.map((span) => {
     const end = span.end ?? last;
     return {
@@ -77,7 +85,11 @@ export function toSpans(trace: TraceDocument): ReadableSpan[] {
       ended: true,
       status: { code: span.status === 'error' ? ERROR : UNSET },
       attributes: attributesOf(span, taskNames.get(span.task)),
-      events: [...waits(span, at), ...spawns(spawned.get(span.id) ?? [], span.start, at)],
+      events: [
+        ...waits(span, at),
+        ...spawns(spawned.get(span.id) ?? [], span.start, at),
+        ...framesOf(frames.get(span.id) ?? [], at),
+      ],
       links: [],
       resource,
       instrumentationScope,
@@ -132,6 +144,26 @@ function spawns(tasks: TraceTask[], from: number, at: (micros: number) => HrTime
     name: 'spawn',
     time: at(start),
     attributes: { 'pingora.task.id': id, 'pingora.task.name': name },
+  }));
+}
+
+/** Frames of HTTP/2 that the span read and wrote. */
+function framesOf(frames: FrameEvent[], at: (micros: number) => HrTime): ReadableSpan['events'] {
+  return frames.map(({ way, type, stream, flags, length, connection, facts = {}, time }) => ({
+    name: `${way === 'in' ? 'received' : 'sent'} ${type}`,
+    time: at(time),
+    attributes: {
+      'pingora.h2.connection.id': connection,
+      'pingora.h2.stream.id': stream,
+      'pingora.h2.frame.type': type,
+      'pingora.h2.frame.flags': flags,
+      'pingora.h2.frame.length': length,
+      ...Object.fromEntries(
+        Object.entries(facts).flatMap(([name, value]) =>
+          value === null ? [] : [[`pingora.h2.${name.toLowerCase().replaceAll(' ', '_')}`, value]],
+        ),
+      ),
+    },
   }));
 }
 

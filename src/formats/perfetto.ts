@@ -11,7 +11,7 @@ import { moduleOf } from './tree.ts';
 interface TraceEvent {
   name: string;
   cat?: string;
-  ph: 'M' | 'b' | 'e' | 'X' | 's' | 'f';
+  ph: 'M' | 'b' | 'e' | 'X' | 's' | 'f' | 'n';
   ts?: number;
   dur?: number;
   pid: number;
@@ -55,6 +55,22 @@ export function printPerfetto(trace: TraceDocument): string {
     };
     timed.push({ ...common, ph: 'b', ts: start, args });
     timed.push({ ...common, ph: 'e', ts: end ?? last });
+  }
+  // a frame of HTTP/2 is an instant of the span that read or wrote it
+  for (const event of trace.events ?? []) {
+    const span = event.kind === 'frame' && event.span !== null ? byId.get(event.span) : undefined;
+    if (event.kind !== 'frame' || span === undefined) continue;
+    const { way, type, stream, flags, length, connection, facts } = event;
+    timed.push({
+      name: `${way === 'in' ? '←' : '→'} ${type} ${stream}`,
+      cat: moduleOf(span) || 'port',
+      pid: span.task,
+      tid: THREAD,
+      id: `0x${span.id.toString(16)}`,
+      ph: 'n',
+      ts: event.time,
+      args: { connection, stream, flags: flags.join(' '), length, ...facts },
+    });
   }
   for (const task of tasks) {
     const by = task.spawnedBy === null ? undefined : byId.get(task.spawnedBy);

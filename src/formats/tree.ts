@@ -42,6 +42,8 @@ export interface TreeOptions {
   rust?: boolean | undefined;
   /** Show the bytes and frames that calls read and wrote. */
   wire?: boolean | undefined;
+  /** Show the frames of HTTP/2 that calls read and wrote, without the bytes. */
+  frames?: boolean | undefined;
   /** Show so many levels of each task. Default all. */
   depth?: number | undefined;
   /** Only the calls: no times, no lines of files, nothing above or below them. For what is kept and compared. */
@@ -148,7 +150,8 @@ class Tree {
       if (siblings) siblings.push(task);
       else this.#spawned.set(task.spawnedBy, [task]);
     }
-    for (const event of options.wire ? (trace.events ?? []) : []) {
+    for (const event of options.wire || options.frames ? (trace.events ?? []) : []) {
+      if (event.kind === 'bytes' && !options.wire) continue;
       if ((event.kind !== 'bytes' && event.kind !== 'frame') || event.span === null) continue;
       const events = this.#wire.get(event.span);
       if (events) events.push(event);

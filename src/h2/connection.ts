@@ -44,9 +44,24 @@ export interface Transport {
   destroy(): void;
 }
 
-/** Told of each frame, for traces. `detail`: what matters of the type. */
+/**
+ * What matters of a frame: the head of HEADERS (a status where a response is sent), the pairs of SETTINGS, an error code,
+ * how much a window grows.
+ */
+export type FrameDetail = Head | RequestHead | number | readonly (readonly [number, number])[] | undefined;
+
+/** Told of each frame, for traces. `names` and `values`: the fields of a head that is sent. */
 export interface FrameObserver {
-  frame(direction: 'in' | 'out', type: number, flags: number, stream: number, length: number, detail?: unknown): void;
+  frame(
+    direction: 'in' | 'out',
+    type: number,
+    flags: number,
+    stream: number,
+    length: number,
+    detail?: FrameDetail,
+    names?: readonly string[],
+    values?: readonly string[],
+  ): void;
 }
 
 /** How a connection is to be. */
@@ -151,9 +166,12 @@ export abstract class Connection implements FrameSink {
   private block: Block | null = null;
   private settingsSeen = false;
   private settingsUnacked = 1;
+  /** Who takes apart what arrives, and what has arrived for it. */
+  protected driver: Waker | null = null;
+  private inbox: Buffer[] = [];
   private woken: Waker[] = [];
   private receiving = false;
-  private readonly waiting: Waker[] = [];
+  private readonly waiting = new Set<Waker>();
 
   // budgets of what a peer may ask
   private readonly resetBudget: Budget;
@@ -229,7 +247,30 @@ export abstract class Connection implements FrameSink {
 
   // --- what arrives ---
 
-  /** These bytes have arrived; they belong to the connection from now on. */
+  /**
+   * These bytes have arrived; they belong to the connection from now on. Whoever drives the connection takes them apart
+   * at its next poll, so that frames are read in the task that reads them; without one that is done at once.
+   */
+  arrive(chunk: Buffer): void {
+    const { driver } = this;
+    if (driver === null) {
+      this.receive(chunk);
+      return;
+    }
+    this.inbox.push(chunk);
+    driver.wake();
+  }
+
+  /** Take apart what has arrived. */
+  protected drive(): void {
+    while (this.inbox.length > 0) {
+      const { inbox } = this;
+      this.inbox = [];
+      for (const chunk of inbox) this.receive(chunk);
+    }
+  }
+
+  /** Take these bytes apart now. */
   receive(chunk: Buffer): void {
     if (this.closed) return;
     this.heard = performance.now();
@@ -248,6 +289,7 @@ export abstract class Connection implements FrameSink {
 
   /** Nothing more arrives: the peer has closed the connection, or it broke. */
   ended(error?: Error): void {
+    this.drive();
     if (this.closed) return;
     const { streams } = this;
     if (error !== undefined) this.close(H2Error.io(error));
@@ -272,7 +314,7 @@ export abstract class Connection implements FrameSink {
   preface(): void {}
 
   frame(length: number, type: number, flags: number, id: number): boolean {
-    if (this.observer !== null && type !== FrameType.HEADERS) this.observer.frame('in', type, flags, id, length);
+    if (type === FrameType.DATA || type > FrameType.CONTINUATION) this.observer?.frame('in', type, flags, id, length);
     // RFC 9113 3.4
     if (!this.settingsSeen && (type !== FrameType.SETTINGS || (flags & Flag.ACK) !== 0)) {
       throw refuse(Reason.PROTOCOL_ERROR, 'the first frame is no SETTINGS');
@@ -399,6 +441,9 @@ export abstract class Connection implements FrameSink {
   // --- all the other frames ---
 
   payload(type: number, flags: number, id: number, bytes: Buffer, start: number, end: number): void {
+    if (this.observer !== null && type !== FrameType.HEADERS && type !== FrameType.CONTINUATION) {
+      this.observer.frame('in', type, flags, id, end - start, detailOf(type, bytes, start, end));
+    }
     switch (type) {
       case FrameType.HEADERS:
         this.headers(flags, id, bytes, start, end);
@@ -444,11 +489,11 @@ export abstract class Connection implements FrameSink {
       start += 5;
     }
     if (end < start) throw refuse(Reason.PROTOCOL_ERROR, 'too much padding');
-    this.observer?.frame('in', FrameType.HEADERS, flags, id, to - from);
     if ((flags & Flag.END_HEADERS) !== 0) {
-      this.fieldBlock(id, flags, dependsOnItself, bytes, start, end);
+      this.fieldBlock(id, flags, FrameType.HEADERS, to - from, dependsOnItself, bytes, start, end);
       return;
     }
+    this.observer?.frame('in', FrameType.HEADERS, flags, id, to - from);
     const length = end - start;
     this.block = {
       stream: id,
@@ -476,16 +521,22 @@ export abstract class Connection implements FrameSink {
       block.bytes = larger;
     }
     block.length += bytes.copy(block.bytes, block.length, start, end);
-    if ((flags & Flag.END_HEADERS) === 0) return;
+    if ((flags & Flag.END_HEADERS) === 0) {
+      this.observer?.frame('in', FrameType.CONTINUATION, flags, id, length);
+      return;
+    }
     this.block = null;
     this.blockBy = Infinity;
-    this.fieldBlock(id, block.flags, block.dependsOnItself, block.bytes, 0, block.length);
+    const all = block.flags | Flag.END_HEADERS;
+    this.fieldBlock(id, all, FrameType.CONTINUATION, length, block.dependsOnItself, block.bytes, 0, block.length);
   }
 
   /** A field block is whole. It is decoded in any case, for later ones build on its tables (RFC 9113 4.3). */
   private fieldBlock(
     id: number,
     flags: number,
+    type: number,
+    frameLength: number,
     dependsOnItself: boolean,
     bytes: Buffer,
     start: number,
@@ -496,6 +547,7 @@ export abstract class Connection implements FrameSink {
     const { limits } = this;
     const head = new Head(this.headOf(stream), limits.maxHeaderListSize, limits.maxHeaderFields);
     this.decoder.decode(bytes, start, end, head);
+    this.observer?.frame('in', type, flags, id, frameLength, head);
     head.complete(this.options.enableConnectProtocol === true);
     this.controlBudget.earn(4);
     if (stream === undefined) {
@@ -839,7 +891,7 @@ export abstract class Connection implements FrameSink {
   writeHead(stream: Stream, status: number, names: readonly string[], values: readonly string[], end: boolean): void {
     const start = this.beginBlock(names, values, 0);
     this.encoder.field(this.output, ':status', statusText(status));
-    this.endBlock(stream.id, start, names, values, end);
+    this.endBlock(stream.id, start, names, values, end, status);
   }
 
   /** A head of a request. */
@@ -852,7 +904,7 @@ export abstract class Connection implements FrameSink {
     if (scheme !== undefined) encoder.field(output, ':scheme', scheme);
     if (authority !== undefined) encoder.field(output, ':authority', authority);
     if (path !== undefined) encoder.field(output, ':path', path);
-    this.endBlock(stream.id, start, names, values, end);
+    this.endBlock(stream.id, start, names, values, end, head);
   }
 
   private beginBlock(names: readonly string[], values: readonly string[], more: number): number {
@@ -867,7 +919,14 @@ export abstract class Connection implements FrameSink {
     return start;
   }
 
-  private endBlock(id: number, start: number, names: readonly string[], values: readonly string[], end: boolean): void {
+  private endBlock(
+    id: number,
+    start: number,
+    names: readonly string[],
+    values: readonly string[],
+    end: boolean,
+    detail: FrameDetail,
+  ): void {
     const { output, encoder } = this;
     for (let i = 0; i < names.length; i++) encoder.field(output, names[i]!, values[i]!);
     const length = output.pos - start - HEADER_LENGTH;
@@ -875,7 +934,7 @@ export abstract class Connection implements FrameSink {
     if (length <= this.remote.maxFrameSize) {
       putHeader(output.buffer, start, length, FrameType.HEADERS, flags | Flag.END_HEADERS, id);
     } else this.splitBlock(id, start, length, flags);
-    this.observer?.frame('out', FrameType.HEADERS, flags | Flag.END_HEADERS, id, length, { names, values });
+    this.observer?.frame('out', FrameType.HEADERS, flags | Flag.END_HEADERS, id, length, detail, names, values);
     this.controlBudget.earn(4);
     this.flushLater();
   }
@@ -940,7 +999,7 @@ export abstract class Connection implements FrameSink {
   }
 
   private writeTrailers(stream: Stream, names: readonly string[], values: readonly string[]): void {
-    this.endBlock(stream.id, this.beginBlock(names, values, 0), names, values, true);
+    this.endBlock(stream.id, this.beginBlock(names, values, 0), names, values, true, undefined);
     this.localEnd(stream);
   }
 
@@ -1116,8 +1175,9 @@ export abstract class Connection implements FrameSink {
     }
     if (this.pinger !== null) this.wakeLater(this.pinger);
     this.pinger = null;
-    const { waiting } = this;
-    for (const waker of waiting.splice(0)) this.wakeLater(waker);
+    for (const waker of this.waiting) this.wakeLater(waker);
+    this.waiting.clear();
+    if (this.driver !== null) this.wakeLater(this.driver);
     this.streamRemoved();
     this.hasClosed();
     if (error?.kind === 'io') this.transport.destroy();
@@ -1127,10 +1187,20 @@ export abstract class Connection implements FrameSink {
   /** The connection has ended. */
   protected abstract hasClosed(): void;
 
+  /** As {@link Connection.pollClosed}, and reads what arrives meanwhile: for the one task that drives the connection. */
+  pollDrive(): Poll<void> {
+    // who polls needs no waking
+    this.driver = null;
+    this.drive();
+    if (this.closed) return undefined;
+    this.driver = currentWaker();
+    return PENDING;
+  }
+
   /** Ready once the connection has ended; {@link Connection.error} says how. */
   pollClosed(): Poll<void> {
     if (this.closed) return undefined;
-    this.waiting.push(currentWaker());
+    this.waiting.add(currentWaker());
     return PENDING;
   }
 
@@ -1207,6 +1277,28 @@ function statusText(status: number): string {
   const text = String(status);
   if (status >= 100 && status <= 999) STATUS_TEXTS[status] = text;
   return text;
+}
+
+/** What matters of a frame that came. */
+function detailOf(type: number, bytes: Buffer, start: number, end: number): FrameDetail {
+  const length = end - start;
+  switch (type) {
+    case FrameType.WINDOW_UPDATE:
+      return length === 4 ? get32(bytes, start) & MAX_31 : undefined;
+    case FrameType.RST_STREAM:
+      return length === 4 ? get32(bytes, start) : undefined;
+    case FrameType.GOAWAY:
+      return length >= 8 ? get32(bytes, start + 4) : undefined;
+    case FrameType.SETTINGS: {
+      const pairs: [number, number][] = [];
+      for (let pos = start; pos + 6 <= end; pos += 6) {
+        pairs.push([(bytes[pos]! << 8) | bytes[pos + 1]!, get32(bytes, pos + 2)]);
+      }
+      return pairs;
+    }
+    default:
+      return undefined;
+  }
 }
 
 function defined<T extends object>(values: T | undefined): Partial<T> {

@@ -5,7 +5,7 @@
  * `PENDING`, and wakes who polled it.
  */
 export { ClientConnection } from './client.ts';
-export type { Connection, FrameObserver, Options, Transport } from './connection.ts';
+export type { Connection, FrameDetail, FrameObserver, Options, Transport } from './connection.ts';
 export { DuplexTransport, drive } from './duplex.ts';
 export { FrameType, frameTypeName, PREFACE } from './frame.ts';
 export type { Head, RequestHead } from './head.ts';
@@ -13,5 +13,6 @@ export { DEFAULT_LIMITS, type Limits, type Rate } from './limits.ts';
 export { Names } from './names.ts';
 export { H2Error, Reason, reasonName, reasonText } from './reason.ts';
 export { ServerConnection } from './server.ts';
+export { Setting } from './settings.ts';
 export type { Stream } from './stream.ts';
 export { currentWaker, enter, leave, PENDING, type Poll, pollAs, type Waker } from './wait.ts';

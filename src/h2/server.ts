@@ -20,6 +20,10 @@ export class ServerConnection extends Connection {
 
   /** The next stream that the client has opened; undefined once the connection has ended. Throws how it broke. */
   pollAccept(): Poll<Stream | undefined> {
+    // who polls needs no waking
+    this.driver = null;
+    this.acceptor = null;
+    this.drive();
     const stream = this.accepted.shift();
     if (stream !== undefined) return stream;
     if (this.closed) {
@@ -27,6 +31,7 @@ export class ServerConnection extends Connection {
       return undefined;
     }
     this.acceptor = currentWaker();
+    this.driver = this.acceptor;
     return PENDING;
   }
 

@@ -29,6 +29,7 @@ interface Options {
   from?: string;
   rust?: boolean;
   wire?: boolean;
+  frames?: boolean;
   compare?: boolean;
 }
 
@@ -185,6 +186,7 @@ async function trace(name: string | undefined, other: string | undefined, option
       from: options.from,
       rust: options.rust,
       wire: options.wire,
+      frames: options.frames,
       width: options.out === undefined ? columns() : undefined,
       about: scenario.about,
     };
@@ -232,6 +234,7 @@ export function traceProgram(name: string): Command {
     .option('--depth <levels>', 'so many levels of calls in each task', levels)
     .option('--rust', "name Pingora's files and lines instead of the port's")
     .option('--wire', 'show the bytes and frames that each call read and wrote')
+    .option('--frames', 'show only the frames of HTTP/2 that each call read and wrote')
     .option('--compare', 'run two scenarios and show what only one of them calls')
     .option('--stack', 'only the call stack from run_forever down to process_new_http')
     .option('--out <file>', 'write to a file instead of stdout')

@@ -3,7 +3,18 @@
  * have made. The port's own: in the original the h2 crate polls the stream.
  */
 import type { Socket } from 'node:net';
-import { type Connection, DuplexTransport, type FrameObserver, frameTypeName, reasonName } from '../../h2/mod.ts';
+import {
+  type Connection,
+  DuplexTransport,
+  type FrameDetail,
+  type FrameObserver,
+  FrameType,
+  frameTypeName,
+  reasonName,
+  Setting,
+} from '../../h2/mod.ts';
+import { SECRETS } from '../../tracing/events.ts';
+import type { Facts } from '../../tracing/model.ts';
 import { observer } from '../../tracing/observer.ts';
 import type { Reader, Stream } from '../l4/stream.ts';
 import { type Turning, writeInTurn } from '../l4/turn.ts';
@@ -23,14 +34,55 @@ class AtTurn implements Turning {
   }
 }
 
-/** What matters of a frame, for traces. */
-type Detail = unknown;
-let lastDetail: Detail;
+/** The names of settings, by their numbers. */
+const SETTINGS = new Map<number, string>(Object.entries(Setting).map(([name, id]) => [id, name]));
 
-function facts(): Record<string, string> {
+/** `name: value` of a field, unless that is a secret. */
+function fieldLine(name: string, value: string): string {
+  return `${name}: ${SECRETS.includes(name.toLowerCase()) ? '*'.repeat(value.length) : value}`;
+}
+
+function fields(detail: FrameDetail, names: readonly string[], values: readonly string[]): string[] {
+  const lines: string[] = [];
+  if (typeof detail === 'number') lines.push(`:status: ${detail}`);
+  else if (detail !== undefined && 'method' in detail) {
+    if ('status' in detail && detail.status > 0) lines.push(`:status: ${detail.status}`);
+    for (const name of ['method', 'scheme', 'authority', 'path'] as const) {
+      const value = detail[name];
+      if (value !== undefined) lines.push(`:${name}: ${value}`);
+    }
+  }
+  for (let i = 0; i < names.length; i++) lines.push(fieldLine(names[i]!, values[i]!));
+  return lines;
+}
+
+// what the frame that was told last is about: asked for only if somebody listens
+let lastType = 0;
+let lastDetail: FrameDetail;
+let lastNames: readonly string[] | undefined;
+let lastValues: readonly string[] | undefined;
+
+function facts(): Facts {
   const detail = lastDetail;
-  if (typeof detail === 'number') return { value: String(detail), reason: reasonName(detail) };
-  return {};
+  switch (lastType) {
+    case FrameType.HEADERS:
+    case FrameType.CONTINUATION: {
+      const head = typeof detail === 'object' && 'names' in detail ? detail : undefined;
+      const names = lastNames ?? head?.names;
+      const values = lastValues ?? head?.values;
+      return names === undefined || values === undefined ? {} : { fields: fields(detail, names, values) };
+    }
+    case FrameType.SETTINGS:
+      if (!Array.isArray(detail)) return {};
+      return Object.fromEntries(detail.map(([id, value]) => [SETTINGS.get(id) ?? `setting ${id}`, value]));
+    case FrameType.WINDOW_UPDATE:
+      return typeof detail === 'number' ? { window: `+${detail}` } : {};
+    case FrameType.RST_STREAM:
+    case FrameType.GOAWAY:
+      return typeof detail === 'number' ? { error: reasonName(detail) } : {};
+    default:
+      return {};
+  }
 }
 
 /** Tells traces of a connection's frames. */
@@ -41,8 +93,20 @@ class Frames implements FrameObserver {
     this.stream = stream;
   }
 
-  frame(way: 'in' | 'out', type: number, flags: number, stream: number, length: number, detail?: unknown): void {
+  frame(
+    way: 'in' | 'out',
+    type: number,
+    flags: number,
+    stream: number,
+    length: number,
+    detail?: FrameDetail,
+    names?: readonly string[],
+    values?: readonly string[],
+  ): void {
+    lastType = type;
     lastDetail = detail;
+    lastNames = names;
+    lastValues = values;
     observer.frame(this.stream, way, frameTypeName(type), stream, flags, length, facts);
   }
 }
@@ -67,7 +131,7 @@ class Reading implements Reader {
     while (stream.bufferedLength > 0) {
       const bytes = stream.buffered();
       stream.consume(bytes.length);
-      connection.receive(bytes);
+      connection.arrive(bytes);
     }
     if (connection.closed) return;
     if (stream.readEnded) connection.ended(stream.ioError ?? undefined);
@@ -84,7 +148,7 @@ function readTls(stream: Stream, socket: Socket, connection: Connection): void {
   socket.on('data', (chunk: Buffer) => {
     observer.arrived(stream, false);
     observer.read(stream, chunk, chunk.length);
-    connection.receive(chunk);
+    connection.arrive(chunk);
   });
   socket.on('end', () => {
     observer.arrived(stream, true);
