@@ -10,8 +10,6 @@ import { type Call, type Row, table } from './table.ts';
 
 const rows: ReadonlyMap<string, Row> = new Map(Object.entries(table));
 
-const ROWS = new Map(Object.entries(table));
-
 /** What a call was like when it began, for who compares it with its end. */
 const BEFORE = new WeakMap<Span, { heads: (string[] | undefined)[] }>();
 
