@@ -4,45 +4,65 @@
  *
  * Nothing of it needs a browser: the diagrams are the committed SVG.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Command } from 'commander';
+import { parseTrace } from '../explorer/trace.ts';
 import { scenarios } from '../src/scenarios/index.ts';
+import type { TraceDocument } from '../src/tracing/model.ts';
 import { projectRoot } from '../src/tracing/sites.ts';
 import { Traces } from './book.ts';
 import { buildApi } from './docs/api.ts';
+import { chaptersOf, mendPages } from './docs/pages.ts';
+import { writeScenarioPages } from './docs/scenarios.ts';
 import { writeSourcePages } from './docs/sources.ts';
 import { buildExplorer } from './explorer.ts';
 
-/** A trace of every scenario that can be run, into `folder`. Returns how many. */
-async function writeTraces(folder: string): Promise<number> {
+/**
+ * The traces of every scenario that can be run. One at a time and before anything else is done: a trace shows how long
+ * things took. `given`: a folder with traces that were recorded before; of these alone, then.
+ */
+async function record(given: string | undefined): Promise<Map<string, TraceDocument>> {
+  const found = new Map<string, TraceDocument>();
   const traces = new Traces();
-  const available = scenarios.filter(({ unavailable }) => unavailable === undefined);
-  await Promise.all(
-    available.map(async ({ name }) => {
-      writeFileSync(join(folder, `${name}.json`), JSON.stringify(await traces.get(name)));
-    }),
-  );
-  return available.length;
+  for (const { name, unavailable } of scenarios) {
+    const path = given === undefined ? undefined : join(given, `${name}.json`);
+    if (unavailable !== undefined || (path !== undefined && !existsSync(path))) continue;
+    found.set(name, path === undefined ? await traces.get(name) : parseTrace(readFileSync(path, 'utf8')));
+  }
+  if (found.size === 0) throw new Error(`${given}: there is no trace of any scenario in it; npm run traces makes them`);
+  return found;
 }
 
 await new Command('docs')
   .description('Make the documentation site.')
   .option('--out <folder>', 'where it goes; what was there before is removed', 'site')
-  .action(async (options: { out: string }) => {
+  .option('--traces <folder>', 'take traces that were recorded with npm run traces, instead of recording them')
+  .option('--pingora <folder>', 'a checkout of Pingora 0.1.0, to show its Rust beside the port')
+  .action(async (options: { out: string; traces?: string; pingora?: string }) => {
     const out = resolve(options.out);
-    const traces = mkdtempSync(join(tmpdir(), 'pingora-traced-docs-'));
+    // below the project: typedoc takes documents from one common folder
+    const cache = join(projectRoot, 'node_modules/.cache');
+    mkdirSync(cache, { recursive: true });
+    const folder = mkdtempSync(join(cache, 'docs-'));
     try {
-      const [made] = await Promise.all([writeTraces(traces), buildApi(projectRoot, out)]);
+      const traces = await record(options.traces);
+      const json = join(folder, 'traces');
+      mkdirSync(json);
+      for (const [name, trace] of traces) writeFileSync(join(json, `${name}.json`), JSON.stringify(trace));
+      await buildApi(projectRoot, out, writeScenarioPages(folder, traces));
+      mendPages(out);
       writeSourcePages(projectRoot, out);
-      await buildExplorer({ traces, out: join(out, 'explorer') });
-      console.log(`${out}: chapters, API, sources, and the explorer with ${made} traces; open it: npm run docs:serve`);
+      const chapters = chaptersOf(projectRoot, out);
+      await buildExplorer({ traces: json, out: join(out, 'explorer'), pingora: options.pingora, chapters });
+      console.log(
+        `${out}: book, API, sources, and the explorer with ${traces.size} traces; open it: npm run docs:serve`,
+      );
     } catch (error) {
       console.error(error instanceof Error ? error.message : error);
       process.exitCode = 1;
     } finally {
-      rmSync(traces, { recursive: true, force: true });
+      rmSync(folder, { recursive: true, force: true });
     }
   })
   .parseAsync();

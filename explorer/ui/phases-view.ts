@@ -93,7 +93,7 @@ export class PhasesView implements View {
         disabled: calls.length === 0,
         title: `${name}: ${SAID[state]}${isOwn ? ', overridden by the application' : ''}${calls.length > 1 ? `, ${calls.length} times` : ''}`,
         'aria-current': state === 'now' ? 'step' : undefined,
-        'aria-label': `${name}, ${SAID[state]}`,
+        'aria-label': `${name}${calls.length > 1 ? ` ×${calls.length}` : ''}, ${SAID[state]}`,
       },
       name,
       calls.length > 1 && h('sup', {}, `×${calls.length}`),

@@ -108,15 +108,6 @@ export class TreeView implements View {
     const split = fn.lastIndexOf('::');
     const summary = summaryOf(steps.spans[span]!);
     const time = end === null ? 'never ended' : duration(end - start);
-    const said = [
-      fn,
-      spawned && `task ${taskName}`,
-      status !== 'ok' && status,
-      summary,
-      time,
-      hasEnded && 'returned',
-      state === 'ahead' && 'not called yet',
-    ];
     return h(
       'div',
       {
@@ -129,24 +120,32 @@ export class TreeView implements View {
         'aria-posinset': position,
         'aria-selected': isCurrent ? 'true' : 'false',
         'aria-expanded': canFold ? String(!tree.isFolded(span)) : undefined,
-        'aria-label': said.filter(Boolean).join(', '),
         title: `${fn}\n${taskName} · ${time}${summary === undefined ? '' : `\n${summary}`}`,
         style: `--depth:${tree.depthOf(span)};--hue:${hueOf(task)}`,
       },
+      // the spaces and what isn't seen are for who hears the row
       h('span', { class: canFold ? `twist${tree.isFolded(span) ? ' is-folded' : ''}` : 'leaf' }),
       spawned && h('span', { class: 'spawn' }, tree.isFirstOfTask(span) ? taskName : ''),
+      ' ',
       h(
         'span',
         { class: 'fn' },
         split > 0 ? h('span', { class: 'owner' }, fn.slice(0, split + 2)) : null,
         h('span', { class: 'name' }, split > 0 ? fn.slice(split + 2) : fn),
       ),
+      ' ',
       rust?.file === 'app' && h('span', { class: 'badge own' }, 'app'),
+      ' ',
       status === 'error' && h('span', { class: 'badge error' }, 'error'),
       status === 'cancelled' && h('span', { class: 'badge cancelled' }, 'cancelled'),
+      ' ',
       hasEnded && h('span', { class: 'badge returned' }, 'returned'),
+      ' ',
       summary !== undefined && state !== 'ahead' && h('span', { class: 'summary' }, summary),
+      ' ',
       h('span', { class: 'took' }, end === null ? '…' : time),
+      end === null && h('span', { class: 'sr' }, ' never ended'),
+      state === 'ahead' && h('span', { class: 'sr' }, ' not called yet'),
     );
   }
 }

@@ -13,6 +13,7 @@ import {
   OptionDefaults,
   ReflectionKind,
 } from 'typedoc';
+import { formatPlace, type Place } from '../../explorer/location.ts';
 import { PingoraLinks } from './pingora-links.ts';
 import { SITE, SOURCE_PAGES } from './sources.ts';
 
@@ -34,14 +35,15 @@ function documents(root: string): string[] {
 }
 
 /** Make the pages. Throws when typedoc has anything to complain about. */
-export async function buildApi(root: string, out: string): Promise<void> {
+/** `more`: documents beside those of the project, as the scenarios' pages. */
+export async function buildApi(root: string, out: string, more: readonly string[] = []): Promise<void> {
   const files = documents(root);
   const app = await Application.bootstrap({
     name: 'pingora-traced',
     entryPoints: [join(root, 'src/index.ts')],
     tsconfig: join(root, 'tsconfig.json'),
     readme: join(root, 'README.md'),
-    projectDocuments: files.map((path) => join(root, path)),
+    projectDocuments: [...files.map((path) => join(root, path)), ...more],
     out,
     cleanOutputDir: true,
     customCss: join(root, 'scripts/docs/site.css'),
@@ -54,7 +56,10 @@ export async function buildApi(root: string, out: string): Promise<void> {
     displayBasePath: root,
     sourceLinkTemplate: `${SOURCE_PAGES}{path}.html#L{line}`,
     navigationLinks: { 'Trace explorer': `${SITE}explorer/explorer.html` },
-    navigation: { includeGroups: false },
+    navigation: { includeGroups: true, compactFolders: true },
+    groupOrder: ['Book', 'Answers', 'Scenarios', 'Reference', 'Modules', '*'],
+    searchInComments: true,
+    searchInDocuments: true,
     sort: ['source-order'],
     // the chapters are in their own order
     sortEntryPoints: false,
@@ -87,7 +92,11 @@ export async function buildApi(root: string, out: string): Promise<void> {
   app.converter.on(Converter.EVENT_CREATE_DOCUMENT, (_context: unknown, document: DocumentReflection) => {
     const at = document.project.files.getReflectionPath(document);
     const path = files.find((file) => at?.endsWith(file));
-    if (path !== undefined) document.name = titleOf(readFileSync(join(root, path), 'utf8'), path);
+    if (path !== undefined) {
+      document.name = titleOf(readFileSync(join(root, path), 'utf8'), path);
+      document.frontmatter.group = groupOf(path);
+    }
+    document.content = document.content.map((part) => ({ ...part, text: readable(part.text) }));
   });
   const links = new PingoraLinks(root);
   const link = (context: Context) => {
@@ -130,6 +139,29 @@ class Complaints extends ConsoleLogger {
   override log(message: string, level: Exclude<LogLevel, LogLevel.None>): void {
     if (!message.includes('but the anchor does not exist')) super.log(message, level);
   }
+}
+
+/** Under which heading a page is listed. */
+function groupOf(path: string): string {
+  if (/ANSWERS|GLOSSARY/.test(path)) return 'Answers';
+  return path.startsWith('docs/') ? 'Reference' : 'Book';
+}
+
+/** `<!-- calls: h1 from="Service::handle_event" nth=2 -->` */
+const CALLS = /<!-- calls: ([\w-]+)([^\n]*?) -->\n/g;
+
+/**
+ * The text without the book's own comments: Markdown takes a paragraph that begins with one for HTML, and shows its
+ * links as they stand. What lists the calls of a trace gets a link to the place in the explorer.
+ */
+export function readable(text: string): string {
+  const opened = text.replace(CALLS, (_, scenario: string, more: string) => {
+    const [, from] = /from="([^"]+)"/.exec(more) ?? [];
+    const [, nth] = /nth=(\d+)/.exec(more) ?? [];
+    const place: Place = { trace: scenario, ...(from !== undefined && { fn: from, n: Number(nth ?? 1) }) };
+    return `[▸ these calls in the trace explorer](${SITE}explorer/explorer.html${formatPlace(place)})\n\n`;
+  });
+  return opened.replace(/<!--[\s\S]*?-->/g, '');
 }
 
 function titleOf(text: string, path: string): string {

@@ -1,7 +1,7 @@
 /** The whole site, made as its readers make it, then read: every link, and every page in a real browser. */
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
@@ -12,20 +12,33 @@ import { promisify } from 'node:util';
 import { type Browser, chromium } from 'playwright-core';
 import sirv from 'sirv';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { findScenario } from '../../src/scenarios/index.ts';
+import { runScenario } from '../../src/scenarios/run.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const require = createRequire(import.meta.url);
 const { executablePath } = require('../../.puppeteerrc.cjs') as { executablePath: string | undefined };
 const tsx = pathToFileURL(require.resolve('tsx')).href;
 
+const TRACES = ['h1', 'tls-h2', 'retry', 'dead-upstream'];
+
 let site: string;
 let printed: string;
 
 beforeAll(async () => {
   site = mkdtempSync(join(tmpdir(), 'pingora-traced-site-'));
-  const args = ['--import', tsx, 'scripts/docs.ts', '--out', site];
+  // some scenarios are enough to see what is made of them
+  const traces = mkdtempSync(join(tmpdir(), 'pingora-traced-site-traces-'));
+  for (const name of TRACES) {
+    writeFileSync(
+      join(traces, `${name}.json`),
+      JSON.stringify(await runScenario(findScenario(name)!, { tmp: traces })),
+    );
+  }
+  const args = ['--import', tsx, 'scripts/docs.ts', '--out', site, '--traces', traces];
   const { stdout, stderr } = await promisify(execFile)(process.execPath, args, { cwd: root });
   printed = stdout + stderr;
+  rmSync(traces, { recursive: true, force: true });
 }, 180_000);
 
 afterAll(() => rmSync(site, { recursive: true, force: true }));
@@ -148,7 +161,7 @@ describe.skipIf(executablePath === undefined)('in a browser (needs Chromium)', (
     const measure = () =>
       page.locator('img[src$="/halves.svg"]').evaluate((element) => {
         const image = element as any;
-        return { shown: image.clientWidth, own: image.naturalWidth, column: image.parentElement.clientWidth };
+        return { shown: image.clientWidth, own: image.naturalWidth, column: image.closest('p').clientWidth };
       });
     const wide = await measure();
     expect(wide.own).toBeGreaterThan(wide.column);
@@ -158,6 +171,120 @@ describe.skipIf(executablePath === undefined)('in a browser (needs Chromium)', (
     expect(narrow.shown).toBeGreaterThan(narrow.column);
     expect(narrow.shown).toBe(Math.round(narrow.own * 0.7));
     await page.close();
+  });
+
+  test('no page shows Markdown or comments as text, has a narrow column, or is endless', async () => {
+    const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
+    const wrong: string[] = [];
+    const all = [...pages(site)]
+      .map((path) => relative(site, path))
+      .filter((path) => !/^(?:source|explorer)/.test(path));
+    for (const path of all) {
+      await page.goto(`${address}/${encodeURI(path)}`);
+      const found = await page.evaluate(() => {
+        const { document } = globalThis as any;
+        const content = document.querySelector('.col-content').cloneNode(true);
+        for (const code of content.querySelectorAll('pre, code')) code.remove();
+        const narrow = [...document.querySelectorAll('.col-content :is(td, th)')].filter(
+          (cell) => cell.clientWidth < 6 * parseFloat((globalThis as any).getComputedStyle(cell).fontSize),
+        );
+        return { text: content.textContent, narrow: narrow.length, height: document.documentElement.scrollHeight };
+      });
+      if (/\]\(|<!--/.test(found.text)) wrong.push(`${path}: Markdown as text`);
+      if (found.narrow > 0) wrong.push(`${path}: ${found.narrow} cells under six ems`);
+      if (found.height > 20_000) wrong.push(`${path}: ${found.height} pixels high`);
+    }
+    expect(wrong).toEqual([]);
+    await page.close();
+  }, 120_000);
+
+  /** Of typedoc's navigation: a group that opens has its link inside. Both work by keyboard. */
+  const TYPEDOC = ['nested-interactive'];
+
+  test.each(['light', 'dark'] as const)(
+    'nothing is in the way of readers who see little or use no mouse: %s',
+    async (colorScheme) => {
+      const axe = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
+      const wrong: string[] = [];
+      for (const path of [
+        'index.html',
+        'documents/01_Four_lines_to_a_proxy.html',
+        'documents/Answers.html',
+        'documents/Deviations.html',
+        'documents/Scenarios.h1.html',
+        'classes/pingora-traced.Service.html',
+        'explorer/explorer.html',
+        'explorer/explorer.html#trace=h1&tour=7',
+        'explorer/explorer.html#trace=retry&tour=8',
+        'explorer/explorer.html#trace=h1&with=retry',
+      ]) {
+        const page = await browser.newPage({ viewport: { width: 1440, height: 900 }, colorScheme });
+        await page.goto(`${address}/${path}`);
+        const ready = path.includes('#') ? '#work, #compare' : 'h1';
+        await page.locator(ready).and(page.locator(':visible')).first().waitFor();
+        await page.evaluate(axe);
+        const { violations } = await page.evaluate(() => (globalThis as any).axe.run({ resultTypes: ['violations'] }));
+        for (const { id, impact, nodes } of violations) {
+          if (!/serious|critical/.test(impact) || TYPEDOC.includes(id)) continue;
+          wrong.push(`${path}: ${id}: ${nodes[0].html.slice(0, 120)}`);
+        }
+        await page.close();
+      }
+      expect(wrong).toEqual([]);
+    },
+    120_000,
+  );
+
+  test('a chapter leads into the explorer at its calls, and the explorer back to the chapter', async () => {
+    const page = await browser.newPage();
+    await page.goto(`${address}/documents/12_process_new_http.html`);
+    await page.locator('a', { hasText: 'these calls in the trace explorer' }).first().click();
+    await page.locator('#now', { hasText: 'HttpProxy::handle_new_request' }).waitFor();
+    await page.locator('.chip.chapter').first().click();
+    await page.locator('.tsd-breadcrumb', { hasText: 'Book' }).waitFor();
+    await page.close();
+  });
+
+  test('from the first page one button starts the tour; each chapter leads to the next', async () => {
+    const page = await browser.newPage();
+    await page.goto(`${address}/index.html`);
+    await page.locator('.site-start').click();
+    await page.locator('#tour-title').waitFor();
+    await page.goto(`${address}/documents/01_Four_lines_to_a_proxy.html`);
+    const titles: string[] = [];
+    for (let next = page.locator('.site-on [rel=next]'); (await next.count()) > 0; ) {
+      await next.click();
+      titles.push((await page.locator('.tsd-panel h1').first().innerText()).trim());
+    }
+    expect(titles.length).toBeGreaterThan(20);
+    expect(titles.slice(-3)).toEqual(['Answers', 'Glossary', 'Deviations']);
+    await page.close();
+  });
+
+  test('the site works from any folder of a server, and search finds what chapters say', async () => {
+    const page = await browser.newPage();
+    const sub = createServer((request, response) => {
+      if (!request.url!.startsWith('/deep/down/')) return void response.writeHead(404).end();
+      request.url = request.url!.slice('/deep/down'.length);
+      sirv(site, { dev: true })(request, response, () => void response.writeHead(404).end());
+    });
+    sub.listen(0, '127.0.0.1');
+    await once(sub, 'listening');
+    const missing: string[] = [];
+    page.on('response', (response) => {
+      if (response.status() >= 400 && !response.url().endsWith('favicon.ico')) missing.push(response.url());
+    });
+    await page.goto(`http://127.0.0.1:${(sub.address() as AddressInfo).port}/deep/down/index.html`);
+    await page.keyboard.press('/');
+    await page.locator('#tsd-search-input').fill('hop-by-hop');
+    await page.locator('#tsd-search-results li').first().waitFor();
+    await page.keyboard.press('Escape');
+    await page.locator('.site-start').click();
+    await page.locator('#tour-title').waitFor();
+    expect(missing).toEqual([]);
+    await page.close();
+    sub.closeAllConnections();
+    sub.close();
   });
 
   test('no page is wider than a phone', async () => {

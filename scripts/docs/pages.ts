@@ -1,0 +1,106 @@
+/** What typedoc's pages lack: where one is, how to go on, headings with their code, pictures that can be opened. */
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+const text = (html: string) =>
+  html
+    .replace(/<a [^>]*class="tsd-anchor-icon"[\s\S]*?<\/a>/g, '')
+    .replace(/<wbr\s*\/?>/g, '')
+    .replace(/<(?!\/?code\b)[^>]*>/g, '')
+    .trim();
+
+const HOME = 'pingora-traced';
+const BOOK = 'From_run_forever_to_process_new_http,_and_on_to_the_origin.html';
+
+interface Neighbours {
+  before?: string | undefined;
+  after?: string | undefined;
+}
+
+const titleOf = (html: string) => /<h1\b[^>]*>([\s\S]*?)<\/h1>/.exec(html)?.[1] ?? '';
+
+/** The headings of a page by their ids, with the code in them. */
+function headings(html: string): Map<string, string> {
+  const found = new Map<string, string>();
+  for (const [, id, inside] of html.matchAll(/<h[1-6] id="([^"]+)"[^>]*>([\s\S]*?)<\/h[1-6]>/g))
+    found.set(id!, text(inside!));
+  return found;
+}
+
+/** `html` of a document, mended. `group`: where it belongs. */
+export function mendDocument(
+  html: string,
+  name: string,
+  { before, after }: Neighbours,
+  titles: ReadonlyMap<string, string>,
+): string {
+  const known = headings(html);
+  const isChapter = /^\d\d_/.test(name);
+  const link = (to: string, label: string) => `<a href="${to}">${label}</a>`;
+  const trail = [link('../index.html', HOME), ...(isChapter ? [link(BOOK, 'Book')] : [])];
+  const crumbs = trail.map((step) => `<li>${step}</li>`).join('\n');
+  const on = [
+    before && `<a rel="prev" href="${before}">← ${titles.get(before) ?? ''}</a>`,
+    after && `<a rel="next" href="${after}">${titles.get(after) ?? ''} →</a>`,
+  ].filter(Boolean);
+  return html
+    .replace(/(<ul class="tsd-breadcrumb"[^>]*>)\s*/, `$1\n${crumbs}\n`)
+    .replace(/<a href="#([^"]+)"><span>[\s\S]*?<\/span><\/a>/g, (whole, id: string) => {
+      const heading = known.get(id);
+      return heading === undefined ? whole : `<a href="#${id}"><span>${heading}</span></a>`;
+    })
+    .replace(
+      /<img ([^>]*)src="([^"]+\.svg)"([^>]*)>/g,
+      (whole, _before, src: string) => `<a class="site-picture" href="${src}" title="Open the picture">${whole}</a>`,
+    )
+    .replace(
+      /<\/div><\/div>(\s*<div class="col-sidebar">)/,
+      (_, rest: string) =>
+        `</div>${on.length === 0 ? '' : `<nav class="site-on" aria-label="On">${on.join('\n')}</nav>`}</div>${rest}`,
+    );
+}
+
+/** The first page: one button that starts the first tour, and a picture that leads there. */
+export function mendFront(html: string): string {
+  const tour = 'explorer/explorer.html#trace=h1&amp;tour=1';
+  const button = `<p><a class="site-start" href="${tour}"><b>Watch one request, step by step</b><span>Code, values and bytes beside each other; ten minutes.</span></a></p>`;
+  return html
+    .replace(/(<h1\b[^>]*>[\s\S]*?<\/h1>)/, `$1\n${button}`)
+    .replace(/<img ([^>]*explorer[^>]*\.png"[^>]*)>/, `<a href="${tour}">$&</a>`);
+}
+
+/** Mend all pages of the site. `order`: the documents, as they are read. */
+export function mendPages(out: string): void {
+  const folder = join(out, 'documents');
+  const names = readdirSync(folder).filter((name) => name.endsWith('.html'));
+  const read = (name: string) => readFileSync(join(folder, name), 'utf8');
+  const titles = new Map(names.map((name) => [name, text(titleOf(read(name))).replace(/<\/?code>/g, '')]));
+  const chapters = names.filter((name) => /^\d\d_/.test(name)).sort();
+  const order = [BOOK, ...chapters, 'Answers.html', 'Glossary.html', 'Deviations.html'].filter((name) =>
+    names.includes(name),
+  );
+  for (const name of names) {
+    const at = order.indexOf(name);
+    const around: Neighbours = at < 0 ? {} : { before: order[at - 1], after: order[at + 1] };
+    writeFileSync(join(folder, name), mendDocument(read(name), name, around, titles));
+  }
+  const front = join(out, 'index.html');
+  if (existsSync(front)) writeFileSync(front, mendFront(readFileSync(front, 'utf8')));
+}
+
+/** Which chapter explains a function: the one that names it first in its prose, seen from the explorer's page. */
+export function chaptersOf(root: string, out: string): Record<string, { title: string; href: string }> {
+  const found: Record<string, { title: string; href: string }> = {};
+  const pages = readdirSync(join(out, 'documents'));
+  for (const folder of readdirSync(join(root, 'walkthrough')).sort()) {
+    const path = join(root, 'walkthrough', folder, 'README.md');
+    const page = pages.find((name) => name.startsWith(`${folder.slice(0, 2)}_`));
+    if (page === undefined || !existsSync(path)) continue;
+    const source = readFileSync(path, 'utf8');
+    const title = `chapter ${folder.slice(0, 2)}`;
+    for (const [, fn] of source.matchAll(/<!--fn ([^>]+?)-->/g)) {
+      if (!Object.hasOwn(found, fn!)) found[fn!] = { title, href: `../documents/${encodeURIComponent(page)}` };
+    }
+  }
+  return found;
+}
