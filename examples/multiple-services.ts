@@ -37,8 +37,9 @@ class EchoApp implements ServerApp {
     for (;;) {
       const data = await stream.read(1024);
       if (data.length === 0) return undefined; // what isn't returned is closed
-      await stream.write(data);
-      await stream.flush();
+      stream.write(data);
+      stream.flush();
+      await stream.drained();
     }
   }
 }
@@ -57,8 +58,9 @@ class ForwardApp implements ServerApp {
 async function copy(from: Stream, to: Stream): Promise<void> {
   try {
     for (let data = await from.read(65536); data.length > 0; data = await from.read(65536)) {
-      await to.write(data);
-      await to.flush();
+      to.write(data);
+      to.flush();
+      await to.drained();
     }
   } finally {
     to.shutdown();

@@ -10,8 +10,10 @@ import { type HttpModuleBuilder, HttpModules } from '../modules/http/mod.ts';
 import { HttpTask } from '../protocols/http/mod.ts';
 import type { Session as ServerSession } from '../protocols/http/server.ts';
 import type { Stream } from '../protocols/l4/stream.ts';
+import { type Future, settle } from '../runtime/future.ts';
+import { PENDING } from '../runtime/poll.ts';
 import type { ShutdownWatch } from '../runtime/sync.ts';
-import { callHook, isTraced, ported } from '../tracing/span.ts';
+import { callHook, isTraced, ported, traced } from '../tracing/span.ts';
 import type { App, HttpServerApp } from './mod.ts';
 
 const rust = ported('pingora-core/src/apps/http_app.rs');
@@ -40,6 +42,7 @@ export function isServeHttp(app: App): app is ServeHttp {
 }
 
 /** How every {@link ServeHttp} is an HTTP application: `impl<SV: ServeHttp> HttpServerApp for SV`. */
+@traced
 class ServeHttpApp implements HttpServerApp {
   private readonly app: ServeHttp;
 
@@ -48,20 +51,20 @@ class ServeHttpApp implements HttpServerApp {
   }
 
   @rust.method('<SV as HttpServerApp>::process_new_http')
-  async processNewHttp(http: ServerSession, shutdown: ShutdownWatch): Promise<Stream | undefined> {
+  *processNewHttp(http: ServerSession, shutdown: ShutdownWatch): Future<Stream | undefined> {
     let reusable: Stream | undefined;
     try {
-      if (!(await readRequest(http, shutdown))) return undefined;
-      const { head, body } = await callHook('ServeHttp', 'response', this.app, this.app.response, false, http);
-      await attempt(http, async () => {
-        await http.writeResponseHeader(head);
+      if (!(yield* readRequest(http, shutdown))) return undefined;
+      const { head, body } = yield* settle(callHook('ServeHttp', 'response', this.app, this.app.response, false, http));
+      yield* attempt(http, () => {
+        http.writeResponseHeader(head);
         log.debug('HTTP response header done.');
         if (body !== undefined && body.length > 0) {
-          await http.writeResponseBody(body);
+          http.writeResponseBody(body);
           log.debug('HTTP response written.');
         }
       });
-      reusable = await finish(http);
+      reusable = finish(http);
       return reusable;
     } finally {
       if (reusable === undefined) http.close();
@@ -75,6 +78,7 @@ export function serveHttpApp(app: ServeHttp): HttpServerApp {
 }
 
 /** An HTTP application around a {@link ServeHttp}, with modules that each request and response passes. */
+@traced
 export class HttpServer<SV extends ServeHttp = ServeHttp> implements HttpServerApp {
   private readonly app: SV;
   private readonly modules = HttpModules.new();
@@ -96,14 +100,16 @@ export class HttpServer<SV extends ServeHttp = ServeHttp> implements HttpServerA
   }
 
   @rust.method('<HttpServer as HttpServerApp>::process_new_http')
-  async processNewHttp(http: ServerSession, shutdown: ShutdownWatch): Promise<Stream | undefined> {
+  *processNewHttp(http: ServerSession, shutdown: ShutdownWatch): Future<Stream | undefined> {
     let reusable: Stream | undefined;
     try {
-      if (!(await readRequest(http, shutdown))) return undefined;
+      if (!(yield* readRequest(http, shutdown))) return undefined;
       const modules = this.modules.buildCtx();
       if (!passes(() => modules.requestHeaderFilter(http.reqHeader()))) return undefined;
       const { app } = this;
-      const { head, body } = await callHook('ServeHttp', 'response', app, app.response, isTraced(app.response), http);
+      const { head, body } = yield* settle(
+        callHook('ServeHttp', 'response', app, app.response, isTraced(app.response), http),
+      );
       const last = body !== undefined && body.length > 0 ? body : undefined;
       for (const task of [HttpTask.Header(head, last === undefined), HttpTask.Body(last, true)]) {
         let passed = task;
@@ -114,12 +120,12 @@ export class HttpServer<SV extends ServeHttp = ServeHttp> implements HttpServerA
         ) {
           return undefined;
         }
-        await attempt(http, async () => {
-          await http.responseDuplexVec([passed]);
+        yield* attempt(http, () => {
+          http.responseDuplexVec([passed]);
           log.debug(() => `HTTP response ${task.type === 'Header' ? 'header done' : 'written'}.`);
         });
       }
-      reusable = await finish(http);
+      reusable = finish(http);
       return reusable;
     } finally {
       if (reusable === undefined) http.close();
@@ -139,9 +145,9 @@ function passes(filter: () => void): boolean {
 }
 
 /** Read the request's head and settle whether the connection is kept. False: there is none, or it was refused. */
-export async function readRequest(http: ServerSession, shutdown: ShutdownWatch): Promise<boolean> {
+export function* readRequest(http: ServerSession, shutdown: ShutdownWatch): Future<boolean> {
   try {
-    if (!(await http.readRequest())) {
+    if (!(yield* http.readRequest())) {
       log.debug('Failed to read request header');
       return false;
     }
@@ -149,8 +155,8 @@ export async function readRequest(http: ServerSession, shutdown: ShutdownWatch):
     log.error(`HTTP server fails to read from downstream: ${error}`);
     // the original says nothing to a client whose request it can't read
     const { name, code } = errorType(error);
-    if (name === 'InvalidHTTPHeader') await http.respondError(400);
-    else if (name === 'HTTPStatus') await http.respondError(code ?? 500);
+    if (name === 'InvalidHTTPHeader') http.respondError(400);
+    else if (name === 'HTTPStatus') http.respondError(code ?? 500);
     return false;
   }
   log.debug('Successfully get a new request');
@@ -162,19 +168,23 @@ function errorType(error: unknown): { name: string; code?: number | undefined } 
   return error instanceof PingoraError ? error.etype() : { name: '' };
 }
 
-/** Write; what goes wrong with the client's connection is logged, and comes up again when the session ends. */
-export async function attempt(http: ServerSession, write: () => Promise<unknown>): Promise<void> {
+/**
+ * Write, and wait until the client has taken it; what goes wrong with its connection is logged, and comes up again when
+ * the session ends.
+ */
+export function* attempt(http: ServerSession, write: () => void): Future<void> {
   try {
-    await write();
+    write();
+    while (http.pollDrained() === PENDING) yield;
   } catch (error) {
     log.error(`HTTP server fails to write to downstream: ${error}, ${http.requestSummary()}`);
   }
 }
 
 /** End the session. Returns the connection if it can serve another request. */
-export async function finish(http: ServerSession): Promise<Stream | undefined> {
+export function finish(http: ServerSession): Stream | undefined {
   try {
-    return await http.finish();
+    return http.finish();
   } catch (error) {
     log.error(`HTTP server fails to finish the request: ${error}`);
     return undefined;

@@ -14,9 +14,10 @@ import {
 import { Session as ServerSession } from '../protocols/http/server.ts';
 import type { Stream } from '../protocols/l4/stream.ts';
 import { ALPN } from '../protocols/mod.ts';
+import { type Awaitable, type Future, settle, until } from '../runtime/future.ts';
 import { currentHandle } from '../runtime/lib.ts';
 import type { ShutdownWatch } from '../runtime/sync.ts';
-import { ported } from '../tracing/span.ts';
+import { ported, traced } from '../tracing/span.ts';
 import { isServeHttp, type ServeHttp, serveHttpApp } from './http-app.ts';
 
 const rust = ported('pingora-core/src/apps/mod.rs');
@@ -28,7 +29,7 @@ export interface ServerApp {
    * Serve a new connection. Returns it if it can be used again: it is then given to this method once more.
    * What isn't returned is closed. `shutdown` turns true when the server begins to shut down.
    */
-  processNew(session: Stream, shutdown: ShutdownWatch): Promise<Stream | undefined>;
+  processNew(session: Stream, shutdown: ShutdownWatch): Awaitable<Stream | undefined>;
 
   /** Called once, when the service has stopped listening. */
   cleanup?(): void;
@@ -37,7 +38,7 @@ export interface ServerApp {
 /** An application of HTTP sessions, of either version. */
 export interface HttpServerApp {
   /** Serve a new session. Returns its connection if it can serve another request; see `ServerSession.finish`. */
-  processNewHttp(session: ServerSession, shutdown: ShutdownWatch): Promise<Stream | undefined>;
+  processNewHttp(session: ServerSession, shutdown: ShutdownWatch): Awaitable<Stream | undefined>;
 
   /** How HTTP/2 is spoken, asked for each connection. Default: as the defaults are. */
   h2Options?(): H2Options | undefined;
@@ -53,6 +54,7 @@ export type App = ServerApp | HttpServerApp | ServeHttp;
  * How every HTTP application is one of connections: Rust's blanket implementation
  * `impl<T: HttpServerApp> ServerApp for T`.
  */
+@traced
 class HttpAsServerApp implements ServerApp {
   private readonly app: HttpServerApp;
 
@@ -62,22 +64,19 @@ class HttpAsServerApp implements ServerApp {
 
   /** HTTP/2 if the TLS handshake says so, and nothing else does; HTTP/1 otherwise. */
   @rust.method('<T as ServerApp>::process_new')
-  processNew(stream: Stream, shutdown: ShutdownWatch): Promise<Stream | undefined> {
-    if (stream.selectedAlpnProto() === ALPN.H2) return this.processH2(stream, shutdown);
-    if (stream.getSsl() === undefined && this.app.h2Options?.()?.h2c === true) return this.processAny(stream, shutdown);
-    return this.app.processNewHttp(ServerSession.newHttp1(stream), shutdown);
+  *processNew(stream: Stream, shutdown: ShutdownWatch): Future<Stream | undefined> {
+    if (stream.selectedAlpnProto() === ALPN.H2) return yield* this.processH2(stream, shutdown);
+    // the client's first bytes say which version it is, as in later Pingora
+    if (stream.getSsl() === undefined && this.app.h2Options?.()?.h2c === true && (yield* beginsWithPreface(stream))) {
+      return yield* this.processH2(stream, shutdown);
+    }
+    return yield* settle(this.app.processNewHttp(ServerSession.newHttp1(stream), shutdown));
   }
 
-  /** The client's first bytes say which version it is, as in later Pingora. */
-  private async processAny(stream: Stream, shutdown: ShutdownWatch): Promise<Stream | undefined> {
-    if (await beginsWithPreface(stream)) return this.processH2(stream, shutdown);
-    return this.app.processNewHttp(ServerSession.newHttp1(stream), shutdown);
-  }
-
-  private async processH2(stream: Stream, shutdown: ShutdownWatch): Promise<Stream | undefined> {
+  private *processH2(stream: Stream, shutdown: ShutdownWatch): Future<undefined> {
     let connection: H2Connection;
     try {
-      connection = await handshake(stream, this.app.h2Options?.());
+      connection = yield* until(handshake(stream, this.app.h2Options?.()));
     } catch (error) {
       log.error(`H2 handshake error ${error}`);
       return undefined;
@@ -89,11 +88,9 @@ class HttpAsServerApp implements ServerApp {
     try {
       // ends when either side closes the connection
       for (;;) {
-        const session = await HttpSession.fromH2Conn(connection);
+        const session = yield* HttpSession.fromH2Conn(connection);
         if (session === undefined) return undefined;
-        currentHandle().spawnDetached('h2 stream', () =>
-          this.app.processNewHttp(ServerSession.newHttp2(session), shutdown),
-        );
+        currentHandle().spawnDetached('h2 stream', this.serve(session, shutdown));
       }
     } catch (error) {
       // clients disconnect without a word all the time
@@ -102,6 +99,11 @@ class HttpAsServerApp implements ServerApp {
     } finally {
       settled();
     }
+  }
+
+  /** The task of one stream. */
+  private *serve(session: HttpSession, shutdown: ShutdownWatch): Future<void> {
+    yield* settle(this.app.processNewHttp(ServerSession.newHttp2(session), shutdown));
   }
 
   @rust.method('<T as ServerApp>::cleanup')

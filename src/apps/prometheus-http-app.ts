@@ -6,7 +6,7 @@
 import { ResponseHeader } from '../http/lib.ts';
 import { ResponseCompressionBuilder } from '../modules/http/compression.ts';
 import type { Session as ServerSession } from '../protocols/http/server.ts';
-import { ported } from '../tracing/span.ts';
+import { ported, traced } from '../tracing/span.ts';
 import { optional } from '../utils/optional.ts';
 import { HttpServer, type Response, ServeHttp } from './http-app.ts';
 import { answerForMetrics, metricsOfAll } from './prometheus-workers.ts';
@@ -36,6 +36,7 @@ async function current(): Promise<Registry> {
 answerForMetrics(current);
 
 /** The metrics of the registry, in whatever format it writes. */
+@traced
 export class PrometheusHttpApp extends ServeHttp {
   @rust.method('<PrometheusHttpApp as ServeHttp>::response')
   async response(_session: ServerSession): Promise<Response> {

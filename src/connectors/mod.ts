@@ -11,11 +11,10 @@ import { ConnectionMeta, ConnectionPool, type GroupKey } from '../pool/connectio
 import { SocketAddr } from '../protocols/l4/socket.ts';
 import type { Stream } from '../protocols/l4/stream.ts';
 import { ALPN } from '../protocols/mod.ts';
-import { spawn } from '../runtime/lib.ts';
+import { spawnDetached } from '../runtime/lib.ts';
 import { type Cancellation, withDeadline } from '../timeout/cancel.ts';
 import { Elapsed } from '../timeout/lib.ts';
-import { tracing } from '../tracing/recorder.ts';
-import { ported } from '../tracing/span.ts';
+import { ported, traced } from '../tracing/span.ts';
 import { duration, matchesStream, type Peer } from '../upstreams/peer.ts';
 import { bindToRandom, connect as l4Connect } from './l4.ts';
 import { Connector as TlsConnector, connect as tlsConnect } from './tls.ts';
@@ -32,6 +31,7 @@ export interface ConnectorConf {
 }
 
 /** The settings of a {@link TransportConnector}. */
+@traced
 export class ConnectorOptions {
   /** A PEM file of the CAs to trust. Default: those that the system trusts. */
   caFile: string | undefined = undefined;
@@ -76,6 +76,7 @@ function sourceAddress(ip: string): SocketAddr {
 export const DEFAULT_POOL_SIZE = 128;
 
 /** Connects to servers over TCP, Unix sockets and TLS, and keeps connections for the next use. */
+@traced
 export class TransportConnector {
   private readonly tlsCtx: TlsConnector;
   private readonly connectionPool: ConnectionPool<Stream>;
@@ -118,7 +119,8 @@ export class TransportConnector {
       log.debug(() => `No reusable connection found for ${peer}`);
       return undefined;
     }
-    // the one who watched it has let go by now; the original has to wait for that
+    // who watches it has been told, and must not be heard of any more; the original has to wait until it lets go
+    stream.dropRead();
     if (matchesStream(peer, stream) && testReusableStream(stream)) return stream;
     stream.destroy();
     return undefined;
@@ -140,8 +142,7 @@ export class TransportConnector {
     log.debug('Try to keepalive client session');
     const pool = this.connectionPool;
     const [notifyClose, watchUse] = pool.put(meta, stream);
-    if (tracing.recorder === null) pool.watchIdle(stream, meta, idleTimeout, notifyClose, watchUse, nothing);
-    else spawn('idle_poll', () => pool.idlePoll(stream, meta, idleTimeout, notifyClose, watchUse));
+    spawnDetached('idle_poll', pool.idlePoll(stream, meta, idleTimeout, notifyClose, watchUse));
   }
 
   /** A connection to `peer`: one that was released, or a new one. The boolean says whether it was used before. */
@@ -162,8 +163,6 @@ export class TransportConnector {
     this.connectionPool.drain();
   }
 }
-
-function nothing(): void {}
 
 function destroy(stream: Stream): void {
   stream.destroy();
@@ -214,6 +213,7 @@ const doConnectInner = rust.fn(
 const PREFERRED_LIMIT = 4096;
 
 /** The highest HTTP version to offer to a peer, where the peer's own setting turned out not to work. */
+@traced
 export class PreferredHttpVersion {
   private readonly versions = new Map<GroupKey, 1 | 2>();
 

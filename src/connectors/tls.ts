@@ -21,7 +21,7 @@ import { handshake } from '../protocols/tls/client.ts';
 import type { SslStream } from '../protocols/tls/mod.ts';
 import { type Cancellation, withDeadline } from '../timeout/cancel.ts';
 import { Elapsed } from '../timeout/lib.ts';
-import { ported } from '../tracing/span.ts';
+import { ported, traced } from '../tracing/span.ts';
 import { duration, type Peer, verifyCert, verifyHostname } from '../upstreams/peer.ts';
 import { fingerprintOf } from '../utils/mod.ts';
 import type { ConnectorOptions } from './mod.ts';
@@ -83,6 +83,7 @@ function defaultCa(): string | undefined {
 const CONTEXT_LIMIT = 256;
 
 /** What the TLS connections of one connector have in common. */
+@traced
 export class Connector {
   private readonly options: SecureContextOptions;
   private readonly usesDefaultCa: boolean;

@@ -7,7 +7,7 @@
  * Port of `pingora-ketama/src/lib.rs`.
  */
 import type { SocketAddr } from '../protocols/l4/socket.ts';
-import { ported } from '../tracing/span.ts';
+import { ported, traced } from '../tracing/span.ts';
 import { crc32, crc32Word } from './crc32.ts';
 
 const rust = ported('pingora-ketama/src/lib.rs');
@@ -19,6 +19,7 @@ const POINT_MULTIPLE = 160;
 const NODE_BITS = 2 ** 21;
 
 /** A server and its weight. */
+@traced
 export class Bucket {
   readonly node: SocketAddr;
   readonly weight: number;
@@ -42,6 +43,7 @@ export interface Cursor {
 }
 
 /** The ring. */
+@traced
 export class Continuum {
   /** The points in order; the server of each is in `nodes`. */
   private readonly hashes: Uint32Array;

@@ -3,6 +3,7 @@
  *
  * Port of `pingora-core/src/listeners/l4.rs`.
  */
+
 import { lookup } from 'node:dns/promises';
 import { chmodSync, lstatSync, renameSync } from 'node:fs';
 import { createServer, isIP, type ListenOptions, type Server } from 'node:net';
@@ -12,10 +13,10 @@ import { Log } from '../log.ts';
 import { createHeld } from '../node/held-server.ts';
 import { Listener, SocketFile } from '../protocols/l4/listener.ts';
 import type { Stream } from '../protocols/l4/stream.ts';
-import { Cancelled } from '../runtime/cancelled.ts';
+import { PENDING, type Poll } from '../runtime/poll.ts';
 import type { ListenFds } from '../server/transfer-fd/mod.ts';
 import { sleep } from '../timeout/lib.ts';
-import { note, ported } from '../tracing/span.ts';
+import { note, ported, traced } from '../tracing/span.ts';
 
 const rust = ported('pingora-core/src/listeners/l4.rs');
 const log = new Log('pingora_core::listeners');
@@ -179,6 +180,7 @@ export interface Sharing {
 }
 
 /** One address to listen on. Nothing is bound before {@link ListenerEndpoint.listen}. */
+@traced
 export class ListenerEndpoint {
   private readonly address: ServerAddress;
   private listener: Listener | undefined;
@@ -233,23 +235,21 @@ export class ListenerEndpoint {
 
   /** The next connection. Throws `AcceptError`. */
   @rust.method('ListenerEndpoint::accept')
-  async accept(): Promise<Stream> {
+  accept(): Poll<Stream> {
     if (this.listener === undefined) throw new Error('Need to call listen() first');
-    let stream: Stream;
+    let stream: Poll<Stream>;
     try {
-      stream = await this.listener.accept();
+      stream = this.listener.accept();
     } catch (error) {
-      if (error instanceof Cancelled) throw error;
       throw PingoraError.because(ErrorType.AcceptError, 'Fail to accept()', error);
     }
-    stream.setNodelay();
+    if (stream !== PENDING) stream.setNodelay();
     return stream;
   }
 
-  /** Drop a pending {@link ListenerEndpoint.accept}, and try no more to bind an address that is in use. */
-  cancelAccept(): void {
+  /** Try no more to bind an address that is in use. */
+  cancelListen(): void {
     this.stop.abort();
-    this.listener?.cancelAccept(new Cancelled('accept cancelled'));
   }
 
   /** What threads need in order to accept from it. */

@@ -5,8 +5,9 @@
  */
 import type { Socket } from 'node:net';
 import type { Stream } from '../protocols/l4/stream.ts';
+import { PENDING, type Poll } from '../runtime/poll.ts';
 import type { ListenFds } from '../server/transfer-fd/mod.ts';
-import { ported } from '../tracing/span.ts';
+import { ported, traced } from '../tracing/span.ts';
 import { ListenerEndpoint, type ServerAddress, type Sharing, type TcpSocketOptions } from './l4.ts';
 import { type Acceptor, TlsSettings } from './tls.ts';
 
@@ -15,6 +16,7 @@ const rust = ported('pingora-core/src/listeners/mod.rs');
 export type { ServerAddress, TcpSocketOptions } from './l4.ts';
 export { ALPN, type TlsAccept, TlsSettings } from './tls.ts';
 
+@traced
 class TransportStackBuilder {
   private readonly l4: ServerAddress;
   private readonly tls: TlsSettings | undefined;
@@ -31,6 +33,7 @@ class TransportStackBuilder {
 }
 
 /** One endpoint: a listening socket and what turns its connections into streams. */
+@traced
 export class TransportStack {
   private readonly l4: ListenerEndpoint;
   private readonly tls: Acceptor | undefined;
@@ -82,13 +85,14 @@ export class TransportStack {
 
   /** The next connection, as it came. Throws `AcceptError`. */
   @rust.method('TransportStack::accept')
-  async accept(): Promise<UninitializedStream> {
-    return new UninitializedStream(await this.l4.accept(), this.tls);
+  accept(): Poll<UninitializedStream> {
+    const stream = this.l4.accept();
+    return stream === PENDING ? PENDING : new UninitializedStream(stream, this.tls);
   }
 
-  /** Drop a pending {@link TransportStack.accept}. */
-  cancelAccept(): void {
-    this.l4.cancelAccept();
+  /** Try no more to bind an address that is in use. */
+  cancelListen(): void {
+    this.l4.cancelListen();
   }
 
   /** The connections that wait to be accepted when it is time to stop. The original resets them. */
@@ -104,6 +108,7 @@ export class TransportStack {
 }
 
 /** A connection that was accepted and not yet looked at. */
+@traced
 export class UninitializedStream {
   private readonly l4: Stream;
   private readonly tls: Acceptor | undefined;
@@ -120,12 +125,13 @@ export class UninitializedStream {
 
   /** Make the TLS handshake, if there is one to make. Throws `TLSHandshakeFailure`; the connection is closed then. */
   @rust.method('UninitializedStream::handshake')
-  async handshake(): Promise<Stream> {
+  handshake(): Stream | Promise<Stream> {
     return this.tls === undefined ? this.l4.readDirectly() : this.tls.tlsHandshake(this.l4);
   }
 }
 
 /** The endpoints of a service. Nothing is bound before the service starts. */
+@traced
 export class Listeners {
   private readonly stacks: TransportStackBuilder[] = [];
 

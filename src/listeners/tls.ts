@@ -11,7 +11,7 @@ import type { Stream } from '../protocols/l4/stream.ts';
 import { ALPN } from '../protocols/mod.ts';
 import type { SslStream } from '../protocols/tls/mod.ts';
 import { handshake, handshakeWithCallback, SslAcceptor, type TlsAccept } from '../protocols/tls/server.ts';
-import { callHook, ported } from '../tracing/span.ts';
+import { callHook, ported, traced } from '../tracing/span.ts';
 
 const rust = ported('pingora-core/src/listeners/tls.rs');
 const log = new Log('pingora_core::listeners::tls');
@@ -50,6 +50,7 @@ export function setTicketKeys(keys: Buffer): void {
 }
 
 /** How an endpoint speaks TLS. */
+@traced
 export class TlsSettings {
   /** Node's options, to be adjusted before the server runs: `requestCert` and `ca` for client certificates, …. */
   readonly options: TlsOptions;
@@ -155,6 +156,7 @@ function check(what: 'cert' | 'key', path: string, part: { cert: Buffer } | { ke
 }
 
 /** Makes the handshakes of an endpoint. */
+@traced
 export class Acceptor {
   private readonly sslAcceptor: SslAcceptor;
   private readonly callbacks: boolean;

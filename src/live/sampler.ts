@@ -8,6 +8,7 @@ import type { HttpServerApp } from '../apps/mod.ts';
 import type { RequestHeader } from '../http/lib.ts';
 import type { Session } from '../protocols/http/server.ts';
 import type { Stream } from '../protocols/l4/stream.ts';
+import { type Future, settle } from '../runtime/future.ts';
 import type { ShutdownWatch } from '../runtime/sync.ts';
 import { workerNumber } from '../runtime/worker.ts';
 import { exportTrace } from '../tracing/export.ts';
@@ -50,21 +51,21 @@ export class Sampler {
     };
   }
 
-  private serve(app: HttpServerApp, session: Session, shutdown: ShutdownWatch): Promise<Stream | undefined> {
+  private *serve(app: HttpServerApp, session: Session, shutdown: ShutdownWatch): Future<Stream | undefined> {
     if (this.requests++ % this.every !== 0) {
-      const passed = app.processNewHttp(session, shutdown);
-      const ended = () => this.uncount(session);
-      passed.then(ended, ended);
-      return passed;
+      try {
+        return yield* settle(app.processNewHttp(session, shutdown));
+      } finally {
+        this.uncount(session);
+      }
     }
     const recorder = new Recorder({ runs: true, values: this.values, events: {} });
     recorder.phase = 'request';
-    const served = recorder.root('request', () => app.processNewHttp(session, shutdown));
-    const ended = () => {
+    try {
+      return yield* recorder.rootFuture('request', () => settle(app.processNewHttp(session, shutdown)));
+    } finally {
       if (!this.uncount(session)) this.end(recorder, session);
-    };
-    served.then(ended, ended);
-    return served;
+    }
   }
 
   /** A kept connection that ended without another request was none. True if it wasn't. */

@@ -6,7 +6,7 @@
  */
 import { lookup } from 'node:dns/promises';
 import { SocketAddr } from '../protocols/l4/socket.ts';
-import { ported } from '../tracing/span.ts';
+import { ported, traced } from '../tracing/span.ts';
 import { BackendSet } from './backend-set.ts';
 import { Backend } from './lib.ts';
 
@@ -47,6 +47,7 @@ async function toSocketAddrs(address: ToSocketAddrs): Promise<SocketAddr[]> {
 }
 
 /** A set of backends that only the program changes. */
+@traced
 export class Static implements ServiceDiscovery {
   private backends: BackendSet;
 

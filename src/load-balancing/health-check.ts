@@ -8,7 +8,7 @@ import { TransportConnector } from '../connectors/mod.ts';
 import { ErrorType, PingoraError } from '../error/lib.ts';
 import { RequestHeader, type ResponseHeader } from '../http/lib.ts';
 import type { HttpSession } from '../protocols/http/client.ts';
-import { ported } from '../tracing/span.ts';
+import { ported, traced } from '../tracing/span.ts';
 import { BasicPeer, HttpPeer } from '../upstreams/peer.ts';
 import type { Backend } from './lib.ts';
 
@@ -32,6 +32,7 @@ export interface HealthCheck {
 }
 
 /** Checks that a TCP connection, or a TLS one, can be established. */
+@traced
 export class TcpHealthCheck implements HealthCheck {
   /** How many checks in a row turn a backend healthy. Default: 1. */
   consecutiveSuccess = 1;
@@ -86,6 +87,7 @@ export class TcpHealthCheck implements HealthCheck {
 }
 
 /** Checks that a request gets the response that is expected. */
+@traced
 export class HttpHealthCheck implements HealthCheck {
   /** How many checks in a row turn a backend healthy. Default: 1. */
   consecutiveSuccess = 1;
@@ -193,6 +195,7 @@ export class HttpHealthCheck implements HealthCheck {
 }
 
 /** Starts healthy and enabled. */
+@traced
 export class Health {
   private healthy = true;
   /** Whether it may be used, however healthy it is. */

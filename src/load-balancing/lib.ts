@@ -9,7 +9,7 @@ import { SocketAddr } from '../protocols/l4/socket.ts';
 import { currentHandle } from '../runtime/lib.ts';
 import type { ShutdownWatch } from '../runtime/sync.ts';
 import type { BackgroundService } from '../services/background.ts';
-import { ported } from '../tracing/span.ts';
+import { ported, traced } from '../tracing/span.ts';
 import { BackendSet } from './backend-set.ts';
 import { start } from './background.ts';
 import { type ServiceDiscovery, Static, type ToSocketAddrs } from './discovery.ts';
@@ -29,6 +29,7 @@ const log = new Log('pingora_load_balancing');
  * console.log(heavy.weight, light.equals(heavy)); // 3 false
  * ```
  */
+@traced
 export class Backend {
   /** Where it listens. */
   readonly addr: SocketAddr;
@@ -106,6 +107,7 @@ const checkAndReport = rust.fn(
 );
 
 /** The backends, the way in which they are found, and their health. */
+@traced
 export class Backends {
   private readonly discovery: ServiceDiscovery;
   private healthCheck: HealthCheck | undefined;
@@ -212,6 +214,7 @@ const byHealth = (_backend: Backend, ready: boolean): boolean => ready;
  * console.log(String(balancer.select('', 256))); // 127.0.0.1:8081
  * ```
  */
+@traced
 export class LoadBalancer<S extends BackendSelection = BackendSelection> implements BackgroundService {
   private readonly known: Backends;
   private readonly selection: Selection<S>;

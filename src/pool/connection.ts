@@ -8,14 +8,15 @@
  */
 import { display } from '../error/io.ts';
 import { Log } from '../log.ts';
-import type { Reader } from '../protocols/l4/stream.ts';
+import type { Future } from '../runtime/future.ts';
+import { currentWaker, PENDING, type Poll, type Waker } from '../runtime/poll.ts';
 import type { WatchReceiver } from '../runtime/sync.ts';
-import { type Armed, arm } from '../timeout/lib.ts';
+import { Elapsed } from '../timeout/lib.ts';
+import { sleeping } from '../timeout/sleeping.ts';
 import { observer } from '../tracing/observer.ts';
-import { tracing } from '../tracing/recorder.ts';
-import { ported } from '../tracing/span.ts';
+import { ported, traced } from '../tracing/span.ts';
 import { Entry, List } from '../utils/list.ts';
-import { Lru, type Node, Once, type OnceWaiter } from './lru.ts';
+import { Lru, type Node, Once } from './lru.ts';
 
 const rust = ported('pingora-pool/src/connection.rs');
 const log = new Log('pingora_pool::connection');
@@ -117,127 +118,40 @@ type Pooled<T> = [id: number, item: T];
 
 /** What {@link ConnectionPool.idlePoll} watches: a `Stream` is one. */
 export interface Idle {
-  /** Wake `reader` at the next byte or the end, at once if that is here. */
-  watch(reader: Reader): void;
-  /** Don't wake it any more. */
-  unwatch(reader: Reader): void;
-  readonly bufferedLength: number;
-  readonly readEnded: boolean;
-  readonly ioError: Error | null;
+  /** Whether more has arrived than `have` bytes; false at the end. Throws how it broke, and `Elapsed`. */
+  pollFill(have: number, patience?: number): Poll<boolean>;
+  /** Who waited with this waker waits no more. */
+  dropRead(waker: Waker): void;
 }
 
-/** Watches a connection that waits, in one object: there is one for each request. */
-class IdleWatch<S> implements Reader, OnceWaiter {
-  private readonly pool: ConnectionPool<S>;
-  private readonly connection: Idle;
-  private readonly meta: ConnectionMeta;
-  private readonly timeoutMs: number | undefined;
-  private readonly evicted: Once;
-  private readonly used: Once;
-  private readonly done: () => void;
-  private armed: Armed | null = null;
-  private readDone: (() => void) | undefined = undefined;
-  /** Drops the connection in the span of the watch: what ends it comes from outside. */
-  private traced: (() => void) | undefined = undefined;
-
-  constructor(
-    pool: ConnectionPool<S>,
-    connection: Idle,
-    meta: ConnectionMeta,
-    timeoutMs: number | undefined,
-    evicted: Once,
-    used: Once,
-    done: () => void,
-  ) {
-    this.pool = pool;
-    this.connection = connection;
-    this.meta = meta;
-    this.timeoutMs = timeoutMs;
-    this.evicted = evicted;
-    this.used = used;
-    this.done = done;
-  }
-
-  start(): void {
-    this.used.watch(this);
-    this.evicted.watch(this);
-    if (tracing.recorder === null) this.read(undefined);
-    else {
-      this.traced = tracing.recorder.bind(() => this.drop());
-      // pending for ever if it is cancelled, as a dropped future is: its span ends with its task
-      readWithTimeout(this).catch(() => {});
-    }
-  }
-
-  /** Wait for a byte, the end or the time-out; `readDone` is called first then. */
-  read(readDone: (() => void) | undefined): void {
-    const { timeoutMs } = this;
-    this.readDone = readDone;
-    if (timeoutMs !== undefined) {
-      this.armed = arm(timeoutMs, () => {
-        this.armed = null;
-        this.connection.unwatch(this);
-        log.debug(() => `keepalive timeout ${timeoutMs}ms reached`);
-        this.readEnded();
-      });
-    }
-    this.connection.watch(this);
-  }
-
-  wake(): void {
-    const { connection } = this;
-    if (connection.bufferedLength === 0 && !connection.readEnded) {
-      connection.watch(this);
-      return;
-    }
-    this.armed?.cancel();
-    this.readEnded();
-  }
-
-  /** Whoever ends all reads doesn't mean this one. */
-  end(): boolean {
-    return false;
-  }
-
-  private readEnded(): void {
-    const { connection } = this;
-    this.readDone?.();
-    this.used.forget();
-    this.evicted.forget();
-    if (connection.bufferedLength > 0) log.warn('Data received on idle client connection, close it');
-    else if (connection.ioError !== null) {
-      log.debug(() => `error with the idle connection, close it ${display(connection.ioError!)}`);
-    } else log.debug('Peer closed the idle connection or timeout');
-    if (this.traced === undefined) this.drop();
-    else this.traced();
-  }
-
-  private drop(): void {
-    this.pool.popClosed(this.meta);
-    this.done();
-  }
-
-  /** It is used or evicted: let go of the connection, without a byte taken. */
-  happened(once: Once): void {
-    const { used, evicted } = this;
-    log.debug(once === used ? 'idle connection is being picked up' : 'idle connection is being evicted');
-    used.forget();
-    evicted.forget();
-    this.connection.unwatch(this);
-    this.armed?.cancel();
-    this.done();
-  }
-}
-
-/** Wait for a byte, the end or the time-out, whichever is first. */
+/** Wait for a byte, the end or the time-out, whichever is first. Takes no byte: the original takes one. */
 const readWithTimeout = rust.fn(
   'connection::read_with_timeout',
-  (watch: IdleWatch<any>) => new Promise<void>((resolve) => watch.read(resolve)),
+  function* (connection: Idle, timeoutMs: number | undefined): Future<void> {
+    const waker = currentWaker();
+    try {
+      let more = connection.pollFill(0, timeoutMs);
+      while (more === PENDING) {
+        yield;
+        more = connection.pollFill(0, timeoutMs);
+      }
+      if (more) log.warn('Data received on idle client connection, close it');
+      else log.debug('Peer closed the idle connection or timeout');
+    } catch (error) {
+      if (error instanceof Elapsed) {
+        log.debug(() => `keepalive timeout ${timeoutMs}ms reached`);
+        log.debug('Peer closed the idle connection or timeout');
+      } else log.debug(() => `error with the idle connection, close it ${display(error as Error)}`);
+    } finally {
+      connection.dropRead(waker);
+    }
+  },
 );
 
 /**
  * The pool. What it drops (evicted, timed out, closed by the peer) it gives to `close`: Rust frees it by scope.
  */
+@traced
 export class ConnectionPool<S> {
   private readonly pool = new Map<GroupKey, PoolNode<PoolConnection<S>>>();
   private readonly lru: Lru<ConnectionMeta>;
@@ -337,45 +251,36 @@ export class ConnectionPool<S> {
   }
 
   /**
-   * Watch a connection that was put here. When it ends, or `timeoutMs` milliseconds have passed, it is dropped.
-   * Resolves when there is nothing to watch any more: it was dropped, evicted or picked up.
+   * Watch a connection that was put here. When it ends, or `timeoutMs` milliseconds have passed, it is dropped. Ends when
+   * there is nothing to watch any more: it was dropped, evicted or picked up.
    */
   @rust.method('ConnectionPool::idle_poll')
-  idlePoll(
+  *idlePoll(
     connection: Idle,
     meta: ConnectionMeta,
     timeoutMs: number | undefined,
     notifyEvicted: Once,
     watchUse: Once,
-  ): Promise<void> {
-    return new Promise<void>((resolve) => {
-      this.watchIdle(connection, meta, timeoutMs, notifyEvicted, watchUse, resolve);
-    });
-  }
-
-  /**
-   * What {@link ConnectionPool.idlePoll} does, without a task: `done` is called when there is nothing to watch any
-   * more. With tracing off nobody would see the task. (What that gains was not measured alone.)
-   */
-  watchIdle(
-    connection: Idle,
-    meta: ConnectionMeta,
-    timeoutMs: number | undefined,
-    notifyEvicted: Once,
-    watchUse: Once,
-    done: () => void,
-  ): void {
-    if (watchUse.happened) {
-      log.debug('idle connection is being picked up');
-      done();
-      return;
+  ): Future<void> {
+    const read = readWithTimeout(connection, timeoutMs);
+    try {
+      for (;;) {
+        // `select!`, biased: who takes it out goes first, so that it isn't closed under him
+        if (watchUse.poll() !== PENDING) {
+          log.debug('idle connection is being picked up');
+          return;
+        }
+        if (notifyEvicted.poll() !== PENDING) {
+          log.debug('idle connection is being evicted');
+          return;
+        }
+        if (read.next().done) break;
+        yield;
+      }
+    } finally {
+      read.return();
     }
-    if (notifyEvicted.happened) {
-      log.debug('idle connection is being evicted');
-      done();
-      return;
-    }
-    new IdleWatch(this, connection, meta, timeoutMs, notifyEvicted, watchUse, done).start();
+    this.popClosed(meta);
   }
 
   /**
@@ -383,31 +288,40 @@ export class ConnectionPool<S> {
    * picked up or evicted before. For connections that read by themselves (HTTP/2).
    */
   @rust.method('ConnectionPool::idle_timeout')
-  idleTimeout(
+  *idleTimeout(
     meta: ConnectionMeta,
     timeoutMs: number,
     notifyEvicted: Once,
     notifyClosed: WatchReceiver<boolean>,
     watchUse: Once,
-  ): Promise<void> {
-    return new Promise<void>((resolve) => {
-      if (watchUse.happened || notifyEvicted.happened) return resolve();
-      const end = (message: string, drop: boolean) => {
-        watchUse.forget();
-        notifyEvicted.forget();
-        unwatch();
-        armed.cancel();
-        log.debug(message);
-        if (drop) this.popClosed(meta);
-        resolve();
-      };
-      const armed = arm(timeoutMs, () => end('idle connection is being evicted', true));
-      const unwatch = notifyClosed.onChange(() => end('idle connection is being closed', true));
-      watchUse.onNotified(() => end('idle connection is being picked up', false));
-      notifyEvicted.onNotified(() => end('idle connection is being evicted', false));
-      // it may have closed between `put` and now
-      if (notifyClosed.borrow()) end('idle connection is being closed', true);
-    });
+  ): Future<void> {
+    const expired = sleeping(timeoutMs);
+    try {
+      for (;;) {
+        if (watchUse.poll() !== PENDING) {
+          log.debug('idle connection is being picked up');
+          return;
+        }
+        if (notifyEvicted.poll() !== PENDING) {
+          log.debug('idle connection is being evicted');
+          return;
+        }
+        // it may have closed between `put` and now
+        if (notifyClosed.borrow() || notifyClosed.pollChanged() !== PENDING) {
+          log.debug('idle connection is being closed');
+          break;
+        }
+        if (expired.next().done) {
+          log.debug('idle connection is being evicted');
+          break;
+        }
+        yield;
+      }
+    } finally {
+      expired.return();
+      notifyClosed.dropWait();
+    }
+    this.popClosed(meta);
   }
 
   /** Drop every connection, and from now on whatever is put here. */

@@ -6,48 +6,41 @@
  *
  * Port of `pingora-pool/src/lru.rs`.
  */
-import { ported } from '../tracing/span.ts';
+import { currentWaker, PENDING, type Poll, type Waker } from '../runtime/poll.ts';
+import { ported, traced } from '../tracing/span.ts';
 import { Entry, List } from '../utils/list.ts';
 
 const rust = ported('pingora-pool/src/lru.rs');
 
-/** Who waits for a {@link Once}. */
-export interface OnceWaiter {
-  /** `once` has happened. */
-  happened(once: Once): void;
-}
-
 /** Something that happens once, and the one who waits for it: tokio's `oneshot`, and `Notify` with one waiter. */
 export class Once {
   #happened = false;
-  #waiter: OnceWaiter | null = null;
-
-  get happened(): boolean {
-    return this.#happened;
-  }
+  #waker: Waker | null = null;
 
   notify(): void {
     if (this.#happened) return;
     this.#happened = true;
-    const waiter = this.#waiter;
-    this.#waiter = null;
-    waiter?.happened(this);
+    const waker = this.#waker;
+    this.#waker = null;
+    waker?.wake();
   }
 
-  /** Tell `waiter` when it happens, at once if it has. Only one can wait. */
-  watch(waiter: OnceWaiter): void {
-    if (this.#happened) waiter.happened(this);
-    else this.#waiter = waiter;
+  /** Ready when it has happened. */
+  poll(): Poll<void> {
+    if (this.#happened) return;
+    this.#waker = currentWaker();
+    return PENDING;
   }
 
-  /** As {@link Once.watch}, with a function. */
+  /** Call `wake` when it happens, at once if it has. For who isn't polled. */
   onNotified(wake: () => void): void {
-    this.watch({ happened: wake });
+    if (this.#happened) wake();
+    else this.#waker = { wake, wakeNow: wake };
   }
 
   /** Nobody waits any more. */
   forget(): void {
-    this.#waiter = null;
+    this.#waker = null;
   }
 }
 
@@ -70,6 +63,7 @@ export class Node<T> {
 }
 
 /** A list of at most so many entries; adding one more evicts the one that was added longest ago. */
+@traced
 export class Lru<T> {
   private readonly lru = new List<Node<T>>();
   private readonly size: number;

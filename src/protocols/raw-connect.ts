@@ -7,6 +7,7 @@
 import { ErrorType, PingoraError } from '../error/lib.ts';
 import { RequestHeader, type ResponseHeader } from '../http/lib.ts';
 import { Cancelled } from '../runtime/cancelled.ts';
+import { polled } from '../runtime/task.ts';
 import type { Cancellation } from '../timeout/cancel.ts';
 import { ported } from '../tracing/span.ts';
 import type { ProxyDigest } from './digest.ts';
@@ -31,12 +32,12 @@ export const connect = rust.fn(
     try {
       try {
         // written here: the session writes a path where CONNECT has an authority
-        await stream.write(httpReqHeaderToWireAuthForm(request));
-        await stream.flush();
+        stream.write(httpReqHeaderToWireAuthForm(request));
+        stream.flush();
       } catch (error) {
         throw PingoraError.because(ErrorType.WriteError, 'while writing request headers', error);
       }
-      return validateConnectResponse(await http.readRespHeaderParts());
+      return validateConnectResponse(await polled(() => http.readRespHeaderParts()));
     } catch (error) {
       throw cancellation?.cancelled ? new Cancelled() : error;
     } finally {

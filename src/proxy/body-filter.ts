@@ -5,24 +5,24 @@
  */
 import type { HMap } from '../http/lib.ts';
 import { HttpTask } from '../protocols/http/mod.ts';
-import { sleep } from '../timeout/lib.ts';
+import type { Future } from '../runtime/future.ts';
+import { sleeping } from '../timeout/sleeping.ts';
 import type { HttpProxy, Session } from './lib.ts';
 
 type MaybePromise<T> = T | Promise<T>;
 type Body = HttpTask & { type: 'Body' };
 
 /** Run `responseBodyFilter`; the filters that see the origin's body have run. */
-export function filterResponseBody<CTX>(
+export function* filterResponseBody<CTX>(
   proxy: HttpProxy<CTX>,
   session: Session,
   task: Body,
   ctx: CTX,
-): MaybePromise<HttpTask> {
+): Future<HttpTask> {
   if (task.end) session.responseBodyFiltered = true;
   const filtered = proxy.hooks.responseBodyFilter(session, task.data, ctx, task.end);
-  if (filtered === undefined) return task;
-  if (typeof filtered === 'number') return sleep(filtered).then(() => task);
-  task.data = filtered;
+  if (typeof filtered === 'number') yield* sleeping(filtered);
+  else if (filtered !== undefined) task.data = filtered;
   return task;
 }
 
@@ -30,13 +30,12 @@ export function filterResponseBody<CTX>(
  * Tell the filters of a body that ended without a last piece, as chunked ones do. Returns what they still have to say,
  * which goes before it. To be asked only where {@link endsUnseen} says so.
  */
-export function endResponseBody<CTX>(proxy: HttpProxy<CTX>, session: Session, ctx: CTX): MaybePromise<HttpTask[]> {
+export function* endResponseBody<CTX>(proxy: HttpProxy<CTX>, session: Session, ctx: CTX): Future<HttpTask[]> {
   const last = HttpTask.Body(undefined, true) as Body;
   proxy.upstreamFilter(session, last, ctx);
-  const filtered = filterResponseBody(proxy, session, last, ctx);
+  yield* filterResponseBody(proxy, session, last, ctx);
   // trailers may follow
-  const rest = () => (last.data === undefined ? [] : [HttpTask.Body(last.data, false)]);
-  return filtered instanceof Promise ? filtered.then(rest) : rest();
+  return last.data === undefined ? [] : [HttpTask.Body(last.data, false)];
 }
 
 /** Whether the body ends with this task and its filters don't know. */

@@ -5,39 +5,88 @@
  * The port's own: the original repeats it in `proxy_h1.rs` and `proxy_h2.rs`.
  */
 import { PingoraError } from '../error/lib.ts';
+import type { Log } from '../log.ts';
 import type { HttpTask } from '../protocols/http/mod.ts';
 import type { Session as ServerSession } from '../protocols/http/server.ts';
-import { Cancelled } from '../runtime/cancelled.ts';
-import type { Kept } from '../runtime/sync.ts';
-import { tracing } from '../tracing/recorder.ts';
-import { endResponseBody, endsUnseen } from './body-filter.ts';
+import { type Future, until } from '../runtime/future.ts';
+import { PENDING, type Poll } from '../runtime/poll.ts';
+import { endResponseBody, endsUnseen, filterRequestBody } from './body-filter.ts';
 import type { HttpProxy, Session } from './lib.ts';
 import { revalidateOrStale } from './proxy-cache.ts';
 
-type MaybePromise<T> = T | Promise<T>;
+/** What both halves of an exchange know. */
+export class Exchange<CTX> {
+  readonly proxy: HttpProxy<CTX>;
+  readonly session: Session;
+  readonly downstream: ServerSession;
+  readonly ctx: CTX;
+  /** The answer came instead of a request for the body (RFC 9110 10.1.1): the body won't come. */
+  refused = false;
+  /** The origin takes no more of the request's body, or not all of it was sent: its connection can't be used again. */
+  bodyLeft = false;
 
-/**
- * The next piece of the request's body, undefined at its end. Null: there is none yet, and `body` is pending. Once the
- * body has been read (`done`) it is that until the client leaves, and this throws.
- */
-export function nextOfBody(
-  downstream: ServerSession,
-  body: Kept<Buffer | undefined>,
-  done: boolean,
-): Buffer | undefined | null {
-  try {
-    if (body.ready) return body.take();
-    if (!body.idle) return null;
-    if (done && tracing.recorder === null) {
-      downstream.failWhenClientLeaves(body);
-      return null;
+  constructor(proxy: HttpProxy<CTX>, session: Session, ctx: CTX) {
+    this.proxy = proxy;
+    this.session = session;
+    this.downstream = session.downstreamSession;
+    this.ctx = ctx;
+  }
+
+  /**
+   * The next piece of the request's body, undefined at its end. Once the body has been read (`done`) it is pending until
+   * the client leaves, and throws then.
+   */
+  nextOfBody(done: boolean): Poll<Buffer | undefined> {
+    try {
+      return this.downstream.readBodyOrIdle(done);
+    } catch (thrown) {
+      throw PingoraError.from(thrown).intoDown();
     }
-    const read = downstream.readBodyOrIdle(done);
-    if (!(read instanceof Promise)) return read;
-    body.start(read);
-    return null;
-  } catch (thrown) {
-    throw thrown instanceof Cancelled ? thrown : PingoraError.from(thrown).intoDown();
+  }
+
+  /** Whether the client has taken what was written, so that more can be. Throws what went wrong with it. */
+  clientTakesMore(): boolean {
+    try {
+      return this.downstream.pollDrained() !== PENDING;
+    } catch (thrown) {
+      throw PingoraError.from(thrown).intoDown();
+    }
+  }
+
+  /** Run the application's filter of the request's body, if it has one. Returns what goes to the origin. */
+  *filterBody(data: Buffer | undefined, end: boolean): Future<Buffer | undefined> {
+    const filtered = filterRequestBody(this.proxy, this.session, data, end, this.ctx);
+    return filtered instanceof Promise ? yield* until(filtered) : filtered;
+  }
+
+  /** Filter and write `tasks`. Returns whether the response ended with them. */
+  *filterAndWrite(tasks: HttpTask[], filter: ResponseFilter): Future<boolean> {
+    const { proxy, session, ctx } = this;
+    for (let i = 0; i < tasks.length; i++) {
+      const task = tasks[i]!;
+      revalidateOrStale(proxy, session, task, ctx);
+      const transformed = session.upstreamCompression.responseFilter(task) ?? task;
+      if (endsUnseen(proxy, session, transformed)) {
+        const before = yield* endResponseBody(proxy, session, ctx);
+        tasks.splice(i, 0, ...before);
+        i += before.length;
+      }
+      tasks[i] = yield* filter(proxy, session, transformed, ctx);
+    }
+    return session.writeResponseTasks(tasks);
+  }
+
+  /** The response is written: send what is left of it, and wait until the client has taken it. */
+  *finishResponse(log: Log): Future<void> {
+    const { downstream } = this;
+    try {
+      downstream.finishBody();
+      while (downstream.pollDrained() === PENDING) yield;
+    } catch (error) {
+      // What the client got is not whole: another response on the connection would be read as its rest.
+      log.error(`Error finish sending body to downstream: ${error}`);
+      downstream.setKeepalive(undefined);
+    }
   }
 }
 
@@ -47,37 +96,4 @@ export type ResponseFilter = <CTX>(
   session: Session,
   task: HttpTask,
   ctx: CTX,
-) => MaybePromise<HttpTask>;
-
-/** Filter and write `tasks`, whose first `done` are filtered. Returns whether the response ended with them. */
-export function filterAndWrite<CTX>(
-  proxy: HttpProxy<CTX>,
-  session: Session,
-  tasks: HttpTask[],
-  ctx: CTX,
-  filter: ResponseFilter,
-  done = 0,
-): MaybePromise<boolean> {
-  for (let i = done; i < tasks.length; i++) {
-    const task = tasks[i]!;
-    revalidateOrStale(proxy, session, task, ctx);
-    const transformed = session.upstreamCompression.responseFilter(task) ?? task;
-    if (endsUnseen(proxy, session, transformed)) {
-      const rest = endResponseBody(proxy, session, ctx);
-      const goOn = (before: HttpTask[]) => {
-        tasks.splice(i, 0, ...before);
-        return filterAndWrite(proxy, session, tasks, ctx, filter, i + before.length);
-      };
-      return rest instanceof Promise ? rest.then(goOn) : goOn(rest);
-    }
-    const filtered = filter(proxy, session, transformed, ctx);
-    if (filtered instanceof Promise) {
-      return filtered.then((result) => {
-        tasks[i] = result;
-        return filterAndWrite(proxy, session, tasks, ctx, filter, i + 1);
-      });
-    }
-    tasks[i] = filtered;
-  }
-  return session.writeResponseTasks(tasks);
-}
+) => Future<HttpTask>;

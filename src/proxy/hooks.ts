@@ -6,16 +6,17 @@
 import type { PingoraError } from '../error/lib.ts';
 import type { HMap, RequestHeader, ResponseHeader } from '../http/lib.ts';
 import type { Digest } from '../protocols/digest.ts';
-import { tracing } from '../tracing/recorder.ts';
-import { callHook } from '../tracing/span.ts';
+import { hooksOf, traced } from '../tracing/span.ts';
 import type { HttpPeer } from '../upstreams/peer.ts';
 import type { Session } from './lib.ts';
 import { ProxyHttp } from './proxy-trait.ts';
 
 type MaybePromise<T> = T | Promise<T>;
-type HookName = Exclude<keyof ProxyHttp, symbol>;
+
+const hook = hooksOf('ProxyHttp');
 
 /** The hooks of one application. With tracing off, each is the application's method and nothing else. */
+@traced
 export class Hooks<CTX> {
   readonly #app: ProxyHttp<CTX>;
   /** Whether the application may change the heads. */
@@ -37,87 +38,88 @@ export class Hooks<CTX> {
       app.responseBodyFilter !== own.responseBodyFilter;
   }
 
-  #traced(name: string, method: HookName, ...args: unknown[]): any {
-    const app = this.#app;
-    const hook = app[method] as (...args: unknown[]) => unknown;
-    const inherited = hook === (ProxyHttp.prototype as unknown as Record<string, unknown>)[method];
-    return callHook('ProxyHttp', name, app, hook, inherited, ...args);
+  /** Whether the application has left a hook as it is: then it brings its own span. */
+  inherits(method: string): boolean {
+    const hooks = this.#app as unknown as Record<string, unknown>;
+    return hooks[method] === (ProxyHttp.prototype as unknown as Record<string, unknown>)[method];
   }
 
+  @hook
   newCtx(): CTX {
-    return tracing.recorder === null ? this.#app.newCtx() : this.#traced('new_ctx', 'newCtx');
+    return this.#app.newCtx();
   }
 
+  @hook
   upstreamPeer(session: Session, ctx: CTX): MaybePromise<HttpPeer> {
-    if (tracing.recorder === null) return this.#app.upstreamPeer(session, ctx);
-    return this.#traced('upstream_peer', 'upstreamPeer', session, ctx);
+    return this.#app.upstreamPeer(session, ctx);
   }
 
+  @hook
   requestFilter(session: Session, ctx: CTX): MaybePromise<boolean> {
-    if (tracing.recorder === null) return this.#app.requestFilter(session, ctx);
-    return this.#traced('request_filter', 'requestFilter', session, ctx);
+    return this.#app.requestFilter(session, ctx);
   }
 
+  @hook
   requestCacheFilter(session: Session, ctx: CTX): void {
-    if (tracing.recorder === null) this.#app.requestCacheFilter(session, ctx);
-    else this.#traced('request_cache_filter', 'requestCacheFilter', session, ctx);
+    this.#app.requestCacheFilter(session, ctx);
   }
 
+  @hook
   proxyUpstreamFilter(session: Session, ctx: CTX): MaybePromise<boolean> {
-    if (tracing.recorder === null) return this.#app.proxyUpstreamFilter(session, ctx);
-    return this.#traced('proxy_upstream_filter', 'proxyUpstreamFilter', session, ctx);
+    return this.#app.proxyUpstreamFilter(session, ctx);
   }
 
+  @hook
   upstreamRequestFilter(session: Session, request: RequestHeader, ctx: CTX): MaybePromise<void> {
-    if (tracing.recorder === null) return this.#app.upstreamRequestFilter(session, request, ctx);
-    return this.#traced('upstream_request_filter', 'upstreamRequestFilter', session, request, ctx);
+    return this.#app.upstreamRequestFilter(session, request, ctx);
   }
 
+  @hook
   upstreamResponseFilter(session: Session, response: ResponseHeader, ctx: CTX): void {
-    if (tracing.recorder === null) this.#app.upstreamResponseFilter(session, response, ctx);
-    else this.#traced('upstream_response_filter', 'upstreamResponseFilter', session, response, ctx);
+    this.#app.upstreamResponseFilter(session, response, ctx);
   }
 
+  @hook
   responseFilter(session: Session, response: ResponseHeader, ctx: CTX): MaybePromise<void> {
-    if (tracing.recorder === null) return this.#app.responseFilter(session, response, ctx);
-    return this.#traced('response_filter', 'responseFilter', session, response, ctx);
+    return this.#app.responseFilter(session, response, ctx);
   }
 
+  @hook
   requestBodyFilter(
     session: Session,
     body: Buffer | undefined,
     end: boolean,
     ctx: CTX,
   ): MaybePromise<Buffer | undefined> {
-    if (tracing.recorder === null) return this.#app.requestBodyFilter(session, body, end, ctx);
-    return this.#traced('request_body_filter', 'requestBodyFilter', session, body, end, ctx);
+    return this.#app.requestBodyFilter(session, body, end, ctx);
   }
 
+  @hook
   upstreamResponseBodyFilter(session: Session, body: Buffer | undefined, end: boolean, ctx: CTX): Buffer | undefined {
-    if (tracing.recorder === null) return this.#app.upstreamResponseBodyFilter(session, body, end, ctx);
-    return this.#traced('upstream_response_body_filter', 'upstreamResponseBodyFilter', session, body, end, ctx);
+    return this.#app.upstreamResponseBodyFilter(session, body, end, ctx);
   }
 
+  @hook
   responseBodyFilter(session: Session, body: Buffer | undefined, ctx: CTX, end: boolean): number | Buffer | undefined {
-    if (tracing.recorder === null) return this.#app.responseBodyFilter(session, body, ctx, end);
-    return this.#traced('response_body_filter', 'responseBodyFilter', session, body, ctx, end);
+    return this.#app.responseBodyFilter(session, body, ctx, end);
   }
 
+  @hook
   responseTrailerFilter(session: Session, trailers: HMap, ctx: CTX): MaybePromise<Buffer | undefined> {
-    if (tracing.recorder === null) return this.#app.responseTrailerFilter(session, trailers, ctx);
-    return this.#traced('response_trailer_filter', 'responseTrailerFilter', session, trailers, ctx);
+    return this.#app.responseTrailerFilter(session, trailers, ctx);
   }
 
+  @hook
   logging(session: Session, error: PingoraError | undefined, ctx: CTX): MaybePromise<void> {
-    if (tracing.recorder === null) return this.#app.logging(session, error, ctx);
-    return this.#traced('logging', 'logging', session, error, ctx);
+    return this.#app.logging(session, error, ctx);
   }
 
+  @hook
   suppressErrorLog(session: Session, ctx: CTX, error: PingoraError): boolean {
-    if (tracing.recorder === null) return this.#app.suppressErrorLog(session, ctx, error);
-    return this.#traced('suppress_error_log', 'suppressErrorLog', session, ctx, error);
+    return this.#app.suppressErrorLog(session, ctx, error);
   }
 
+  @hook
   errorWhileProxy(
     peer: HttpPeer,
     session: Session,
@@ -125,20 +127,20 @@ export class Hooks<CTX> {
     ctx: CTX,
     clientReused: boolean,
   ): PingoraError {
-    if (tracing.recorder === null) return this.#app.errorWhileProxy(peer, session, error, ctx, clientReused);
-    return this.#traced('error_while_proxy', 'errorWhileProxy', peer, session, error, ctx, clientReused);
+    return this.#app.errorWhileProxy(peer, session, error, ctx, clientReused);
   }
 
+  @hook
   failToConnect(session: Session, peer: HttpPeer, ctx: CTX, error: PingoraError): PingoraError {
-    if (tracing.recorder === null) return this.#app.failToConnect(session, peer, ctx, error);
-    return this.#traced('fail_to_connect', 'failToConnect', session, peer, ctx, error);
+    return this.#app.failToConnect(session, peer, ctx, error);
   }
 
+  @hook
   failToProxy(session: Session, error: PingoraError, ctx: CTX): Promise<number> {
-    if (tracing.recorder === null) return this.#app.failToProxy(session, error, ctx);
-    return this.#traced('fail_to_proxy', 'failToProxy', session, error, ctx);
+    return this.#app.failToProxy(session, error, ctx);
   }
 
+  @hook
   connectedToUpstream(
     session: Session,
     reused: boolean,
@@ -147,19 +149,7 @@ export class Hooks<CTX> {
     digest: Digest | undefined,
     ctx: CTX,
   ): MaybePromise<void> {
-    if (tracing.recorder === null) {
-      return this.#app.connectedToUpstream(session, reused, peer, connectionId, digest, ctx);
-    }
-    return this.#traced(
-      'connected_to_upstream',
-      'connectedToUpstream',
-      session,
-      reused,
-      peer,
-      connectionId,
-      digest,
-      ctx,
-    );
+    return this.#app.connectedToUpstream(session, reused, peer, connectionId, digest, ctx);
   }
 
   requestSummary(session: Session, ctx: CTX): string {

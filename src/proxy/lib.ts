@@ -15,12 +15,13 @@ import { ResponseCompressionCtx } from '../protocols/http/compression/mod.ts';
 import { type HttpTask, SERVER_NAME } from '../protocols/http/mod.ts';
 import { Session as HttpSession } from '../protocols/http/server.ts';
 import type { Stream } from '../protocols/l4/stream.ts';
+import { type Future, until } from '../runtime/future.ts';
 import { onRuntimeShutdown } from '../runtime/lib.ts';
 import type { ShutdownWatch } from '../runtime/sync.ts';
+import type { AwaitableFuture } from '../runtime/task.ts';
 import type { ServerConf } from '../server/configuration/mod.ts';
 import { Service } from '../services/listening.ts';
-import { tracing } from '../tracing/recorder.ts';
-import { note, ported } from '../tracing/span.ts';
+import { ported, traced } from '../tracing/span.ts';
 import type { HttpPeer } from '../upstreams/peer.ts';
 import { Entry, List } from '../utils/list.ts';
 import type { ProxyCounts } from './counts.ts';
@@ -42,9 +43,8 @@ export const TASK_BUFFER_SIZE = 4;
 /** A connection is kept so long for another request, in seconds. */
 const KEEPALIVE_SECONDS = 60;
 
-type MaybePromise<T> = T | Promise<T>;
-
 /** A request on its way through the proxy: what the hooks of an application work with. */
+@traced
 export class Session {
   /** The session with the client. */
   readonly downstreamSession: HttpSession;
@@ -85,22 +85,25 @@ export class Session {
   }
 
   /** Answer with an error, without a body, and close the connection after it (HTTP/1). */
-  respondError(code: number): Promise<void> {
-    return this.downstreamSession.respondError(code);
+  respondError(code: number): void {
+    this.downstreamSession.respondError(code);
   }
 
   /** The next piece of the request's body; undefined when there is no more. */
-  readRequestBody(): MaybePromise<Buffer | undefined> {
+  readRequestBody(): AwaitableFuture<Buffer | undefined> {
     return this.downstreamSession.readRequestBody();
   }
 
   /** Write the head of a response of the application's own. */
-  writeResponseHeader(response: ResponseHeader): MaybePromise<void> {
-    return this.downstreamSession.writeResponseHeader(response);
+  writeResponseHeader(response: ResponseHeader): void {
+    this.downstreamSession.writeResponseHeader(response);
   }
 
-  /** Write a piece of the body of a response of the application's own. */
-  writeResponseBody(data: Buffer): MaybePromise<void> {
+  /**
+   * Write a piece of the body of a response of the application's own. A promise means that the client reads too slowly:
+   * await it before the next piece.
+   */
+  writeResponseBody(data: Buffer): void | Promise<void> {
     return this.downstreamSession.writeResponseBody(data);
   }
 
@@ -118,7 +121,7 @@ export class Session {
 
   /** Run the filters that are built in, then write. Returns whether the response ended. */
   @rust.method('Session::write_response_tasks')
-  writeResponseTasks(tasks: HttpTask[]): MaybePromise<boolean> {
+  writeResponseTasks(tasks: HttpTask[]): boolean {
     for (let i = 0; i < tasks.length; i++) tasks[i] = this.downstreamCompression.responseFilter(tasks[i]!) ?? tasks[i]!;
     return this.downstreamSession.responseDuplexVec(tasks);
   }
@@ -134,6 +137,7 @@ function badGateway(): ResponseHeader {
 }
 
 /** Carries an application's {@link ProxyHttp} as an HTTP server application. Made by {@link httpProxyService}. */
+@traced
 export class HttpProxy<CTX = undefined> implements HttpServerApp {
   /** The application's hooks. */
   readonly hooks: Hooks<CTX>;
@@ -163,52 +167,47 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
 
   /** Read the request. Undefined: there is none, or it was refused. */
   @rust.method('HttpProxy::handle_new_request')
-  handleNewRequest(downstream: HttpSession): MaybePromise<HttpSession | undefined> {
-    const read = downstream.readRequest();
-    if (!(read instanceof Promise)) return read === undefined ? undefined : downstream;
+  *handleNewRequest(downstream: HttpSession): Future<HttpSession | undefined> {
     // The original drops whatever was read when it shuts down; here only a connection that is idle is closed, and late.
     const waiting = new Entry(downstream);
     this.waiting.add(waiting);
-    return read.then(
-      (there) => {
-        this.waiting.remove(waiting);
-        return there === undefined ? undefined : downstream;
-      },
-      (error: unknown) => {
-        this.waiting.remove(waiting);
-        return this.refuse(downstream, PingoraError.from(error));
-      },
-    );
+    try {
+      return (yield* downstream.readRequest()) === undefined ? undefined : downstream;
+    } catch (error) {
+      this.refuse(downstream, PingoraError.from(error));
+      return undefined;
+    } finally {
+      this.waiting.remove(waiting);
+    }
   }
 
   /** Answer a request that could not be read, and close the connection. */
-  private async refuse(downstream: HttpSession, error: PingoraError): Promise<undefined> {
+  private refuse(downstream: HttpSession, error: PingoraError): void {
     error.asDown();
     log.error(`Fail to proxy: ${error}`);
     const { name, code } = error.etype();
-    if (name === 'InvalidHTTPHeader') await downstream.respondError(400);
-    else if (name === 'HTTPStatus') await downstream.respondError(code!);
+    if (name === 'InvalidHTTPHeader') downstream.respondError(400);
+    else if (name === 'HTTPStatus') downstream.respondError(code!);
     this.metrics?.refused(downstream, error);
     downstream.shutdown();
   }
 
   /** One try: choose an origin, connect, exchange. `reuse`: the client's connection can be kept. */
   @rust.method('HttpProxy::proxy_to_upstream')
-  async proxyToUpstream(session: Session, ctx: CTX): Promise<Outcome> {
+  *proxyToUpstream(session: Session, ctx: CTX): Future<Outcome> {
     let peer: HttpPeer;
     try {
       const chosen = this.hooks.upstreamPeer(session, ctx);
-      peer = chosen instanceof Promise ? await chosen : chosen;
+      peer = chosen instanceof Promise ? yield* until(chosen) : chosen;
     } catch (error) {
       return { reuse: false, error: PingoraError.from(error) };
     }
-    if (tracing.recorder !== null) note({ peer: peer.address().toString() });
 
     let clientSession: ClientSession;
     let clientReused: boolean;
     try {
       const got = this.clientUpstream.getHttpSession(peer);
-      [clientSession, clientReused] = got instanceof Promise ? await got : got;
+      [clientSession, clientReused] = got instanceof Promise ? yield* until(got) : got;
     } catch (error) {
       const failed = this.hooks.failToConnect(session, peer, ctx, PingoraError.from(error));
       return { reuse: false, error: failed.intoUp() };
@@ -217,13 +216,13 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
     const { h1, h2 } = clientSession;
     let outcome: Outcome;
     if (h1 !== undefined) {
-      const exchanged = await proxyToH1Upstream(this, session, h1, clientReused, peer, ctx);
+      const exchanged = yield* proxyToH1Upstream(this, session, h1, clientReused, peer, ctx);
       if (exchanged.reuseClient) {
         this.clientUpstream.releaseHttpSession(clientSession, peer, peer.options.idleTimeout);
       } else h1.stream.destroy();
       outcome = exchanged;
     } else {
-      outcome = await proxyToH2Upstream(this, session, h2!, clientReused, peer, ctx);
+      outcome = yield* proxyToH2Upstream(this, session, h2!, clientReused, peer, ctx);
       this.clientUpstream.releaseHttpSession(clientSession, peer, peer.options.idleTimeout);
       const { error } = outcome;
       if (error?.etype().is(ErrorType.H2Downgrade) || error?.etype().is(ErrorType.InvalidH2)) {
@@ -250,50 +249,45 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
 
   /** Log the request and end the session. Returns the connection if it can serve another request. */
   @rust.method('HttpProxy::finish')
-  finish(
-    session: Session,
-    ctx: CTX,
-    reuse: boolean,
-    error: PingoraError | undefined,
-  ): MaybePromise<Stream | undefined> {
-    const logged = this.log(session, error, ctx);
-    if (logged instanceof Promise) return logged.then(() => (reuse ? this.finishDownstream(session) : undefined));
+  *finish(session: Session, ctx: CTX, reuse: boolean, error: PingoraError | undefined): Future<Stream | undefined> {
+    yield* this.log(session, error, ctx);
     return reuse ? this.finishDownstream(session) : undefined;
   }
 
-  private finishDownstream(session: Session): MaybePromise<Stream | undefined> {
+  private finishDownstream(session: Session): Stream | undefined {
     try {
-      const finished = session.downstreamSession.finish();
-      return finished instanceof Promise ? finished.catch(notFinished) : finished;
+      return session.downstreamSession.finish();
     } catch (error) {
-      return notFinished(error);
+      log.debug(() => `Error finishing the downstream session: ${error}`);
+      return undefined;
     }
   }
 
   /** `logging` can't fail a request that has ended. */
-  private log(session: Session, error: PingoraError | undefined, ctx: CTX): MaybePromise<void> {
+  private *log(session: Session, error: PingoraError | undefined, ctx: CTX): Future<void> {
     try {
       const logged = this.hooks.logging(session, error, ctx);
-      return logged instanceof Promise ? logged.catch(notLogged) : undefined;
+      if (logged instanceof Promise) yield* until(logged);
     } catch (thrown) {
-      return notLogged(thrown);
+      log.error(`logging() failed: ${thrown}`);
     }
   }
 
   /** A filter failed: log it, answer it, end the request. */
-  private async filterFailed(what: string, session: Session, ctx: CTX, thrown: unknown): Promise<undefined> {
+  private *filterFailed(what: string, session: Session, ctx: CTX, thrown: unknown): Future<undefined> {
     const error = PingoraError.from(thrown);
     if (!this.hooks.suppressErrorLog(session, ctx, error)) {
       log.error(`${what}: ${error}, ${this.hooks.requestSummary(session, ctx)}`);
     }
-    await this.failToProxy(session, error, ctx);
-    await this.log(session, error, ctx);
+    yield* this.failToProxy(session, error, ctx);
+    yield* this.log(session, error, ctx);
     return undefined;
   }
 
-  private async failToProxy(session: Session, error: PingoraError, ctx: CTX): Promise<number> {
+  private *failToProxy(session: Session, error: PingoraError, ctx: CTX): Future<number> {
     try {
-      return await this.hooks.failToProxy(session, error, ctx);
+      const status = this.hooks.failToProxy(session, error, ctx);
+      return status instanceof Promise ? yield* until(status) : status;
     } catch (thrown) {
       log.error(`fail_to_proxy() failed: ${thrown}`);
       return 0;
@@ -302,37 +296,36 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
 
   /** The phases of a request, from the first filter to the log. */
   @rust.method('HttpProxy::process_request')
-  async processRequest(session: Session, ctx: CTX): Promise<Stream | undefined> {
+  *processRequest(session: Session, ctx: CTX): Future<Stream | undefined> {
     try {
       const filtered = this.hooks.requestFilter(session, ctx);
-      if (filtered instanceof Promise ? await filtered : filtered) {
-        await this.log(session, undefined, ctx);
-        return await this.finishDownstream(session);
+      if (filtered instanceof Promise ? yield* until(filtered) : filtered) {
+        yield* this.log(session, undefined, ctx);
+        return this.finishDownstream(session);
       }
     } catch (error) {
-      return this.filterFailed('Fail to filter request', session, ctx, error);
+      return yield* this.filterFailed('Fail to filter request', session, ctx, error);
     }
 
     session.downstreamCompression.requestFilter(session.reqHeader());
 
-    const looked = proxyCache(this, session, ctx);
-    const hit = looked instanceof Promise ? await looked : looked;
-    if (hit !== undefined) return this.finish(session, ctx, hit.reuse, hit.error);
+    const hit = proxyCache(this, session, ctx);
+    if (hit !== undefined) return yield* this.finish(session, ctx, hit.reuse, hit.error);
 
     try {
       const allowed = this.hooks.proxyUpstreamFilter(session, ctx);
-      if (!(allowed instanceof Promise ? await allowed : allowed)) {
+      if (!(allowed instanceof Promise ? yield* until(allowed) : allowed)) {
         if (session.responseWritten() === undefined) {
           try {
-            await session.downstreamSession.writeResponseHeader(badGateway());
+            session.downstreamSession.writeResponseHeader(badGateway());
           } catch (error) {
-            return this.filterFailed('Error responding with Bad Gateway', session, ctx, error);
+            return yield* this.filterFailed('Error responding with Bad Gateway', session, ctx, error);
           }
         }
-        return this.finish(session, ctx, false, undefined);
+        return yield* this.finish(session, ctx, false, undefined);
       }
     } catch (error) {
-      return this.filterFailed('Error deciding if we should proxy to upstream', session, ctx, error);
+      return yield* this.filterFailed('Error deciding if we should proxy to upstream', session, ctx, error);
     }
 
     let retries = 0;
@@ -340,7 +333,7 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
     let failure: PingoraError | undefined;
     while (retries < MAX_RETRIES) {
       retries++;
-      const outcome = await this.proxyToUpstream(session, ctx);
+      const outcome = yield* this.proxyToUpstream(session, ctx);
       reuse = outcome.reuse;
       failure = outcome.error;
       if (failure === undefined) break;
@@ -356,25 +349,25 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
     }
 
     if (failure !== undefined) {
-      const status = await this.failToProxy(session, failure, ctx);
+      const status = yield* this.failToProxy(session, failure, ctx);
       if (!this.hooks.suppressErrorLog(session, ctx, failure)) {
         const summary = this.hooks.requestSummary(session, ctx);
         log.error(`Fail to proxy: ${failure}, status: ${status}, tries: ${retries}, retry: false, ${summary}`);
       }
     }
-    return this.finish(session, ctx, reuse, failure);
+    return yield* this.finish(session, ctx, reuse, failure);
   }
 
   /** Serve a request that nobody waits for, as `createDummySession` makes them. */
   @rust.method('<HttpProxy as Subrequest>::process_subrequest')
-  async processSubrequest(downstream: HttpSession): Promise<void> {
+  *processSubrequest(downstream: HttpSession): Future<void> {
     log.debug('starting subrequest');
     try {
-      if ((await this.handleNewRequest(downstream)) === undefined) return;
+      if ((yield* this.handleNewRequest(downstream)) === undefined) return;
       const session = Session.new(downstream);
       session.setKeepalive(undefined);
       log.trace('processing subrequest');
-      await this.processRequest(session, this.hooks.newCtx());
+      yield* this.processRequest(session, this.hooks.newCtx());
       log.trace('subrequest done');
     } finally {
       downstream.close();
@@ -383,17 +376,16 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
 
   /** Serve one request of a connection or stream. Returns the connection if it can serve another. */
   @rust.method('<HttpProxy as HttpServerApp>::process_new_http')
-  async processNewHttp(downstream: HttpSession, shutdown: ShutdownWatch): Promise<Stream | undefined> {
+  *processNewHttp(downstream: HttpSession, shutdown: ShutdownWatch): Future<Stream | undefined> {
     let reusable: Stream | undefined;
     this.metrics?.downstream(downstream);
     try {
-      const request = this.handleNewRequest(downstream);
-      if ((request instanceof Promise ? await request : request) === undefined) return undefined;
+      if ((yield* this.handleNewRequest(downstream)) === undefined) return undefined;
       const session = Session.new(downstream);
       // a service that shuts down soon keeps no connection
       session.setKeepalive(shutdown.borrow() ? undefined : KEEPALIVE_SECONDS);
       const ctx = this.hooks.newCtx();
-      reusable = await this.processRequest(session, ctx);
+      reusable = yield* this.processRequest(session, ctx);
       return reusable;
     } finally {
       if (reusable === undefined) downstream.close();
@@ -418,14 +410,6 @@ export interface ProxyExtras {
   h2?: H2Options | undefined;
   /** Puts something around the HTTP application, as sampled tracing does. Default: nothing. */
   wrap?: ((app: HttpServerApp) => HttpServerApp) | undefined;
-}
-
-function notFinished(error: unknown): undefined {
-  log.debug(() => `Error finishing the downstream session: ${error}`);
-}
-
-function notLogged(thrown: unknown): undefined {
-  log.error(`logging() failed: ${thrown}`);
 }
 
 /**

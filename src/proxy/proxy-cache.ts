@@ -17,8 +17,6 @@ const rust = ported('pingora-proxy/src/proxy_cache.rs');
 const purge = ported('pingora-proxy/src/proxy_purge.rs');
 const log = new Log('pingora_proxy::proxy_cache');
 
-type MaybePromise<T> = T | Promise<T>;
-
 /** How a request ended: whether the client's connection can be kept, and what went wrong. */
 export interface Outcome {
   reuse: boolean;
@@ -28,7 +26,7 @@ export interface Outcome {
 /** Look into the cache. Undefined: the request goes to the origin. */
 export const proxyCache = rust.fn(
   'HttpProxy::proxy_cache',
-  <CTX>(proxy: HttpProxy<CTX>, session: Session, ctx: CTX): MaybePromise<Outcome | undefined> => {
+  <CTX>(proxy: HttpProxy<CTX>, session: Session, ctx: CTX): Outcome | undefined => {
     try {
       proxy.hooks.requestCacheFilter(session, ctx);
     } catch (error) {
@@ -53,9 +51,9 @@ const genPurgeResponse = purge.fn('proxy_purge::gen_purge_response', (code: numb
 
 const writePurgeResponse = purge.fn(
   'proxy_purge::write_purge_response',
-  async (session: Session, response: ResponseHeader): Promise<Outcome> => {
+  (session: Session, response: ResponseHeader): Outcome => {
     try {
-      await session.downstreamSession.writeResponseHeaderRef(response);
+      session.downstreamSession.writeResponseHeaderRef(response);
       return { reuse: true, error: undefined };
     } catch (error) {
       return { reuse: false, error: PingoraError.from(error).intoDown() };

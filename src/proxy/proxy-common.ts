@@ -5,7 +5,7 @@
  */
 import type { HttpTask } from '../protocols/http/mod.ts';
 import { observer } from '../tracing/observer.ts';
-import { ported } from '../tracing/span.ts';
+import { ported, traced } from '../tracing/span.ts';
 import type { Session } from './lib.ts';
 
 const rust = ported('pingora-proxy/src/proxy_common.rs');
@@ -27,6 +27,7 @@ export function refusesBody(session: Session, answer: HttpTask): boolean {
 }
 
 /** Where reading from the client stands. */
+@traced
 export class DownstreamStateMachine {
   private state: 'Reading' | 'ReadingFinished' | 'Errored';
 
@@ -72,6 +73,7 @@ export class DownstreamStateMachine {
 }
 
 /** Where the response stands: what comes from the origin and what comes from a cache end separately. */
+@traced
 export class ResponseStateMachine {
   private upstreamResponseDone = false;
   private cachedResponseDone = true; // there is none unless a cache says so

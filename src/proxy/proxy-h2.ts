@@ -3,6 +3,7 @@
  *
  * Port of `pingora-proxy/src/proxy_h2.rs`.
  */
+
 import { ErrorType, PingoraError } from '../error/lib.ts';
 import type { RequestHeader, ResponseHeader } from '../http/lib.ts';
 import { Log } from '../log.ts';
@@ -10,13 +11,13 @@ import { removeHopByHop } from '../protocols/h1/common.ts';
 import type { Http2Session } from '../protocols/h2/client.ts';
 import { HttpTask } from '../protocols/http/mod.ts';
 import type { Session as ServerSession } from '../protocols/http/server.ts';
-import { Cancelled } from '../runtime/cancelled.ts';
-import { type Future, sendTo, TryJoin, takeFrom, until } from '../runtime/future.ts';
-import { Channel, Kept } from '../runtime/sync.ts';
+import { type Future, tryJoin, until } from '../runtime/future.ts';
+import { PENDING, type Poll } from '../runtime/poll.ts';
+import { Channel } from '../runtime/sync.ts';
 import { ported } from '../tracing/span.ts';
 import type { HttpPeer } from '../upstreams/peer.ts';
-import { filterRequestBody, filterResponseBody } from './body-filter.ts';
-import { filterAndWrite, nextOfBody } from './exchange.ts';
+import { filterResponseBody } from './body-filter.ts';
+import { Exchange } from './exchange.ts';
 import { type HttpProxy, type Session, TASK_BUFFER_SIZE } from './lib.ts';
 import type { Outcome } from './proxy-cache.ts';
 import { DownstreamStateMachine, ResponseStateMachine, refusesBody } from './proxy-common.ts';
@@ -24,8 +25,6 @@ import { filterTrailers, requestTrailers } from './trailers.ts';
 
 const rust = ported('pingora-proxy/src/proxy_h2.rs');
 const log = new Log('pingora_proxy::proxy_h2');
-
-type MaybePromise<T> = T | Promise<T>;
 
 const EMPTY = Buffer.alloc(0);
 
@@ -47,221 +46,157 @@ export const updateH2SchemeAuthority = rust.fn(
   },
 );
 
-export const proxyToH2Upstream = rust.fn(
-  'HttpProxy::proxy_to_h2_upstream',
-  async <CTX>(
-    proxy: HttpProxy<CTX>,
-    session: Session,
-    client: Http2Session,
-    reused: boolean,
-    peer: HttpPeer,
-    ctx: CTX,
-  ): Promise<Outcome> => {
-    try {
-      const told = proxy.hooks.connectedToUpstream(session, reused, peer, client.id(), client.digest(), ctx);
-      if (told instanceof Promise) await told;
-    } catch (error) {
-      return { reuse: false, error: PingoraError.from(error) };
-    }
-    return proxy1to2(proxy, session, client, peer, ctx);
-  },
-);
+/** An exchange with an HTTP/2 origin. */
+class H2Exchange<CTX> extends Exchange<CTX> {
+  readonly client: Http2Session;
+  /** The response, from the origin's half to the client's. */
+  readonly toDownstream = new Channel<HttpTask>(TASK_BUFFER_SIZE, 'response');
 
-const proxy1to2 = rust.fn(
-  'HttpProxy::proxy_1to2',
-  async <CTX>(
-    proxy: HttpProxy<CTX>,
-    session: Session,
-    client: Http2Session,
-    peer: HttpPeer,
-    ctx: CTX,
-  ): Promise<Outcome> => {
-    const { downstreamSession: downstream } = session;
-    const request = session.reqHeader().clone();
-    const { headers } = request;
-    if (request.version !== 'HTTP/2') {
-      removeHopByHop(headers, 'request', false);
-      headers.remove('transfer-encoding');
-      headers.remove('upgrade');
-    }
-    request.setVersion('HTTP/2');
+  constructor(proxy: HttpProxy<CTX>, session: Session, client: Http2Session, ctx: CTX) {
+    super(proxy, session, ctx);
+    this.client = client;
+  }
+}
 
-    let bodyEmpty: boolean;
-    try {
-      const filtered = proxy.hooks.upstreamRequestFilter(session, request, ctx);
-      if (filtered instanceof Promise) await filtered;
+export const proxyToH2Upstream = rust.fn('HttpProxy::proxy_to_h2_upstream', function* <
+  CTX,
+>(proxy: HttpProxy<CTX>, session: Session, client: Http2Session, reused: boolean, peer: HttpPeer, ctx: CTX): Future<Outcome> {
+  try {
+    const told = proxy.hooks.connectedToUpstream(session, reused, peer, client.id(), client.digest(), ctx);
+    if (told instanceof Promise) yield* until(told);
+  } catch (error) {
+    return { reuse: false, error: PingoraError.from(error) };
+  }
+  return yield* proxy1to2(proxy, session, client, peer, ctx);
+});
 
-      // Some servers take no Host beside `:authority`. It goes only now, for filters know nothing else to set.
-      const host = headers.remove('host');
-      session.upstreamCompression.requestFilter(request);
-      bodyEmpty = downstream.isBodyEmpty();
-      if (host !== undefined) updateH2SchemeAuthority(request, host);
-    } catch (error) {
-      return { reuse: false, error: PingoraError.from(error) };
-    }
+const proxy1to2 = rust.fn('HttpProxy::proxy_1to2', function* <
+  CTX,
+>(proxy: HttpProxy<CTX>, session: Session, client: Http2Session, peer: HttpPeer, ctx: CTX): Future<Outcome> {
+  const { downstreamSession: downstream } = session;
+  const request = session.reqHeader().clone();
+  const { headers } = request;
+  if (request.version !== 'HTTP/2') {
+    removeHopByHop(headers, 'request', false);
+    headers.remove('transfer-encoding');
+    headers.remove('upgrade');
+  }
+  request.setVersion('HTTP/2');
 
-    try {
-      // some servers want the end of a request without a body in a frame of its own
-      const { noHeaderEos } = peer.options;
-      client.writeRequestHeader(request, bodyEmpty && !noHeaderEos);
-      if (bodyEmpty && noHeaderEos) {
-        const wrote = client.writeRequestBody(EMPTY, true);
-        if (wrote instanceof Promise) await wrote;
-      }
-    } catch (error) {
-      return { reuse: false, error: PingoraError.from(error).intoUp() };
-    }
-    client.readTimeout = peer.options.readTimeout;
+  let bodyEmpty: boolean;
+  try {
+    const filtered = proxy.hooks.upstreamRequestFilter(session, request, ctx);
+    if (filtered instanceof Promise) yield* until(filtered);
 
-    const channel = new Channel<HttpTask>(TASK_BUFFER_SIZE, 'response');
-    downstream.enableRetryBuffering();
+    // Some servers take no Host beside `:authority`. It goes only now, for filters know nothing else to set.
+    const host = headers.remove('host');
+    session.upstreamCompression.requestFilter(request);
+    bodyEmpty = downstream.isBodyEmpty();
+    if (host !== undefined) updateH2SchemeAuthority(request, host);
+  } catch (error) {
+    return { reuse: false, error: PingoraError.from(error) };
+  }
 
-    try {
-      const halves = new TryJoin();
-      await halves.run(
-        bidirection1to2(proxy, session, client, channel, ctx, halves.wake),
-        pipe2to1Response(client, channel, halves.wake),
-      );
-    } catch (error) {
-      return { reuse: false, error: PingoraError.from(error) };
-    }
-    return { reuse: true, error: undefined };
-  },
-);
+  try {
+    // some servers want the end of a request without a body in a frame of its own
+    const { noHeaderEos } = peer.options;
+    client.writeRequestHeader(request, bodyEmpty && !noHeaderEos);
+    if (bodyEmpty && noHeaderEos) client.writeRequestBody(EMPTY, true);
+  } catch (error) {
+    return { reuse: false, error: PingoraError.from(error).intoUp() };
+  }
+  client.readTimeout = peer.options.readTimeout;
+  downstream.enableRetryBuffering();
+
+  const exchange = new H2Exchange(proxy, session, client, ctx);
+  try {
+    yield* tryJoin(bidirection1to2(exchange), pipe2to1Response(client, exchange.toDownstream));
+  } catch (error) {
+    return { reuse: false, error: PingoraError.from(error) };
+  }
+  return { reuse: true, error: undefined };
+});
 
 /** The client's half: sends the request's body on, filters the response and writes it. */
-const bidirection1to2 = rust.poll('HttpProxy::bidirection_1to2', function* <
-  CTX,
->(proxy: HttpProxy<CTX>, session: Session, client: Http2Session, rx: Channel<HttpTask>, ctx: CTX, wake: () => void): Future<void> {
-  const { downstreamSession: downstream } = session;
-  const body = new Kept<Buffer | undefined>(wake);
-  const sending = new Kept<boolean>(wake);
-  let refused = false;
+const bidirection1to2 = rust.fn('HttpProxy::bidirection_1to2', function* (exchange: H2Exchange<any>): Future<void> {
+  const { proxy, session, downstream, client, toDownstream: rx } = exchange;
+  const filters = proxy.hooks.filtersRequestBody;
   try {
     const downstreamState = DownstreamStateMachine.new(downstream.isBodyDone());
     const buffer = downstream.getRetryBuffer();
     // another try sends what was kept of the body
     if (buffer !== undefined) {
       const end = downstreamState.isDone();
-      let kept: MaybePromise<Buffer | undefined> = buffer;
-      if (proxy.hooks.filtersRequestBody) {
-        kept = filterRequestBody(proxy, session, buffer, end, ctx);
-        if (kept instanceof Promise) kept = yield* until(kept, wake);
-      }
-      const sent = sendBodyTo2(client, downstream, kept, end);
-      if (sent instanceof Promise) yield* takeFrom(sending, sent);
+      const kept = filters ? yield* exchange.filterBody(buffer, end) : buffer;
+      sendBodyTo2(client, downstream, kept, end);
     }
     const responseState = ResponseStateMachine.new();
 
     while (!downstreamState.isDone() || !responseState.isDone()) {
-      // The body is read only when what was read before is on its way: here is the backpressure. The response goes
-      // on meanwhile, for a server may want to send before it reads.
-      if (sending.ready) {
-        downstreamState.maybeFinished(takeSent(sending, downstreamState, client));
-        continue;
-      }
-      if (downstreamState.canPoll() && !sending.pending) {
-        const read = nextOfBody(downstream, body, downstreamState.isDone());
-        if (read !== null) {
-          let data = read;
-          const end = data === undefined || downstream.isBodyDone();
-          if (proxy.hooks.filtersRequestBody) {
-            const filtered = filterRequestBody(proxy, session, data, end, ctx);
-            data = filtered instanceof Promise ? yield* until(filtered, wake) : filtered;
+      // `select!`: the body, once the server has taken what was sent before: here is the backpressure. The original
+      // waits for that in the branch itself, and reads no response meanwhile.
+      if (downstreamState.canPoll()) {
+        try {
+          const data = client.pollDrained() === PENDING ? PENDING : exchange.nextOfBody(downstreamState.isDone());
+          if (data !== PENDING) {
+            const end = data === undefined || downstream.isBodyDone();
+            const filtered = filters ? yield* exchange.filterBody(data, end) : data;
+            downstreamState.maybeFinished(sendBodyTo2(client, downstream, filtered, end));
+            continue;
           }
-          sending.start(startSending(client, downstream, data, end));
+        } catch (error) {
+          if (PingoraError.from(error).esource() === 'Downstream' || !client.isClosed()) throw error;
+          // The server ends the stream before the body's end. If it has answered, the answer counts (RFC 9113 8.1);
+          // if it hasn't, the half that reads the response says why. The original fails a response that was complete.
+          log.debug(() => `upstream takes no more of the request body: ${error}`);
+          downstreamState.toErrored();
           continue;
         }
       }
       // The server has answered and takes no more: nobody wants the rest of the body.
       if (responseState.isDone() && client.isClosed()) break;
-      if (!responseState.upstreamDone()) {
-        const tasks = rx.tryRecvAll();
-        if (tasks !== undefined) {
-          if (refusesBody(session, tasks[0]!)) {
-            refused = true;
-            downstream.setKeepalive(undefined);
-          }
-          const written = filterAndWrite(proxy, session, tasks, ctx, h2ResponseFilter);
-          responseState.maybeSetUpstreamDone(written instanceof Promise ? yield* until(written, wake) : written);
-          if (responseState.isDone() && refused) break;
-          continue;
-        }
-        if (rx.ended) {
+      // `select!`: the response, once the client has taken what was written before.
+      if (!responseState.upstreamDone() && exchange.clientTakesMore()) {
+        const tasks = rx.pollRecvAll();
+        if (tasks === undefined) {
           responseState.maybeSetUpstreamDone(true);
           continue;
         }
-        rx.onItem(wake);
+        if (tasks !== PENDING) {
+          if (refusesBody(session, tasks[0]!)) {
+            exchange.refused = true;
+            downstream.setKeepalive(undefined);
+          }
+          responseState.maybeSetUpstreamDone(yield* exchange.filterAndWrite(tasks, h2ResponseFilter));
+          if (responseState.isDone() && exchange.refused) break;
+          continue;
+        }
       }
       yield;
     }
 
     // the rest of the request's body is still to come: it is no next request
     if (!downstream.isBodyDone()) downstream.setKeepalive(undefined);
-    try {
-      const finished = downstream.finishBody();
-      if (finished instanceof Promise) yield* until(finished, wake);
-    } catch (error) {
-      // What the client got is not whole: another response on the connection would be read as its rest.
-      log.error(`Error finish sending body to downstream: ${error}`);
-      downstream.setKeepalive(undefined);
-    }
+    yield* exchange.finishResponse(log);
   } finally {
-    if (body.pending) downstream.cancelIdle();
-    if (sending.pending) client.cancelReads();
+    downstream.dropRead();
     rx.closeReceiver();
   }
 });
 
-/** As {@link sendBodyTo2}, an error kept for {@link takeSent}. */
-function startSending(
-  client: Http2Session,
-  downstream: ServerSession,
-  data: Buffer | undefined,
-  end: boolean,
-): MaybePromise<boolean> {
-  try {
-    return sendBodyTo2(client, downstream, data, end);
-  } catch (error) {
-    return Promise.reject(PingoraError.from(error));
-  }
-}
-
-/** Whether the request's body is sent. */
-function takeSent(sending: Kept<boolean>, state: DownstreamStateMachine, client: Http2Session): boolean {
-  try {
-    return sending.take();
-  } catch (error) {
-    if (!client.isClosed()) throw error;
-    // The server ends the stream before the body's end. If it has answered, the answer counts (RFC 9113 8.1); if it
-    // hasn't, the half that reads the response says why. The original fails a response that was complete.
-    log.debug(() => `upstream takes no more of the request body: ${error}`);
-    state.toErrored();
-    return false;
-  }
-}
-
-const h2ResponseFilter = rust.fn(
-  'HttpProxy::h2_response_filter',
-  <CTX>(proxy: HttpProxy<CTX>, session: Session, task: HttpTask, ctx: CTX): MaybePromise<HttpTask> => {
-    proxy.upstreamFilter(session, task, ctx);
-    if (task.type === 'Header') {
-      const { header } = task;
-      if (header.status === 100) session.continued = true;
-      const filtered = proxy.hooks.responseFilter(session, header, ctx);
-      if (filtered instanceof Promise) {
-        return filtered.then(() => {
-          asH1(session, task);
-          return task;
-        });
-      }
-      asH1(session, task);
-      return task;
-    }
-    if (task.type === 'Body') return filterResponseBody(proxy, session, task, ctx);
-    return task.type === 'Trailer' ? filterTrailers(proxy, session, task, ctx) : task;
-  },
-);
+const h2ResponseFilter = rust.fn('HttpProxy::h2_response_filter', function* <
+  CTX,
+>(proxy: HttpProxy<CTX>, session: Session, task: HttpTask, ctx: CTX): Future<HttpTask> {
+  proxy.upstreamFilter(session, task, ctx);
+  if (task.type === 'Trailer') return yield* filterTrailers(proxy, session, task, ctx);
+  if (task.type === 'Body') return yield* filterResponseBody(proxy, session, task, ctx);
+  if (task.type !== 'Header') return task;
+  if (task.header.status === 100) session.continued = true;
+  const filtered = proxy.hooks.responseFilter(session, task.header, ctx);
+  if (filtered instanceof Promise) yield* until(filtered);
+  asH1(session, task);
+  return task;
+});
 
 /** Give a head of HTTP/2 what an HTTP/1 client needs. An HTTP/2 session takes it out again. */
 function asH1(session: Session, task: HttpTask & { type: 'Header' }): void {
@@ -277,12 +212,7 @@ function asH1(session: Session, task: HttpTask & { type: 'Header' }): void {
 /** Send a piece of the request's body to the origin. Returns whether it was the last. */
 export const sendBodyTo2 = rust.fn(
   'proxy_h2::send_body_to2',
-  (
-    client: Http2Session,
-    downstream: ServerSession,
-    data: Buffer | undefined,
-    endOfBody: boolean,
-  ): MaybePromise<boolean> => {
+  (client: Http2Session, downstream: ServerSession, data: Buffer | undefined, endOfBody: boolean): boolean => {
     const end = data === undefined || endOfBody;
     if (!end && data.length === 0) return false; // a filter holds it back, or nothing came
     if (end) {
@@ -290,59 +220,58 @@ export const sendBodyTo2 = rust.fn(
       if (trailers !== undefined) client.setRequestTrailers(trailers);
     }
     try {
-      const wrote = client.writeRequestBody(data ?? EMPTY, end);
-      return wrote instanceof Promise ? wrote.then(() => end, asUpstream) : end;
+      client.writeRequestBody(data ?? EMPTY, end);
     } catch (error) {
-      return asUpstream(error);
+      throw PingoraError.from(error).intoUp();
     }
+    return end;
   },
 );
 
-function asUpstream(error: unknown): never {
-  throw PingoraError.from(error).intoUp();
-}
-
 /** The origin's half: its response's head, body and trailers into the channel. */
-const pipe2to1Response = rust.poll(
+const pipe2to1Response = rust.fn(
   'proxy_h2::pipe_2to1_response',
-  function* (client: Http2Session, tx: Channel<HttpTask>, wake: () => void): Future<void> {
-    const read = new Kept<any>(wake);
+  function* (client: Http2Session, tx: Channel<HttpTask>): Future<void> {
     try {
       // RFC 9110 15.2: any number of interim heads before the one that counts
       let header: ResponseHeader;
       do {
         try {
-          yield* takeFrom(read, client.readResponseHeader());
+          while (client.readResponseHeader() === PENDING) yield;
         } catch (thrown) {
-          throw thrown instanceof Cancelled ? thrown : PingoraError.from(thrown).intoUp();
+          throw PingoraError.from(thrown).intoUp();
         }
         header = client.responseHeader()!.clone();
-        yield* sendToPipe(tx, HttpTask.Header(header, client.responseFinished()), 'sending h2 headers to pipe', wake);
+        yield* sendToPipe(tx, HttpTask.Header(header, client.responseFinished()), 'sending h2 headers to pipe');
       } while (header.isInformational);
 
-      try {
-        for (;;) {
-          const piece = client.readResponseBody();
-          const data: Buffer | undefined = piece instanceof Promise ? yield* takeFrom(read, piece) : piece;
-          if (data === undefined) break;
-          // nothing for now; an HTTP/1 client would take an empty chunk for the last one
-          if (data.length === 0 && !client.responseFinished()) continue;
-          yield* sendToPipe(tx, HttpTask.Body(data, endsHere(client)), 'sending h2 body to pipe', wake);
+      for (;;) {
+        let data: Poll<Buffer | undefined>;
+        try {
+          data = client.readResponseBody();
+          while (data === PENDING) {
+            yield;
+            data = client.readResponseBody();
+          }
+        } catch (thrown) {
+          if (tx.isReceiverGone) throw thrown;
+          // The other half deals with it, after what came before.
+          yield* sendUnlessGone(tx, HttpTask.Failed(PingoraError.from(thrown).intoUp()));
+          return;
         }
-      } catch (thrown) {
-        if (thrown instanceof Cancelled || tx.isReceiverGone) throw thrown;
-        // The other half deals with it, after what came before.
-        yield* sendUnlessGone(tx, HttpTask.Failed(PingoraError.from(thrown).intoUp()), wake);
-        return;
+        if (data === undefined) break;
+        // nothing for now; an HTTP/1 client would take an empty chunk for the last one
+        if (data.length === 0 && !client.responseFinished()) continue;
+        yield* sendToPipe(tx, HttpTask.Body(data, endsHere(client)), 'sending h2 body to pipe');
       }
 
       const trailers = client.readTrailers();
       if (trailers !== undefined) {
-        yield* sendToPipe(tx, HttpTask.Trailer(trailers), 'sending h2 trailer to pipe', wake);
+        yield* sendToPipe(tx, HttpTask.Trailer(trailers), 'sending h2 trailer to pipe');
       }
-      yield* sendUnlessGone(tx, HttpTask.Done, wake);
+      yield* sendUnlessGone(tx, HttpTask.Done);
     } finally {
-      if (read.pending) client.cancelReads();
+      client.dropRead();
       tx.close();
     }
   },
@@ -353,12 +282,12 @@ function endsHere(client: Http2Session): boolean {
   return client.responseFinished() && client.readTrailers() === undefined;
 }
 
-function* sendToPipe(tx: Channel<HttpTask>, task: HttpTask, context: string, wake: () => void): Future<void> {
-  if (!(yield* sendTo(tx, task, wake))) {
+function* sendToPipe(tx: Channel<HttpTask>, task: HttpTask, context: string): Future<void> {
+  if (!(yield* tx.send(task))) {
     throw PingoraError.because(ErrorType.InternalError, context, new Error('channel closed'));
   }
 }
 
-function* sendUnlessGone(tx: Channel<HttpTask>, task: HttpTask, wake: () => void): Future<void> {
-  if (!(yield* sendTo(tx, task, wake))) log.debug('h2 to h1 channel closed!');
+function* sendUnlessGone(tx: Channel<HttpTask>, task: HttpTask): Future<void> {
+  if (!(yield* tx.send(task))) log.debug('h2 to h1 channel closed!');
 }

@@ -7,7 +7,7 @@
 import type { PingoraError } from '../error/lib.ts';
 import type { HMap, RequestHeader, ResponseHeader } from '../http/lib.ts';
 import type { Digest } from '../protocols/digest.ts';
-import { ported } from '../tracing/span.ts';
+import { ported, traced } from '../tracing/span.ts';
 import type { HttpPeer } from '../upstreams/peer.ts';
 import type { Session } from './lib.ts';
 
@@ -49,6 +49,7 @@ type MaybePromise<T> = T | Promise<T>;
  *
  * @typeParam CTX what the application keeps of one request, from hook to hook; it lives as long as the request.
  */
+@traced
 export abstract class ProxyHttp<CTX = undefined> {
   /**
    * The context of a new request, which all its hooks are given: whatever the application wants to remember of it.

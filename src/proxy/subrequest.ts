@@ -8,11 +8,12 @@ import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { Session as HttpSession } from '../protocols/http/server.ts';
 import { Stream } from '../protocols/l4/stream.ts';
-import { ported } from '../tracing/span.ts';
+import { ported, traced } from '../tracing/span.ts';
 
 const rust = ported('pingora-proxy/src/subrequest.rs');
 
 /** A connection that gives the bytes of a request, then nothing and no end, and swallows what is written. */
+@traced
 export class DummyIO extends Duplex {
   private bytes: Buffer | null;
 

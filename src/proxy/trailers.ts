@@ -7,6 +7,7 @@ import { type HMap, lowerName } from '../http/lib.ts';
 import { Log } from '../log.ts';
 import { HttpTask } from '../protocols/http/mod.ts';
 import type { Session as ServerSession } from '../protocols/http/server.ts';
+import { type Future, until } from '../runtime/future.ts';
 import type { HttpProxy, Session } from './lib.ts';
 
 const log = new Log('pingora_proxy');
@@ -56,16 +57,17 @@ export function requestTrailers(downstream: ServerSession): HMap | undefined {
 }
 
 /** Pass a response's trailers to the application. The session with the client decides whether it can send them. */
-export async function filterTrailers<CTX>(
+export function* filterTrailers<CTX>(
   proxy: HttpProxy<CTX>,
   session: Session,
   task: HttpTask & { type: 'Trailer' },
   ctx: CTX,
-): Promise<HttpTask> {
+): Future<HttpTask> {
   const trailers = forwardable(task.trailers);
   if (trailers === undefined) return HttpTask.Done;
   try {
-    const buffer = await proxy.hooks.responseTrailerFilter(session, trailers, ctx);
+    const filtered = proxy.hooks.responseTrailerFilter(session, trailers, ctx);
+    const buffer = filtered instanceof Promise ? yield* until(filtered) : filtered;
     // an application may send them as the end of the body, as gRPC-Web does
     if (buffer !== undefined) return HttpTask.Body(buffer, true);
   } catch (error) {

@@ -2,102 +2,107 @@
  * Futures as Rust has them: what does nothing by itself, is polled, and can be dropped.
  *
  * A generator is one: `next` polls it, a `yield` is where it has to wait, `return` drops it and runs its `finally`.
- * The port's own, for where two of them run in turns in one task: promises would be woken one after the other, in an
- * order of their own, and none can be dropped.
+ * `const value = yield* future` is Rust's `future.await`. What is polled without a generator of its own, as the reads
+ * of a stream, is awaited with a loop that yields while it is `PENDING`.
  */
-import { type Channel, Kept } from './sync.ts';
+import { currentWaker, PENDING, type Poll } from './poll.ts';
 
-/** What is polled: it runs as far as it can without waiting, and whoever makes it able to go on calls its waker. */
+/** What is polled: it runs as far as it can without waiting, and whoever makes it able to go on wakes its task. */
 export type Future<T> = Generator<void, T, void>;
 
-/** Rust's `await` inside a future: `const value = yield* until(promise, wake)`. */
-export function until<T>(operation: Promise<T>, wake: () => void): Future<T> {
-  return takeFrom(new Kept<T>(wake), operation);
+/** What an application may return where the port has a future. */
+export type Awaitable<T> = T | Promise<T> | Future<T>;
+
+/** An operation of the promises' world that is polled: one promise at a time. */
+export class Pending<T> {
+  private state: 'idle' | 'pending' | 'done' | 'failed' = 'idle';
+  private value: unknown = undefined;
+  private waker = currentWaker();
+
+  /** Whether an operation is under way, or its result not taken. */
+  get busy(): boolean {
+    return this.state !== 'idle';
+  }
+
+  /** Begin with `operation`; {@link Pending.poll} gives its result. */
+  start(operation: Promise<T>): void {
+    this.state = 'pending';
+    operation.then(
+      (value) => this.settle('done', value),
+      (error: unknown) => this.settle('failed', error),
+    );
+  }
+
+  private settle(state: 'done' | 'failed', value: unknown): void {
+    this.state = state;
+    this.value = value;
+    this.waker.wake();
+  }
+
+  /** The result, once; throws what the operation threw. */
+  poll(): Poll<T> {
+    if (this.state === 'pending') {
+      this.waker = currentWaker();
+      return PENDING;
+    }
+    const { state, value } = this;
+    this.state = 'idle';
+    this.value = undefined;
+    if (state === 'failed') throw value;
+    return value as T;
+  }
 }
 
-/**
- * As {@link until}, with `kept` telling meanwhile whether `operation` is pending: for who has to end it when dropped.
- */
-export function* takeFrom<T>(kept: Kept<T>, operation: Promise<T>): Future<T> {
-  kept.start(operation);
-  while (!kept.ready) yield;
-  return kept.take();
-}
-
-/** Rust's `tx.send(item).await` inside a future: sends once there is room. False if nobody receives any more. */
-export function* sendTo<T>(tx: Channel<T>, item: T, wake: () => void): Future<boolean> {
-  while (!tx.trySend(item)) {
-    if (tx.isReceiverGone) return false;
-    tx.onCapacity(wake);
+/** Rust's `await` of what is a promise: `const value = yield* until(promise)`. It can't be dropped: it goes on unheard. */
+export function* until<T>(operation: Promise<T>): Future<T> {
+  const pending = new Pending<T>();
+  pending.start(operation);
+  for (;;) {
+    const value = pending.poll();
+    if (value !== PENDING) return value;
     yield;
   }
-  return true;
+}
+
+/** Await what a function of an application returned, which may be anything that can be awaited. */
+export function* settle<T>(result: Awaitable<T>): Future<T> {
+  if (result instanceof Promise) return yield* until(result);
+  return isFuture(result) ? yield* result : (result as T);
+}
+
+/** Whether something is a future: what a generator function returns. */
+export function isFuture(what: unknown): what is Future<any> {
+  return (
+    typeof what === 'object' &&
+    what !== null &&
+    typeof (what as Future<unknown>).next === 'function' &&
+    typeof (what as Future<unknown>).return === 'function'
+  );
 }
 
 /**
- * tokio's `try_join!` of two futures: they run in turns, the first one first, whenever something has woken either.
- * The first error drops both.
+ * tokio's `try_join!` of two futures: one task polls both, the first one first, whenever something has woken it. The
+ * first error drops both.
  */
-export class TryJoin {
-  /** What both are to be woken with. */
-  readonly wake: () => void;
-  private first: Future<void> | null = null;
-  private second: Future<void> | null = null;
-  private polling = false;
-  private woken = false;
-  private resolve: () => void = nothing;
-  private reject: (error: unknown) => void = nothing;
-
-  constructor() {
-    this.wake = wakerOf(this);
-  }
-
-  /** Run both to their ends. Rejects with what the first to fail throws. */
-  run(first: Future<void>, second: Future<void>): Promise<void> {
-    this.first = first;
-    this.second = second;
-    return new Promise<void>((resolve, reject) => {
-      this.resolve = resolve;
-      this.reject = reject;
-      this.poll();
-    });
-  }
-
-  /** @internal */
-  poll(): void {
-    this.woken = true;
-    // woken by one of the two while it runs: the turn below sees it
-    if (this.polling) return;
-    this.polling = true;
-    try {
-      while (this.woken) {
-        this.woken = false;
-        if (this.first?.next().done) this.first = null;
-        if (this.second?.next().done) this.second = null;
+export function* tryJoin(first: Future<void>, second: Future<void>): Future<void> {
+  let running = 2;
+  let firstEnded = false;
+  let secondEnded = false;
+  try {
+    for (;;) {
+      if (!firstEnded && first.next().done) {
+        firstEnded = true;
+        running--;
       }
-    } catch (error) {
-      this.fail(error);
+      if (!secondEnded && second.next().done) {
+        secondEnded = true;
+        running--;
+      }
+      if (running === 0) return;
+      yield;
     }
-    this.polling = false;
-    if (this.first === null && this.second === null) this.resolve();
-  }
-
-  private fail(error: unknown): void {
-    const { first, second } = this;
-    this.first = null;
-    this.second = null;
-    first?.return();
-    second?.return();
-    this.reject(error);
+  } finally {
+    if (!firstEnded) first.return();
+    if (!secondEnded) second.return();
   }
 }
-
-/**
- * What wakes `future`. Written here and not as a closure in its constructor: of those, while the code isn't optimized
- * yet, V8 (Node 20) drops none before its next full collection, and with each goes what the exchange knew.
- */
-function wakerOf(future: { poll(): void }): () => void {
-  return () => future.poll();
-}
-
-function nothing(): void {}

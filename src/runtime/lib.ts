@@ -3,16 +3,18 @@
  *
  * In the original every service gets a tokio runtime with threads of its own. Here a runtime of one thread is a name
  * and a share of the process's event loop; what stays is the order in which they are made, and that every task is
- * started through one. Threads beyond that are processes (`workers.ts`), which the runtimes of all services share.
+ * started through one. Threads beyond that are processes (`threads.ts`), which the runtimes of all services share.
  *
  * Port of `pingora-runtime/src/lib.rs`.
  */
 import type { Socket } from 'node:net';
 import { Log } from '../log.ts';
-import { tracing } from '../tracing/recorder.ts';
-import { note, ported } from '../tracing/span.ts';
+import { runIn, spawned, taskEnded } from '../tracing/recorder.ts';
+import { note, ported, traced } from '../tracing/span.ts';
 import { Cancelled } from './cancelled.ts';
+import type { Future } from './future.ts';
 import { Notify } from './sync.ts';
+import { Task } from './task.ts';
 import { workerNumber } from './worker.ts';
 import { workers } from './workers.ts';
 
@@ -22,30 +24,57 @@ const log = new Log('pingora_runtime');
 /** How many tasks have begun and not ended. */
 let running = 0;
 
+/** An exception ends its task, is logged, and never the process. */
+function failed(name: string, error: unknown): void {
+  if (error instanceof Cancelled) return;
+  log.error(() => `task '${name}' panicked: ${error instanceof Error ? (error.stack ?? error.message) : error}`);
+}
+
 async function run(name: string, body: () => Promise<unknown>): Promise<void> {
   running++;
   try {
     await null;
     await body();
   } catch (error) {
-    if (error instanceof Cancelled) return;
-    log.error(() => `task '${name}' panicked: ${error instanceof Error ? (error.stack ?? error.message) : error}`);
+    failed(name, error);
   } finally {
     running--;
   }
 }
 
 /**
- * Start a task: Rust's `tokio::spawn`. It begins once the caller has to wait. An exception ends the task, is logged,
- * and never the process.
+ * Start a task whose end nobody waits for: Rust's `tokio::spawn` of a future. It is polled once the caller has to wait.
  *
- * Every task of the port is started here, so that it has a name, a lane in the trace and somebody who notices its end.
- * The promise never rejects: it is for those who wait for the end (`join`).
+ * Every task of the port is started here or by {@link spawn}, so that it has a name, a lane in the trace and somebody
+ * who notices its end.
  */
-export function spawn(name: string, body: () => Promise<unknown>): Promise<void> {
-  const recorder = tracing.recorder;
-  return recorder === null ? run(name, body) : recorder.spawn(name, () => run(name, body));
+export function spawnDetached(name: string, future: Future<unknown>, ended: () => void = nothing): void {
+  const context = spawned(name);
+  running++;
+  const end = () => {
+    running--;
+    taskEnded(context);
+    ended();
+  };
+  const task = new Task(future, context, end, (error) => {
+    failed(name, error);
+    end();
+  });
+  task.wake();
 }
+
+/**
+ * Start a task, of a future or of what lives among promises. The promise never rejects: it is for those who wait for
+ * the end (`join`).
+ */
+export function spawn(name: string, body: Future<unknown> | (() => Promise<unknown>)): Promise<void> {
+  if (typeof body !== 'function') return new Promise<void>((resolve) => spawnDetached(name, body, resolve));
+  const context = spawned(name);
+  const ended = runIn(context, () => run(name, body));
+  return context === null ? ended : ended.finally(() => taskEnded(context));
+}
+
+function nothing(): void {}
 
 const ending = new Notify();
 
@@ -86,8 +115,22 @@ export class Handle {
     return this.#name;
   }
 
-  spawn(name: string, body: () => Promise<unknown>): Promise<void> {
-    return this.spread === undefined ? spawn(name, body) : spawn(name, () => this.enter(body));
+  spawn(name: string, body: Future<unknown> | (() => Promise<unknown>)): Promise<void> {
+    if (this.spread === undefined) return spawn(name, body);
+    return spawn(name, typeof body === 'function' ? () => this.enter(body) : this.entered(body));
+  }
+
+  /** Poll `future` with this as the current handle. */
+  private *entered<T>(future: Future<T>): Future<T> {
+    try {
+      for (;;) {
+        const polled = this.enter(() => future.next());
+        if (polled.done) return polled.value;
+        yield;
+      }
+    } finally {
+      future.return(undefined as T);
+    }
   }
 
   /** Run the beginning of a task, up to its first wait, with this as the current handle. */
@@ -102,8 +145,8 @@ export class Handle {
   }
 
   /** As {@link Handle.spawn}, for a task whose end nobody waits for: it is logged and traced all the same. */
-  spawnDetached(name: string, body: () => Promise<unknown>): void {
-    this.spawn(name, body).catch(() => {});
+  spawnDetached(name: string, future: Future<unknown>): void {
+    spawnDetached(name, this.spread === undefined ? future : this.entered(future));
   }
 
   /** Run one task to its end: tokio's `block_on`, which here blocks nothing. */
@@ -127,6 +170,7 @@ export interface Spread {
 }
 
 /** A runtime of a service. */
+@traced
 export class Runtime {
   private readonly handle: Handle;
   private readonly noSteal: NoStealRuntime | undefined;
@@ -189,6 +233,7 @@ export interface WorkerHandle {
 }
 
 /** A runtime of several threads, each of which keeps what began on it. */
+@traced
 export class NoStealRuntime {
   readonly name: string;
   private readonly count: number;

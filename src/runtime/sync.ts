@@ -4,6 +4,8 @@
  * Nothing here creates a promise unless somebody really has to wait.
  */
 import { observer } from '../tracing/observer.ts';
+import type { Future } from './future.ts';
+import { currentWaker, PENDING, type Poll, type Waker } from './poll.ts';
 
 /** A value that many can wait on: tokio's `watch::channel`. */
 export class Watch<T> {
@@ -49,6 +51,8 @@ export class Watch<T> {
 export class WatchReceiver<T> {
   readonly #watch: Watch<T>;
   #seen: number;
+  #waker: Waker | null = null;
+  #forget: (() => void) | undefined = undefined;
 
   constructor(watch: Watch<T>, seen = watch.version) {
     this.#watch = watch;
@@ -72,7 +76,32 @@ export class WatchReceiver<T> {
     this.#seen = this.#watch.version;
   }
 
-  /** Call `wake` at the next change; returns what takes it back. For races, where a promise would be left behind. */
+  /** Ready when the value was sent again since this receiver last looked. */
+  pollChanged(): Poll<void> {
+    if (this.#watch.version !== this.#seen) {
+      this.#seen = this.#watch.version;
+      return;
+    }
+    const waker = currentWaker();
+    if (this.#waker !== waker) {
+      this.#forget?.();
+      this.#waker = waker;
+      this.#forget = this.#watch.onChange(() => {
+        this.#waker = null;
+        waker.wake();
+      });
+    }
+    return PENDING;
+  }
+
+  /** Whoever was pending here waits no more. */
+  dropWait(): void {
+    this.#forget?.();
+    this.#forget = undefined;
+    this.#waker = null;
+  }
+
+  /** Call `wake` at the next change; returns what takes it back. For who isn't polled. */
   onChange(wake: () => void): () => void {
     return this.#watch.onChange(wake);
   }
@@ -121,8 +150,8 @@ export class Notify {
 }
 
 /**
- * tokio's bounded `mpsc`, with one sender and one receiver, both futures that are polled in turns (see `TryJoin`): the
- * sender goes on until it must wait, and only then does the receiver see what was sent, as one batch.
+ * tokio's bounded `mpsc`, with one sender and one receiver. Where one task polls both (`tryJoin`), the sender goes on
+ * until it must wait, and only then does the receiver see what was sent, as one batch.
  */
 export class Channel<T> {
   readonly capacity: number;
@@ -131,29 +160,33 @@ export class Channel<T> {
   #items: T[] = [];
   #closed = false;
   #receiverGone = false;
-  #wakeReceiver: (() => void) | null = null;
-  #wakeSender: (() => void) | null = null;
+  #receiver: Waker | null = null;
+  #sender: Waker | null = null;
 
+  /** `capacity`: the maximum number of items that were sent and not received. */
   constructor(capacity: number, name = 'channel') {
     this.capacity = capacity;
     this.name = name;
   }
 
-  #toReceiver(): void {
-    const wake = this.#wakeReceiver;
-    this.#wakeReceiver = null;
-    wake?.();
+  #wakeReceiver(): void {
+    const receiver = this.#receiver;
+    this.#receiver = null;
+    receiver?.wake();
   }
 
-  #toSender(): void {
-    const wake = this.#wakeSender;
-    this.#wakeSender = null;
-    wake?.();
+  #wakeSender(): void {
+    const sender = this.#sender;
+    this.#sender = null;
+    sender?.wake();
   }
 
-  /** Whether an item can be sent now. */
-  hasCapacity(): boolean {
-    return this.#items.length < this.capacity;
+  /** Ready with true when there is room for one more, with false when the receiver is gone. */
+  pollReserve(): Poll<boolean> {
+    if (this.#receiverGone) return false;
+    if (this.#items.length < this.capacity) return true;
+    this.#sender = currentWaker();
+    return PENDING;
   }
 
   /** Send if there is room; false if there isn't, or if the receiver is gone. */
@@ -161,173 +194,58 @@ export class Channel<T> {
     if (this.#receiverGone || this.#items.length >= this.capacity) return false;
     this.#items.push(item);
     observer.channel(this.name, 'send', this.#items.length, this.capacity);
-    this.#toReceiver();
+    this.#wakeReceiver();
     return true;
   }
 
-  /** Call `wake` once there is room or the receiver is gone. Only one at a time can wait. */
-  onCapacity(wake: () => void): void {
-    this.#wakeSender = wake;
+  /** Send once there is room. False if nobody receives any more. */
+  *send(item: T): Future<boolean> {
+    while (this.pollReserve() === PENDING) yield;
+    return this.trySend(item);
   }
 
   /** No more will be sent: the receiver gets what is left, then the end. */
   close(): void {
     this.#closed = true;
     observer.channel(this.name, 'close', this.#items.length, this.capacity);
-    this.#toReceiver();
+    this.#wakeReceiver();
   }
 
   /** Nobody will receive any more: what the sender sends is refused. */
   closeReceiver(): void {
     this.#receiverGone = true;
     this.#items.length = 0;
-    this.#toSender();
-  }
-
-  /** Whether the sender closed and everything was received. */
-  get ended(): boolean {
-    return this.#closed && this.#items.length === 0;
+    this.#wakeSender();
   }
 
   get isReceiverGone(): boolean {
     return this.#receiverGone;
   }
 
-  /** An item if there is one. */
-  tryRecv(): T | undefined {
+  /** The next item; undefined when the sender closed and everything was received. */
+  pollRecv(): Poll<T | undefined> {
     const item = this.#items.shift();
     if (item !== undefined) {
       observer.channel(this.name, 'receive', this.#items.length, this.capacity);
-      this.#toSender();
+      this.#wakeSender();
+    } else if (!this.#closed) {
+      this.#receiver = currentWaker();
+      return PENDING;
     }
     return item;
   }
 
-  /** All items that are there, if there are any. */
-  tryRecvAll(): T[] | undefined {
+  /** All items that are there, one at least; undefined when the sender closed and everything was received. */
+  pollRecvAll(): Poll<T[] | undefined> {
     const items = this.#items;
-    if (items.length === 0) return undefined;
+    if (items.length === 0) {
+      if (this.#closed) return undefined;
+      this.#receiver = currentWaker();
+      return PENDING;
+    }
     this.#items = [];
     observer.channel(this.name, 'receive', 0, this.capacity);
-    this.#toSender();
+    this.#wakeSender();
     return items;
-  }
-
-  /** Call `wake` once there is an item or the end, at once if there is. Only one at a time can wait. */
-  onItem(wake: () => void): void {
-    this.#wakeReceiver = wake;
-    if (this.#items.length > 0 || this.#closed) this.#toReceiver();
-  }
-}
-
-/**
- * One turn of a `select!` loop: `wait()` resolves when any of the sources that were given `wake` calls it.
- *
- * A promise can't be dropped, so a loop keeps what is pending and waits again; this makes one promise a turn however
- * many sources there are, and leaves no reaction behind on those that stay pending.
- */
-export class Turn {
-  #resolve: (() => void) | null = null;
-  #woken = false;
-
-  readonly wake: () => void;
-
-  constructor() {
-    // not as a field's initializer: tools that keep names would define this one's with each turn
-    this.wake = () => this.#wake();
-  }
-
-  #wake(): void {
-    const resolve = this.#resolve;
-    if (resolve !== null) {
-      this.#resolve = null;
-      resolve();
-    } else this.#woken = true;
-  }
-
-  wait(): void | Promise<void> {
-    if (this.#woken) {
-      this.#woken = false;
-      return;
-    }
-    return new Promise<void>((resolve) => {
-      this.#resolve = resolve;
-    });
-  }
-}
-
-/** A branch of a `select!` loop whose operation is kept across turns until it is done. */
-export class Kept<T> {
-  #state: 'idle' | 'pending' | 'done' | 'failed' = 'idle';
-  #value: T | undefined;
-  #error: unknown;
-  readonly #wake: () => void;
-
-  constructor(wake: () => void) {
-    this.#wake = wake;
-  }
-
-  get pending(): boolean {
-    return this.#state === 'pending';
-  }
-
-  /** Whether nothing was started, or what was started has been taken. */
-  get idle(): boolean {
-    return this.#state === 'idle';
-  }
-
-  /** Keep what was started. A promise wakes the loop when it settles. */
-  start(operation: T | Promise<T>): void {
-    if (operation instanceof Promise) {
-      this.#state = 'pending';
-      operation.then(
-        (value) => {
-          this.#state = 'done';
-          this.#value = value;
-          this.#wake();
-        },
-        (error: unknown) => {
-          this.#state = 'failed';
-          this.#error = error;
-          this.#wake();
-        },
-      );
-    } else {
-      this.#state = 'done';
-      this.#value = operation;
-    }
-  }
-
-  /** Wait without a promise: for {@link Kept.fail} or {@link Kept.retry}, or for ever. */
-  pend(): void {
-    this.#state = 'pending';
-  }
-
-  /** The wait is over: what was to be started can be. */
-  retry(): void {
-    this.#state = 'idle';
-    this.#wake();
-  }
-
-  /** What was waited for failed. */
-  fail(error: unknown): void {
-    this.#state = 'failed';
-    this.#error = error;
-    this.#wake();
-  }
-
-  /** Whether {@link Kept.take} has something to give. */
-  get ready(): boolean {
-    return this.#state === 'done' || this.#state === 'failed';
-  }
-
-  /** The result; throws what the operation threw. */
-  take(): T {
-    const failed = this.#state === 'failed';
-    this.#state = 'idle';
-    if (failed) throw this.#error;
-    const value = this.#value as T;
-    this.#value = undefined;
-    return value;
   }
 }

@@ -9,7 +9,7 @@ import { Notify, type ShutdownWatch, Watch } from '../runtime/sync.ts';
 import { workerNumber } from '../runtime/worker.ts';
 import { workers } from '../runtime/workers.ts';
 import type { Service } from '../services/mod.ts';
-import { ported } from '../tracing/span.ts';
+import { ported, traced } from '../tracing/span.ts';
 import { type Opt, ServerConf } from './configuration/mod.ts';
 import { daemonize, inheritFds, isDaemon } from './daemon.ts';
 import { Fds, type ListenFds } from './transfer-fd/mod.ts';
@@ -30,6 +30,7 @@ const SIGNALS = ['SIGQUIT', 'SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 type Signal = (typeof SIGNALS)[number];
 
 /** A server. A process has one. */
+@traced
 export class Server {
   private services: Service[] = [];
   private listenFds: ListenFds | undefined = undefined;
@@ -150,7 +151,8 @@ export class Server {
   ): Runtime {
     const name = service.name();
     const runtime = Server.createRuntime(name, threads, workStealing, key);
-    runtime.getHandle().spawnDetached(name, () => serviceTask(service, fds, shutdown));
+    // nobody waits for its end, and it never rejects
+    void runtime.getHandle().spawn(name, () => serviceTask(service, fds, shutdown));
     return runtime;
   }
 

@@ -5,7 +5,7 @@
  */
 import type { ShutdownWatch } from '../runtime/sync.ts';
 import type { ListenFds } from '../server/transfer-fd/mod.ts';
-import { ported } from '../tracing/span.ts';
+import { ported, traced } from '../tracing/span.ts';
 import type { Service } from './mod.ts';
 
 const rust = ported('pingora-core/src/services/background.rs');
@@ -17,6 +17,7 @@ export interface BackgroundService {
 }
 
 /** Runs a {@link BackgroundService} as a service. */
+@traced
 export class GenBackgroundService<A extends BackgroundService> implements Service {
   private readonly _name: string;
   private readonly _task: A;

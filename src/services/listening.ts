@@ -3,6 +3,7 @@
  *
  * Port of `pingora-core/src/services/listening.rs`.
  */
+
 import { type App, intoServerApp, type ServerApp } from '../apps/mod.ts';
 import { PrometheusServer } from '../apps/prometheus-http-app.ts';
 import { PingoraError } from '../error/lib.ts';
@@ -16,13 +17,14 @@ import {
 } from '../listeners/mod.ts';
 import { Log } from '../log.ts';
 import type { Stream } from '../protocols/l4/stream.ts';
-import { Cancelled } from '../runtime/cancelled.ts';
-import { currentHandle } from '../runtime/lib.ts';
-import { Kept, type ShutdownWatch, Turn } from '../runtime/sync.ts';
+import { type Future, settle, until } from '../runtime/future.ts';
+import { currentHandle, type Spread } from '../runtime/lib.ts';
+import { PENDING, type Poll } from '../runtime/poll.ts';
+import type { ShutdownWatch } from '../runtime/sync.ts';
 import { workerNumber } from '../runtime/worker.ts';
 import type { ListenFds } from '../server/transfer-fd/mod.ts';
-import { sleep } from '../timeout/lib.ts';
-import { ported } from '../tracing/span.ts';
+import { sleeping } from '../timeout/sleeping.ts';
+import { ported, traced } from '../tracing/span.ts';
 import type { Service as ServiceTrait } from './mod.ts';
 import { type Source, sourceOf } from './source.ts';
 
@@ -41,6 +43,7 @@ export interface EndpointEvents {
 }
 
 /** A service with endpoints, behind which an application serves. */
+@traced
 export class Service implements ServiceTrait {
   private readonly _name: string;
   private readonly listeners: Listeners;
@@ -120,12 +123,12 @@ export class Service implements ServiceTrait {
 
   /** Serve a connection, again and again as long as it can be used again. It is closed when that ends. */
   @rust.method('Service::handle_event')
-  static async handleEvent(event: Stream, app: ServerApp, shutdown: ShutdownWatch): Promise<void> {
+  static *handleEvent(event: Stream, app: ServerApp, shutdown: ShutdownWatch): Future<void> {
     let reusable: Stream | undefined = event;
     try {
       while (reusable !== undefined) {
         log.debug('new event!');
-        reusable = await app.processNew(reusable, shutdown);
+        reusable = yield* settle(app.processNew(reusable, shutdown));
       }
     } finally {
       // Rust closes it where it goes out of scope; an application that failed must not keep it
@@ -135,55 +138,54 @@ export class Service implements ServiceTrait {
 
   /** Listen on one endpoint and accept, until the server shuts down. */
   @rust.method('Service::run_endpoint')
-  private static async runEndpoint(
+  private static *runEndpoint(
     app: ServerApp,
     stack: TransportStack,
     shutdown: ShutdownWatch,
     events: EndpointEvents,
     source: Source,
-  ): Promise<void> {
+  ): Future<void> {
     // a thread says nothing that was said where it was started
     const first = workerNumber() === 0;
-    const stop = source.until.onChange(() => source.cancelAccept());
+    const forget = source.until.onChange(() => source.cancelListen());
     try {
-      await source.listen();
+      yield* until(source.listen());
     } catch (thrown) {
-      const error = PingoraError.from(thrown);
-      stop();
+      forget();
       if (!first) return;
+      const error = PingoraError.from(thrown);
       log.error(`Listen() failed: ${error}`);
       events.onListenFailed?.(stack.asStr(), error);
       return;
     }
+    forget();
     if (first) events.onListening?.({ address: stack.asStr(), bound: stack.localAddress(), tls: stack.isTls });
 
     const give = source.give ?? ((io: UninitializedStream) => serve(io, app, shutdown));
-    const turn = new Turn();
-    const accepted = new Kept<UninitializedStream>(turn.wake);
+    const stop = source.until;
     for (;;) {
-      if (source.until.borrow()) {
+      // `select!`: the signal, and the next connection
+      if (stop.borrow()) {
         if (first) log.info(`Shutting down ${stack.asStr()}`);
         break;
       }
-      if (accepted.idle) accepted.start(source.accept());
-      const woken = turn.wait();
-      if (woken instanceof Promise) await woken;
-      if (!accepted.ready) continue;
-      let io: UninitializedStream;
+      if (stop.pollChanged() !== PENDING) continue;
+      let io: Poll<UninitializedStream>;
       try {
-        io = accepted.take();
+        io = source.accept();
       } catch (error) {
-        if (error instanceof Cancelled) continue;
         log.error(`Accept() failed ${error}`);
         // 24, EMFILE: accept() would go on to fail at once, and take all of the processor
         const cause = error instanceof PingoraError ? (error.rootCause() as NodeJS.ErrnoException) : undefined;
-        if (cause?.code === 'EMFILE' || cause?.code === 'ENFILE') await sleep(NO_DESCRIPTORS_PAUSE_MS);
+        if (cause?.code === 'EMFILE' || cause?.code === 'ENFILE') yield* sleeping(NO_DESCRIPTORS_PAUSE_MS);
         continue;
       }
-      give(io);
+      if (io === PENDING) yield;
+      else give(io);
     }
-    stop();
-    for (const io of await source.drain()) give(io);
+    stop.dropWait();
+    // The original drops those that wait to be accepted, and they are reset.
+    for (const io of yield* until(source.drain())) give(io);
     source.cleanup();
   }
 
@@ -193,15 +195,22 @@ export class Service implements ServiceTrait {
     const endpoints = this.listeners.build(fds);
     await Promise.all(
       endpoints.map((endpoint, i) =>
-        runtime.spawn(`endpoint ${endpoint.asStr()}`, () => {
-          const watch = shutdown.clone();
-          const source = sourceOf(endpoint, watch, runtime.spread, i);
-          return Service.runEndpoint(this.appLogic, endpoint, watch, this.events, source);
-        }),
+        runtime.spawn(`endpoint ${endpoint.asStr()}`, this.endpointTask(endpoint, i, shutdown, runtime.spread)),
       ),
     );
     this.listeners.cleanup();
     this.appLogic.cleanup?.();
+  }
+
+  private *endpointTask(
+    endpoint: TransportStack,
+    index: number,
+    shutdown: ShutdownWatch,
+    spread: Spread | undefined,
+  ): Future<void> {
+    const watch = shutdown.clone();
+    const source = sourceOf(endpoint, watch, spread, index);
+    yield* Service.runEndpoint(this.appLogic, endpoint, watch, this.events, source);
   }
 
   @rust.method('<Service as Service>::name')
@@ -215,16 +224,19 @@ export class Service implements ServiceTrait {
   }
 }
 
-/** The task of one connection. */
 function serve(io: UninitializedStream, app: ServerApp, shutdown: ShutdownWatch): void {
-  currentHandle().spawnDetached('connection', async () => {
-    let stream: Stream;
-    try {
-      stream = await io.handshake();
-    } catch (error) {
-      log.error(`Downstream handshake error ${error}`);
-      return;
-    }
-    await Service.handleEvent(stream, app, shutdown);
-  });
+  currentHandle().spawnDetached('connection', connectionTask(io, app, shutdown));
+}
+
+/** The task of one connection. */
+function* connectionTask(io: UninitializedStream, app: ServerApp, shutdown: ShutdownWatch): Future<void> {
+  let stream: Stream;
+  try {
+    const shaken = io.handshake();
+    stream = shaken instanceof Promise ? yield* until(shaken) : shaken;
+  } catch (error) {
+    log.error(`Downstream handshake error ${error}`);
+    return;
+  }
+  yield* Service.handleEvent(stream, app, shutdown);
 }

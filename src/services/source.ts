@@ -2,14 +2,15 @@
  * Where the connections of an endpoint come from: the socket that it listens on or, with threads, the other process.
  *
  * With threads an endpoint is in each process. If they steal, the process that was started binds and accepts nothing;
- * each worker accepts from the socket when it is idle. If they don't, the process that was started accepts, and each
- * connection goes to a random worker. The port's own.
+ * each thread accepts from the socket when it is idle. If they don't, the process that was started accepts, and each
+ * connection goes to a random thread. The port's own.
  */
+
 import type { Socket } from 'node:net';
 import type { TransportStack, UninitializedStream } from '../listeners/mod.ts';
 import { Stream } from '../protocols/l4/stream.ts';
-import { Cancelled } from '../runtime/cancelled.ts';
 import type { Spread } from '../runtime/lib.ts';
+import { currentWaker, PENDING, type Poll, type Waker } from '../runtime/poll.ts';
 import { onAsk } from '../runtime/process-link.ts';
 import { type ShutdownWatch, Watch } from '../runtime/sync.ts';
 import { workerNumber } from '../runtime/worker.ts';
@@ -22,9 +23,9 @@ export interface Source {
   /** Be ready to accept. Throws `BindError`. */
   listen(): Promise<void>;
   /** The next connection; one caller at a time. Throws `AcceptError`. */
-  accept(): Promise<UninitializedStream>;
-  /** Drop a pending {@link Source.accept}. */
-  cancelAccept(): void;
+  accept(): Poll<UninitializedStream>;
+  /** Try no more to listen. */
+  cancelListen(): void;
   /** It is time to stop: the connections that wait. */
   drain(): Promise<UninitializedStream[]>;
   cleanup(): void;
@@ -65,12 +66,12 @@ class Own implements Source {
     return this.stack.listen();
   }
 
-  accept(): Promise<UninitializedStream> {
+  accept(): Poll<UninitializedStream> {
     return this.stack.accept();
   }
 
-  cancelAccept(): void {
-    this.stack.cancelAccept();
+  cancelListen(): void {
+    this.stack.cancelListen();
   }
 
   drain(): Promise<UninitializedStream[]> {
@@ -109,7 +110,6 @@ class Handing extends Own {
 class Held extends Own {
   private readonly key: string;
   private readonly threads: number;
-  private cancel = () => {};
 
   constructor(stack: TransportStack, until: ShutdownWatch, key: string, count: number) {
     super(stack, until);
@@ -122,15 +122,8 @@ class Held extends Own {
     await workers.hold(this.key, this.threads, this.stack.handle());
   }
 
-  override accept(): Promise<UninitializedStream> {
-    return new Promise((_, reject) => {
-      this.cancel = () => reject(new Cancelled('accept cancelled'));
-    });
-  }
-
-  override cancelAccept(): void {
-    super.cancelAccept();
-    this.cancel();
+  override accept(): Poll<UninitializedStream> {
+    return PENDING;
   }
 
   override async drain(): Promise<UninitializedStream[]> {
@@ -202,7 +195,7 @@ class Handed implements Source, Endpoint {
   readonly until: ShutdownWatch = new Watch(false).subscribe();
   private readonly stack: TransportStack;
   private readonly waiting: UninitializedStream[] = [];
-  private accepting: ((io: UninitializedStream) => void) | undefined;
+  private acceptor: Waker | null = null;
 
   constructor(stack: TransportStack) {
     this.stack = stack;
@@ -211,24 +204,22 @@ class Handed implements Source, Endpoint {
   onConnection(socket: Socket): void {
     // it is half-open where it came from
     socket.allowHalfOpen = true;
-    const io = this.stack.adopt(new Stream(socket));
-    const { accepting } = this;
-    this.accepting = undefined;
-    if (accepting === undefined) this.waiting.push(io);
-    else accepting(io);
+    this.waiting.push(this.stack.adopt(new Stream(socket)));
+    const { acceptor } = this;
+    this.acceptor = null;
+    acceptor?.wake();
   }
 
   async listen(): Promise<void> {}
 
-  accept(): Promise<UninitializedStream> {
+  accept(): Poll<UninitializedStream> {
     const io = this.waiting.shift();
-    if (io !== undefined) return Promise.resolve(io);
-    return new Promise((resolve) => {
-      this.accepting = resolve;
-    });
+    if (io !== undefined) return io;
+    this.acceptor = currentWaker();
+    return PENDING;
   }
 
-  cancelAccept(): void {}
+  cancelListen(): void {}
 
   async drain(): Promise<UninitializedStream[]> {
     return [];

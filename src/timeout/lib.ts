@@ -126,6 +126,45 @@ export class Deadline {
   }
 }
 
+/** How long something that is polled may be pending: tokio's `timeout` around it. */
+export class Limit {
+  private readonly deadline: Deadline;
+  private set = false;
+  private elapsed = false;
+
+  /** `wake`: the time is up, ask again. */
+  constructor(wake: () => void) {
+    this.deadline = new Deadline(() => {
+      this.elapsed = true;
+      wake();
+    });
+  }
+
+  /** It is pending; the first time it begins to count. Throws `Elapsed` when `ms` milliseconds are over. */
+  check(ms: number): void {
+    if (this.elapsed) {
+      this.clear();
+      throw new Elapsed();
+    }
+    if (this.set) return;
+    this.set = true;
+    this.deadline.set(ms);
+  }
+
+  /** It isn't pending any more. */
+  clear(): void {
+    if (!this.set) return;
+    this.set = false;
+    this.elapsed = false;
+    this.deadline.clear();
+  }
+
+  /** There will be no other. */
+  end(): void {
+    this.deadline.end();
+  }
+}
+
 /**
  * Wait for `operation` for at most `ms` milliseconds; rejects with {@link Elapsed} when the time is up, up to 10 ms late.
  * The operation itself goes on: a promise can't be stopped.

@@ -2,27 +2,28 @@
  * The recorder: what turns calls into spans while tracing is on.
  *
  * A span is one call of a ported function. It knows its parent (the call that made it), its task (the logical thread
- * of control that `spawn` starts) and when it began and ended. The current span travels through `await` in an
- * `AsyncLocalStorage`, which is created only when the first recorder is attached: once its `run` was called, every
- * `await` in the process costs two to three times as much, so a process that never traces must never touch it.
+ * of control that `spawn` starts) and when it began and ended.
+ *
+ * Which span is the current one, a polled task knows by itself: whoever polls it enters its context and leaves it when
+ * the poll returns (`tracing.current`), as Rust's `tracing` instruments a future. Only what is a promise needs an
+ * `AsyncLocalStorage`: an application's hook that waits, and the port's own asynchronous functions at the start and
+ * the end of a server. It is made when the first recorder is attached: once its `run` was called, every `await` in the
+ * process costs two to three times as much on Node 20, so a process that never traces must never touch it.
  */
 import { type AsyncHook, AsyncLocalStorage, createHook } from 'node:async_hooks';
 import { EventLog, type EventOptions, flagNames } from './events.ts';
 import type { Change, Facts, Failure } from './model.ts';
 import { type Observed, type Observer, observe } from './observer.ts';
+import type { Future, Site } from './registry.ts';
+import { install, uninstall } from './registry.ts';
+
+export type { Site } from './registry.ts';
 
 /** When a span started: before the first client, while serving, or after the signal (or the client's last byte). */
 export type Phase = 'startup' | 'request' | 'shutdown';
 
 /** How a span ended: `error` when it threw, `cancelled` when it lost a race or its task ended before it did. */
 export type Status = 'ok' | 'error' | 'cancelled';
-
-/** A function that can be traced: Pingora's name for it and the file it has there (`app`: the application's own). */
-export interface Site {
-  readonly fn: string;
-  /** Path in Pingora's repository, `app` for an application's hook, null for what only the port has. */
-  readonly rust: string | null;
-}
 
 /** A logical thread of control: the main task, or what one `spawn` started. */
 export interface Task {
@@ -56,6 +57,8 @@ export interface Span {
   out?: Facts | undefined;
   changed?: Change[] | undefined;
   error?: Failure | undefined;
+  /** Calls below it that were polled and are pending: they are dropped when it ends. */
+  pending: Span[] | null;
 }
 
 /** Says what is worth showing of calls. It is asked when a span begins and when it ends, and sets the span's fields. */
@@ -79,18 +82,11 @@ export interface RecorderOptions {
   events?: EventOptions | undefined;
 }
 
-interface Context {
+/** Where a call is made: in which span, of which task, recorded by whom. */
+export interface Context {
   readonly recorder: Recorder;
   readonly span: Span | null;
   readonly task: Task;
-}
-
-/** What is polled: a `Future` of the runtime, which stands above this folder. */
-export type Polled<T> = Generator<void, T, void>;
-
-/** Whether `error` is the runtime's `Cancelled`, told by its name: the runtime stands above this folder. */
-function isCancelled(error: unknown): boolean {
-  return error instanceof Error && error.name === 'Cancelled';
 }
 
 let storage: AsyncLocalStorage<Context> | null = null;
@@ -114,14 +110,14 @@ function unseen(values: Values): Values {
 
 /** What is told goes to the recorder whose span is running, if it keeps events. */
 function here(): { log: EventLog; span: number | null } | undefined {
-  const context = storage?.getStore();
+  const context = currentContext();
   const log = context?.recorder.log;
   return log ? { log, span: context!.span?.id ?? null } : undefined;
 }
 
 /** What wakes tasks comes from Node, in nobody's context. */
 function wakings(): EventLog | null | undefined {
-  return storage?.getStore()?.recorder.log ?? tracing.recorder?.log;
+  return currentContext()?.recorder.log ?? tracing.recorder?.log;
 }
 
 const TELL: Observer = {
@@ -179,6 +175,49 @@ export function everTraced(): boolean {
   return storage !== null;
 }
 
+/** What the program that runs now is part of. */
+export const tracing: {
+  /** The recorder that was attached last and is still. */
+  recorder: Recorder | null;
+  /** The context of the poll or call that runs now; null: it isn't traced; undefined: ask the storage. */
+  current: Context | null | undefined;
+} = { recorder: null, current: undefined };
+
+/** The context of whoever asks; null if it isn't traced. */
+export function currentContext(): Context | null {
+  if (asking) return null;
+  const { current } = tracing;
+  return current !== undefined ? current : (storage?.getStore() ?? null);
+}
+
+/** Call `body` inside `context`, and what it awaits too. */
+export function runIn<T>(context: Context | null, body: () => T): T {
+  const before = tracing.current;
+  tracing.current = context;
+  try {
+    return context === null ? body() : storage!.run(context, body);
+  } finally {
+    tracing.current = before;
+  }
+}
+
+/** A new task, spawned by the span that runs now: its context, to be entered by who polls it. Null if not traced. */
+export function spawned(name: string): Context | null {
+  const context = currentContext();
+  return context === null ? null : context.recorder.spawned(name, context);
+}
+
+/** A task has ended: whatever spans of it are open were dropped. */
+export function taskEnded(context: Context | null): void {
+  context?.recorder.taskEnded(context.task);
+}
+
+/** `future` in a span of `site`, which begins with its first poll, below whatever runs then. */
+export function* tracedFuture<T>(site: Site, future: Future<T>, self: unknown, args: readonly unknown[]): Future<T> {
+  const context = currentContext();
+  return yield* context === null ? future : context.recorder.poll(site, context, future, self, args);
+}
+
 /** Turns that follow each other without a pause (less than a microsecond) are one run. */
 function addRun(runs: [from: number, to: number][], from: number, to: number): void {
   if (to < from) return;
@@ -187,17 +226,16 @@ function addRun(runs: [from: number, to: number][], from: number, to: number): v
   else runs.push([from, to]);
 }
 
-/**
- * The switch that every traced function looks at. `null`: tracing is off in this process.
- *
- * It is an object's field rather than an exported `let`, so that V8 can read it without going through the module's
- * live binding.
- */
-export const tracing: {
-  recorder: Recorder | null;
-  /** Each puts a traced method back that stood aside while tracing was off. */
-  aside: (() => void)[];
-} = { recorder: null, aside: [] };
+/** What a wait that lost its race throws, by its name: the class is the runtime's. */
+function isCancelled(error: unknown): boolean {
+  return error instanceof Error && error.name === 'Cancelled';
+}
+
+/** What a polled function returns that isn't ready: `PENDING` of `runtime/poll.ts`, which this one can't import. */
+const PENDING = Symbol.for('pingora-traced.pending');
+
+/** Spans of calls that are pending, by whose call it is: the next poll goes on with them. */
+const pendingOf = new WeakMap<object, Map<Site, Span>>();
 
 /** Collects the spans of one process, or of the requests that were chosen to be traced. */
 export class Recorder {
@@ -236,7 +274,7 @@ export class Recorder {
     storage ??= new AsyncLocalStorage<Context>();
     tracing.recorder = this;
     if (this.log !== null) observe(TELL);
-    for (const back of tracing.aside.splice(0)) back();
+    install(this);
     if (this.#keepRuns) this.#hook ??= this.#watchRuns();
     return this;
   }
@@ -247,6 +285,7 @@ export class Recorder {
       tracing.recorder = null;
       observe(null);
     }
+    uninstall(this);
     this.#hook?.disable();
     this.#hook = null;
   }
@@ -269,7 +308,38 @@ export class Recorder {
 
   /** Run `body` as a task without a parent, recorded: the process's `main`, or one request chosen for tracing. */
   root<T>(name: string, body: () => T): T {
-    return storage!.run({ recorder: this, span: null, task: this.#task(name, null) }, body);
+    return runIn(this.rootContext(name), body);
+  }
+
+  /** The context of a task without a parent, for who polls it. */
+  rootContext(name: string): Context {
+    return { recorder: this, span: null, task: this.#task(name, null) };
+  }
+
+  /** Poll what `begin` gives as a task without a parent. */
+  *rootFuture<T>(name: string, begin: () => Future<T>): Future<T> {
+    const context = this.rootContext(name);
+    const future = this.#enter(context, begin);
+    try {
+      for (;;) {
+        const polled = this.#enter(context, () => future.next());
+        if (polled.done) return polled.value;
+        yield;
+      }
+    } finally {
+      this.#enter(context, () => future.return(undefined as T));
+      this.taskEnded(context.task);
+    }
+  }
+
+  #enter<T>(context: Context, body: () => T): T {
+    const before = tracing.current;
+    tracing.current = context;
+    try {
+      return body();
+    } finally {
+      tracing.current = before;
+    }
   }
 
   /** Microseconds since the recorder was made. */
@@ -281,6 +351,16 @@ export class Recorder {
     const task: Task = { id: this.tasks.length + 1, name, spawnedBy, start: this.now(), open: new Set() };
     this.tasks.push(task);
     return task;
+  }
+
+  /** @internal A task that the span of `context` spawns. */
+  spawned(name: string, context: Context): Context {
+    return { recorder: this, span: context.span, task: this.#task(name, context.span) };
+  }
+
+  /** @internal */
+  taskEnded(task: Task): void {
+    for (const span of task.open) this.#end(span, 'cancelled');
   }
 
   #begin(site: Site, context: Context): Span {
@@ -295,6 +375,7 @@ export class Recorder {
       status: 'ok',
       attributes: {},
       runs: null,
+      pending: null,
     };
     this.spans.push(span);
     context.task.open.add(span);
@@ -304,43 +385,43 @@ export class Recorder {
 
   #end(span: Span, status: Status): void {
     if (span.end !== null) return;
+    if (span.pending !== null) {
+      for (const below of span.pending) this.#end(below, 'cancelled');
+      span.pending = null;
+    }
     span.end = this.now();
     if (status !== 'ok') span.status = status;
     span.task.open.delete(span);
     this.#observe?.(span, 'end');
   }
 
-  /** Call `fn` inside a span of `site`. Used by the wrappers of `span.ts` only. */
-  call(site: Site, fn: (...args: any[]) => unknown, self: unknown, args: unknown[]): unknown {
-    const context = storage!.getStore();
-    if (context === undefined || asking) return fn.apply(self, args);
-    // Several may record at a time, each what runs below its own root; the attached one is asked for all of them.
-    if (context.recorder !== this) return context.recorder.call(site, fn, self, args);
-    const span = this.#begin(site, context);
-    this.#values?.in(span, self, args, this.log);
+  /** @internal Call a function inside a span of `site`. `self`: what its pending calls are known by. */
+  call(site: Site, context: Context, self: unknown, args: readonly unknown[], body: () => unknown): unknown {
+    const owner = self ?? args[0];
+    const key = typeof owner === 'object' && owner !== null ? owner : null;
+    const waiting = key === null ? undefined : pendingOf.get(key)?.get(site);
+    const goesOn = waiting !== undefined && waiting.end === null && waiting.task === context.task;
+    const span = goesOn ? waiting : this.#begin(site, context);
+    if (!goesOn) this.#values?.in(span, self, args, this.log);
+    const from = this.now();
     let result: unknown;
     try {
-      result = storage!.run({ recorder: this, span, task: context.task }, () => fn.apply(self, args));
+      // it may give a promise, and go on where nobody polls it
+      result = runIn({ recorder: this, span, task: context.task }, body);
     } catch (error) {
       this.#failed(span, self, args, error);
       throw error;
     }
-    if (result instanceof Promise) {
-      // Beside the caller's own await, not before it: the caller gets the very promise that the function returned,
-      // so that tracing adds no turn of the microtask queue and changes no order.
-      if (this.#keepRuns) span.runs = [[span.start, this.now()]];
-      result.then(
-        (value) => {
-          this.#ownTurn = true;
-          this.#ended(span, self, args, value);
-        },
-        (error) => {
-          this.#ownTurn = true;
-          this.#failed(span, self, args, error);
-        },
-      );
+    if (result === PENDING) {
+      if (this.#keepRuns) {
+        span.runs ??= [];
+        addRun(span.runs, from, this.now());
+      }
+      if (!goesOn && key !== null) this.#pend(key, site, span);
       return result;
     }
+    if (result instanceof Promise) return this.#whenSettled(span, self, args, result);
+    if (span.runs !== null) addRun(span.runs, from, this.now());
     this.#ended(span, self, args, result);
     return result;
   }
@@ -356,81 +437,71 @@ export class Recorder {
     this.#end(span, cancelled ? 'cancelled' : 'error');
   }
 
-  /** `fn`, to be called by others and yet a run of the span that runs now. */
-  bind(fn: () => void): () => void {
-    const context = storage!.getStore();
-    if (context === undefined) return fn;
-    const { recorder, span } = context;
-    return () => {
-      const from = recorder.now();
-      storage!.run(context, fn);
-      if (span !== null && span.runs !== null && span.end === null) addRun(span.runs, from, recorder.now());
-    };
+  #pend(key: object, site: Site, span: Span): void {
+    let sites = pendingOf.get(key);
+    if (sites === undefined) {
+      sites = new Map();
+      pendingOf.set(key, sites);
+    }
+    sites.set(site, span);
+    if (span.parent === null) return;
+    span.parent.pending ??= [];
+    span.parent.pending.push(span);
   }
 
-  /**
-   * Poll `future` inside a span of `site`, which begins with the first poll. Used by the wrappers of `span.ts` only.
-   */
-  poll<T>(site: Site, future: Polled<T>, args: readonly unknown[]): Polled<T> {
-    const context = storage!.getStore();
-    if (context === undefined || asking) return future;
-    return context.recorder.#polled(site, future, context, args);
+  /** The caller gets a promise of its own, so that a rejection that nobody hears is still one. */
+  #whenSettled(span: Span, self: unknown, args: readonly unknown[], result: Promise<unknown>): Promise<unknown> {
+    if (this.#keepRuns) span.runs = [[span.start, this.now()]];
+    return result.then(
+      (value) => {
+        this.#ownTurn = true;
+        this.#ended(span, self, args, value);
+        return value;
+      },
+      (error: unknown) => {
+        this.#ownTurn = true;
+        this.#failed(span, self, args, error);
+        throw error;
+      },
+    );
   }
 
-  *#polled<T>(site: Site, future: Polled<T>, context: Context, args: readonly unknown[]): Polled<T> {
+  /** @internal Poll `future` inside a span of `site`. */
+  *poll<T>(site: Site, context: Context, future: Future<T>, self: unknown, args: readonly unknown[]): Future<T> {
     const span = this.#begin(site, context);
-    this.#values?.in(span, undefined, args, this.log);
+    this.#values?.in(span, self, args, this.log);
     const inside: Context = { recorder: this, span, task: context.task };
     if (this.#keepRuns) span.runs = [];
-    // unless it comes to an end of its own, it was dropped
-    let status: Status = 'cancelled';
     try {
       for (;;) {
         const from = this.now();
-        const polled = storage!.run(inside, () => future.next());
+        const polled = this.#enter(inside, () => future.next());
         if (span.runs !== null) addRun(span.runs, from, this.now());
         if (polled.done) {
-          status = 'ok';
-          this.#values?.out(span, undefined, args, polled.value, this.log);
+          this.#ended(span, self, args, polled.value);
           return polled.value;
         }
         yield;
       }
     } catch (error) {
-      if (!isCancelled(error)) {
-        status = 'error';
-        this.#values?.failed(span, undefined, args, error, this.log);
-      }
+      this.#failed(span, self, args, error);
       throw error;
     } finally {
-      storage!.run(inside, () => future.return(undefined as T));
-      this.#end(span, status);
+      this.#enter(inside, () => future.return(undefined as T));
+      // unless it came to an end of its own, it was dropped
+      this.#end(span, 'cancelled');
     }
-  }
-
-  /** Run `body` as a new task, spawned by the current span. Used by `spawn` only. */
-  spawn<T>(name: string, body: () => Promise<T>): Promise<T> {
-    const context = storage!.getStore();
-    if (context === undefined) return body();
-    if (context.recorder !== this) return context.recorder.spawn(name, body);
-    const task = this.#task(name, context.span);
-    const ended = () => {
-      for (const span of task.open) this.#end(span, 'cancelled');
-    };
-    const result = storage!.run({ recorder: this, span: context.span, task }, body);
-    result.then(ended, ended);
-    return result;
   }
 
   /** Set facts on the span that is running now. */
   note(attributes: Record<string, string | number | boolean>): void {
-    const span = storage!.getStore()?.span;
+    const span = currentContext()?.span;
     if (span) Object.assign(span.attributes, attributes);
   }
 
   /** The current span is an error although it doesn't throw: where Rust returns `Err` inside a tuple. */
   fail(): void {
-    const span = storage!.getStore()?.span;
+    const span = currentContext()?.span;
     if (span) span.status = 'error';
   }
 }

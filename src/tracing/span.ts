@@ -6,6 +6,7 @@
  * ```ts
  * const rust = ported('pingora-core/src/server/mod.rs');
  *
+ * @traced
  * class Server {
  *   @rust.method('Server::run_forever')
  *   async runForever() { … }
@@ -14,24 +15,22 @@
  * const bindTcp = rust.fn('l4::bind_tcp', async (addr: string) => { … });
  * ```
  *
- * Off, a traced function costs one load and one compare (3 ns on Node 20), a method nothing. The line in Pingora comes
- * from the table of its functions, the line in the port from the code itself; neither is typed by hand (see
- * `sites.ts`).
+ * The line in Pingora comes from the table of its functions, the line in the port from the code itself; neither is
+ * typed by hand (see `sites.ts`).
  */
-import { type Polled, type Site, tracing } from './recorder.ts';
+import { currentContext, tracedFuture, tracing } from './recorder.ts';
+import { type AnyFunction, type Future, register, type Site } from './registry.ts';
 
 /** The wrappers for the functions of one Pingora file. */
 export interface Ported {
   /** Pingora's file. */
   readonly file: string;
-  /** Decorates a method, static or not. `name` is Pingora's name for it, as in its table of functions. */
+  /** Marks a method, static or not. `name` is Pingora's name for it, as in its table of functions. */
   method(
     name: string,
   ): <F extends (this: any, ...args: any[]) => unknown>(method: F, context: ClassMethodDecoratorContext<any, F>) => F;
   /** Wraps a free function. */
   fn<F extends (...args: any[]) => unknown>(name: string, body: F): F;
-  /** Wraps a free function that is polled. Its span begins with the first poll. */
-  poll<Args extends unknown[], T>(name: string, body: (...args: Args) => Polled<T>): (...args: Args) => Polled<T>;
   /**
    * Wraps the body of a task that function `name`, declared elsewhere in the file, spawns: a stack in Rust shows the
    * `async` block under the name of its function, and so there is a span of it at the beginning of the task too.
@@ -42,7 +41,7 @@ export interface Ported {
 const TRACED = Symbol('traced');
 
 /** Whether a function brings its own span: Pingora's own implementation of a hook, rather than an application's. */
-export function isTraced(fn: (...args: any[]) => unknown): boolean {
+export function isTraced(fn: AnyFunction): boolean {
   return TRACED in fn;
 }
 
@@ -53,21 +52,26 @@ export function registeredSites(): readonly Site[] {
   return sites;
 }
 
-function register(fn: string, rust: string | null): Site {
-  const site: Site = { fn, rust };
-  sites.push(site);
-  return site;
-}
+const GeneratorFunction = Object.getPrototypeOf(function* () {}) as object;
 
-function mark(traced: object, body: (...args: any[]) => unknown): void {
+/** `body`, in a span of `site` wherever whoever calls it is traced. */
+function wrap(site: Site, body: AnyFunction): AnyFunction {
+  const polled = Object.getPrototypeOf(body) === GeneratorFunction;
+  const traced = function (this: unknown, ...args: unknown[]) {
+    if (polled) return tracedFuture(site, body.apply(this, args) as Future<unknown>, this, args);
+    const context = currentContext();
+    if (context === null) return body.apply(this, args);
+    return context.recorder.call(site, context, this, args, () => body.apply(this, args));
+  };
   Object.defineProperty(traced, 'name', { value: body.name, configurable: true });
   Object.defineProperty(traced, TRACED, { value: true });
-  Object.defineProperty(body, TRACED, { value: true });
+  return traced;
 }
 
-/** Eight parameters, more than any function has: an array of arguments would be made with each call. */
-function wrap<F extends (...args: any[]) => unknown>(site: Site, body: F): F {
-  const traced = (
+/** A function whose callers hold it by a variable: they call what this calls on. Eight parameters, more than any has. */
+function forward<F extends AnyFunction>(site: Site, body: F): F {
+  let target: AnyFunction = body;
+  const forwarder = (
     a?: unknown,
     b?: unknown,
     c?: unknown,
@@ -76,77 +80,109 @@ function wrap<F extends (...args: any[]) => unknown>(site: Site, body: F): F {
     f?: unknown,
     g?: unknown,
     h?: unknown,
-  ) => {
-    const { recorder } = tracing;
-    return recorder === null
-      ? body(a, b, c, d, e, f, g, h)
-      : recorder.call(site, body, undefined, [a, b, c, d, e, f, g, h]);
-  };
-  mark(traced, body);
-  return traced as unknown as F;
+  ) => target(a, b, c, d, e, f, g, h);
+  Object.defineProperty(forwarder, 'name', { value: body.name, configurable: true });
+  Object.defineProperty(forwarder, TRACED, { value: true });
+  const traced = wrap(site, body);
+  register(
+    () => {
+      target = traced;
+    },
+    () => {
+      target = body;
+    },
+  );
+  return forwarder as unknown as F;
 }
 
-/**
- * A method stands aside for the one that it traces: the first call that finds tracing off puts that in its place, and
- * attaching a recorder undoes it. (Left in place, the wrappers of the 60 or so calls of a request cost 1 to 2 µs.)
- */
-function wrapMethod<F extends (...args: any[]) => unknown>(site: Site, body: F, key: string | symbol): F {
-  const traced = function (this: unknown, ...args: unknown[]) {
-    const { recorder } = tracing;
-    if (recorder !== null) return recorder.call(site, body, this, args);
-    standAside(this, key, traced, body);
-    return body.apply(this, args);
-  };
-  mark(traced, body);
-  return traced as unknown as F;
+function declare(fn: string, rust: string | null): Site {
+  const site: Site = { fn, rust };
+  sites.push(site);
+  return site;
 }
 
-function standAside(self: unknown, key: string | symbol, traced: unknown, body: unknown): void {
-  let home = self as object | null | undefined;
-  while (home != null && Object.getOwnPropertyDescriptor(home, key)?.value !== traced)
-    home = Object.getPrototypeOf(home);
-  if (home == null) return;
-  const put = (value: unknown) => Object.defineProperty(home, key, { value, configurable: true, writable: true });
-  put(body);
-  tracing.aside.push(() => put(traced));
-}
+/** The methods of the class that is being defined. */
+let methods: { key: string | symbol; isStatic: boolean; body: AnyFunction; traced: AnyFunction }[] = [];
 
-function wrapPolled<Args extends unknown[], T>(
-  site: Site,
-  body: (...args: Args) => Polled<T>,
-): (...args: Args) => Polled<T> {
-  return (...args) => {
-    const future = body(...args);
-    return tracing.recorder === null ? future : tracing.recorder.poll(site, future, args);
-  };
+/** Decorates a class with traced methods: its methods are wrapped while a recorder is attached. */
+export function traced(type: { readonly prototype: object }, _context: { readonly kind: 'class' }): void {
+  for (const { key, isStatic, body, traced } of methods) {
+    const home = isStatic ? type : type.prototype;
+    const put = (value: AnyFunction) =>
+      Object.defineProperty(home, key, { value, configurable: true, writable: true, enumerable: false });
+    register(
+      () => put(traced),
+      () => put(body),
+    );
+  }
+  methods = [];
 }
 
 /** The functions of this module port those of `file`, a path in Pingora's repository at tag 0.1.0. */
 export function ported(file: string): Ported {
   return {
     file,
-    method: (name) => (method, context) => wrapMethod(register(name, file), method, context.name),
-    fn: (name, body) => wrap(register(name, file), body),
-    poll: (name, body) => wrapPolled(register(name, file), body),
-    body: (name, body) => wrap({ fn: name, rust: file }, body),
+    method: (name) => (body, context) => {
+      const site = declare(name, file);
+      Object.defineProperty(body, TRACED, { value: true });
+      methods.push({ key: context.name, isStatic: context.static, body, traced: wrap(site, body) });
+      return body;
+    },
+    fn: (name, body) => forward(declare(name, file), body),
+    body: (name, body) => forward({ fn: name, rust: file }, body),
   };
 }
 
 /** Functions that only the port has: their spans have no Pingora function. */
 export const own = {
   fn<F extends (...args: any[]) => unknown>(name: string, body: F): F {
-    return wrap(register(name, null), body);
+    return forward(declare(name, null), body);
   },
 };
 
-const hookSites = new Map<string, Site>();
+/** Who calls an application's hooks: {@link hooksOf}. */
+interface CallsHooks {
+  /** Whether the application has left the hook as it is: then it is a function of the port's own. */
+  inherits(method: string): boolean;
+}
 
 /**
- * Call an application's hook, traced as `<app as TRAIT>::NAME`.
+ * Decorates the methods that call an application's hooks on: each is traced as `<app as TRAIT>::NAME`.
  *
  * Hooks are traced where the framework calls them, so that applications write plain methods. A hook that isn't
  * overridden is the default's own function and brings its own span (`ProxyHttp::request_filter`).
  */
+export function hooksOf(trait: string) {
+  return <F extends AnyFunction>(body: F, context: ClassMethodDecoratorContext): F => {
+    const method = String(context.name);
+    const site = hookSite(
+      trait,
+      method.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
+    );
+    const traced = function (this: CallsHooks, ...args: unknown[]) {
+      const now = this.inherits(method) ? null : currentContext();
+      if (now === null) return body.apply(this, args);
+      return now.recorder.call(site, now, undefined, args, () => body.apply(this, args));
+    };
+    methods.push({ key: context.name, isStatic: false, body, traced });
+    return body;
+  };
+}
+
+const hookSites = new Map<string, Site>();
+
+function hookSite(trait: string, name: string): Site {
+  const key = `<app as ${trait}>::${name}`;
+  let site = hookSites.get(key);
+  if (site === undefined) {
+    site = { fn: key, rust: 'app' };
+    sites.push(site);
+    hookSites.set(key, site);
+  }
+  return site;
+}
+
+/** Call an application's hook where no {@link hooksOf} stands before it. `isDefault`: it brings its own span. */
 export function callHook<Args extends unknown[], Result>(
   trait: string,
   name: string,
@@ -155,15 +191,9 @@ export function callHook<Args extends unknown[], Result>(
   isDefault: boolean,
   ...args: Args
 ): Result {
-  const recorder = tracing.recorder;
-  if (recorder === null || isDefault) return hook.apply(app, args);
-  const key = `<app as ${trait}>::${name}`;
-  let site = hookSites.get(key);
-  if (site === undefined) {
-    site = register(key, 'app');
-    hookSites.set(key, site);
-  }
-  return recorder.call(site, hook as (...args: any[]) => unknown, app, args) as Result;
+  const context = tracing.recorder === null || isDefault ? null : currentContext();
+  if (context === null) return hook.apply(app, args);
+  return context.recorder.call(hookSite(trait, name), context, app, args, () => hook.apply(app, args)) as Result;
 }
 
 /** Set facts on the current span, if tracing is on: `note({ peer: address })`. */

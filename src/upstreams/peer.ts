@@ -10,7 +10,7 @@ import type { TcpKeepalive } from '../protocols/l4/ext.ts';
 import { SocketAddr } from '../protocols/l4/socket.ts';
 import type { Stream } from '../protocols/l4/stream.ts';
 import { ALPN, type Tracer } from '../protocols/mod.ts';
-import { ported } from '../tracing/span.ts';
+import { ported, traced } from '../tracing/span.ts';
 import { type CertKey, fingerprintOf, getOrganizationUnit } from '../utils/mod.ts';
 
 export type { TcpKeepalive } from '../protocols/l4/ext.ts';
@@ -77,6 +77,7 @@ function addressMatches(address: SocketAddr, stream: Stream): boolean {
 export type Scheme = 'HTTP' | 'HTTPS';
 
 /** The preferences for connecting to a server. All durations are milliseconds; undefined means no limit. */
+@traced
 export class PeerOptions {
   /** The local address to connect from. Port 0 lets the system choose one. Default: the system chooses. */
   bindTo: SocketAddr | undefined = undefined;
@@ -164,6 +165,7 @@ export function duration(ms: number): string {
 }
 
 /** A TCP peer, or with a server name a TLS one, without many settings. */
+@traced
 export class BasicPeer implements Peer {
   /** Where to connect to. The underscore is the original's; {@link BasicPeer.address} reads it. */
   _address: SocketAddr;
@@ -295,6 +297,7 @@ export class Proxy {
 }
 
 /** An HTTP server to connect to. */
+@traced
 export class HttpPeer implements Peer {
   /** Where to connect to. The underscore is the original's; {@link HttpPeer.address} reads it. */
   _address: SocketAddr;

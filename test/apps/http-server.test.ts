@@ -9,6 +9,7 @@ import { ResponseHeader } from '../../src/http/lib.ts';
 import { ResponseCompressionBuilder } from '../../src/modules/http/compression.ts';
 import { Stream } from '../../src/protocols/l4/stream.ts';
 import { Watch } from '../../src/runtime/sync.ts';
+import { promised } from '../../src/runtime/task.ts';
 import { Service } from '../../src/services/listening.ts';
 
 let server: Server | undefined;
@@ -17,7 +18,7 @@ afterEach(() => new Promise<void>((resolve) => (server ? server.close(() => reso
 async function serve(app: HttpServerApp): Promise<number> {
   const shutdown = new Watch(false).subscribe();
   const listening = createServer({ pauseOnConnect: true }, (socket) => {
-    Service.handleEvent(new Stream(socket), intoServerApp(app), shutdown).catch(() => socket.destroy());
+    promised(Service.handleEvent(new Stream(socket), intoServerApp(app), shutdown)).catch(() => socket.destroy());
   });
   server = listening;
   await new Promise<void>((resolve) => listening.listen(0, '127.0.0.1', resolve));

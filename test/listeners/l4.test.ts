@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { PingoraError } from '../../src/error/lib.ts';
 import { ListenerEndpoint, type ServerAddress, splitAddress } from '../../src/listeners/l4.ts';
-import { Cancelled } from '../../src/runtime/cancelled.ts';
+import { PENDING } from '../../src/runtime/poll.ts';
+import { polled } from '../../src/runtime/task.ts';
 import { Fds } from '../../src/server/transfer-fd/mod.ts';
 import { captureLog } from '../support/log.ts';
 
@@ -74,7 +75,7 @@ describe('a TCP endpoint', () => {
     const endpoint = ListenerEndpoint.new(uds(path));
     expect(existsSync(path)).toBe(false);
     expect(endpoint.localAddress()).toBe(path);
-    await expect(endpoint.accept()).rejects.toThrow('Need to call listen() first');
+    await expect(polled(() => endpoint.accept())).rejects.toThrow('Need to call listen() first');
   });
 
   test('gives connections in the order in which they came, bytes unread', async () => {
@@ -84,7 +85,7 @@ describe('a TCP endpoint', () => {
     clients[0]!.write('first');
     clients[1]!.write('second');
     for (const expected of ['first', 'second']) {
-      const stream = await endpoint.accept();
+      const stream = await polled(() => endpoint.accept());
       expect(stream.socket.bytesRead).toBe(0);
       expect((await stream.read(100)).toString()).toBe(expected);
       stream.destroy();
@@ -95,7 +96,7 @@ describe('a TCP endpoint', () => {
     const endpoint = await listening(tcp('127.0.0.1:0'));
     const client = await dial({ port: portOf(endpoint), host: '127.0.0.1' });
     client.end('question');
-    const stream = await endpoint.accept();
+    const stream = await polled(() => endpoint.accept());
     expect((await stream.read(100)).toString()).toBe('question');
     expect((await stream.read(100)).length).toBe(0);
     await stream.write('answer');
@@ -105,20 +106,18 @@ describe('a TCP endpoint', () => {
     stream.shutdown();
   });
 
-  test('drops a pending accept without taking a connection', async () => {
+  test('takes no connection for an accept that nobody polls any more', async () => {
     const endpoint = await listening(tcp('127.0.0.1:0'));
-    const pending = endpoint.accept();
-    endpoint.cancelAccept();
-    await expect(pending).rejects.toBeInstanceOf(Cancelled);
+    expect(endpoint.accept()).toBe(PENDING);
     await dial({ port: portOf(endpoint), host: '127.0.0.1' });
-    (await endpoint.accept()).destroy();
+    (await polled(() => endpoint.accept())).destroy();
   });
 
   test('closes the connections that nobody accepted', async () => {
     const endpoint = await listening(tcp('127.0.0.1:0'));
     const client = await dial({ port: portOf(endpoint), host: '127.0.0.1' });
     const other = await dial({ port: portOf(endpoint), host: '127.0.0.1' });
-    (await endpoint.accept()).destroy();
+    (await polled(() => endpoint.accept())).destroy();
     endpoint.close();
     await Promise.all([client, other].map((socket) => socket.closed || once(socket.resume(), 'close')));
   });
@@ -170,7 +169,7 @@ describe('a TCP endpoint', () => {
     const endpoint = ListenerEndpoint.new(tcp(`127.0.0.1:${(taken.address() as AddressInfo).port}`));
     const coming = failure(endpoint.listen(undefined));
     while (lines.length === 0) await new Promise((resolve) => setImmediate(resolve));
-    endpoint.cancelAccept();
+    endpoint.cancelListen();
     expect((await coming).context).toContain('shutting down');
   });
 });
@@ -182,7 +181,7 @@ describe('a Unix socket', () => {
     expect(statSync(path).mode & 0o777).toBe(0o666);
     expect(endpoint.localAddress()).toBe(path);
     await dial({ path });
-    (await endpoint.accept()).destroy();
+    (await polled(() => endpoint.accept())).destroy();
     endpoint.close();
     expect(existsSync(path)).toBe(false);
   });
@@ -199,7 +198,7 @@ describe('a Unix socket', () => {
     const endpoint = await listening(uds(path));
     before.close();
     await dial({ path });
-    (await endpoint.accept()).destroy();
+    (await polled(() => endpoint.accept())).destroy();
     endpoint.close();
     expect(readdirSync(dir).filter((name) => name.includes('stale') || name.startsWith('.'))).toEqual([]);
   });
@@ -268,7 +267,7 @@ describe('a socket that is held for threads', () => {
     onTestFinished(() => thread.close());
     await thread.listen(undefined, { inherited: owner.handle() });
     const client = await dial({ port, host: '127.0.0.1' });
-    const stream = await thread.accept();
+    const stream = await polled(() => thread.accept());
     client.write('hello');
     expect(String(await stream.read(5))).toBe('hello');
     stream.destroy();

@@ -10,6 +10,7 @@ import { PingoraError } from '../../src/error/lib.ts';
 import { splitAddress } from '../../src/listeners/l4.ts';
 import { ALPN, Listeners, type TlsAccept, TlsSettings, type TransportStack } from '../../src/listeners/mod.ts';
 import type { Stream } from '../../src/protocols/l4/stream.ts';
+import { polled } from '../../src/runtime/task.ts';
 
 interface Pem {
   cert: string;
@@ -77,7 +78,7 @@ async function meet(tls: TlsSettings, options: ConnectionOptions = {}): Promise<
       resolve();
     });
   });
-  const io = await stack.accept();
+  const io = await polled(() => stack.accept());
   try {
     met.stream = await io.handshake();
   } catch (error) {
@@ -96,8 +97,8 @@ async function spoil(say: (client: Socket) => void, tls = settings()): Promise<P
     client.destroy();
   });
   await once(client, 'connect');
-  const io = await stack.accept();
-  const handshake = io.handshake();
+  const io = await polled(() => stack.accept());
+  const handshake = Promise.resolve(io.handshake());
   say(client);
   const error = await handshake.then(
     () => undefined,
@@ -206,7 +207,7 @@ describe('the intermediate settings', () => {
           resolve();
         }),
       );
-      const stream = await (await stack.accept()).handshake();
+      const stream = await (await polled(() => stack.accept())).handshake();
       await stream.write(Buffer.from('x'));
       await stream.flush();
       await Promise.all([once(client, 'data'), reused || ticket]);
@@ -239,7 +240,7 @@ test('many handshakes at a time each get their own connection', async () => {
     return client;
   });
   const handshakes: Promise<Stream>[] = [];
-  for (const _ of clients) handshakes.push((await stack.accept()).handshake());
+  for (const _ of clients) handshakes.push(Promise.resolve((await polled(() => stack.accept())).handshake()));
   const streams = await Promise.all(handshakes);
   for (const stream of streams) {
     const { servername } = stream.getSsl() as TLSSocket & { servername: string };

@@ -1,34 +1,44 @@
 import { describe, expect, it } from 'vitest';
 import { ConnectionMeta, ConnectionPool, type Idle, PoolNode } from '../../src/pool/connection.ts';
-import type { Reader } from '../../src/protocols/l4/stream.ts';
+import { currentWaker, PENDING, type Poll, type Waker } from '../../src/runtime/poll.ts';
 import { Watch } from '../../src/runtime/sync.ts';
+import { promised } from '../../src/runtime/task.ts';
+import { Limit } from '../../src/timeout/lib.ts';
 
 /** A connection whose peer does what the test says. */
 class Mock implements Idle {
-  bufferedLength = 0;
-  readEnded = false;
-  ioError: Error | null = null;
-  waiting = 0;
-  #reader: Reader | undefined;
+  private bytes = 0;
+  private ended = false;
+  private reader: Waker | undefined;
 
-  watch(reader: Reader): void {
-    this.waiting++;
-    this.#reader = reader;
+  /** How many wait for it. */
+  get waiting(): number {
+    return this.reader === undefined ? 0 : 1;
   }
 
-  unwatch(): void {
-    this.waiting--;
-    this.#reader = undefined;
+  pollFill(have: number, patience?: number): Poll<boolean> {
+    if (this.bytes > have) return true;
+    if (this.ended) return false;
+    if (patience !== undefined) this.limit.check(patience);
+    this.reader = currentWaker();
+    return PENDING;
+  }
+
+  private readonly limit = new Limit(() => this.reader?.wake());
+
+  dropRead(waker: Waker): void {
+    if (this.reader === waker) this.reader = undefined;
+    this.limit.end();
   }
 
   send(bytes: number): void {
-    this.bufferedLength += bytes;
-    this.#reader?.wake();
+    this.bytes += bytes;
+    this.reader?.wake();
   }
 
   end(): void {
-    this.readEnded = true;
-    this.#reader?.wake();
+    this.ended = true;
+    this.reader?.wake();
   }
 }
 
@@ -81,7 +91,11 @@ describe('ConnectionPool', () => {
     const [evicted1] = pool.put(meta(101, 1), 'v1');
     const [evicted2] = pool.put(meta(102, 2), 'v2');
     const [evicted3] = pool.put(meta(101, 3), 'v3');
-    expect([evicted1.happened, evicted2.happened, evicted3.happened]).toEqual([true, false, false]);
+    expect([evicted1.poll() === undefined, evicted2.poll() === undefined, evicted3.poll() === undefined]).toEqual([
+      true,
+      false,
+      false,
+    ]);
     expect(closed).toEqual(['v1']);
     expect([pool.get(101), pool.get(101)]).toEqual(['v3', undefined]);
   });
@@ -90,7 +104,7 @@ describe('ConnectionPool', () => {
     const closed: string[] = [];
     const pool = ConnectionPool.new<string>(0, (value) => closed.push(value));
     const [evicted] = pool.put(meta(1, 1), 'v1');
-    expect(evicted.happened).toBe(true);
+    expect(evicted.poll() === undefined).toBe(true);
     expect(closed).toEqual(['v1']);
     expect(pool.get(1)).toBeUndefined();
   });
@@ -124,7 +138,7 @@ describe('ConnectionPool.idlePoll', () => {
     const pool = ConnectionPool.new<Mock>(size, (mock) => closed.push(mock));
     const mock = new Mock();
     const [evicted, used] = pool.put(meta(1, 1), mock);
-    const watched = pool.idlePoll(mock, meta(1, 1), timeoutMs, evicted, used);
+    const watched = promised(pool.idlePoll(mock, meta(1, 1), timeoutMs, evicted, used));
     return { closed, pool, mock, watched, evicted, used };
   }
 
@@ -137,10 +151,12 @@ describe('ConnectionPool.idlePoll', () => {
   });
 
   it('keeps a connection whose watcher was woken for nothing', async () => {
-    const { closed, pool, mock } = parked();
+    const { closed, pool, mock, watched } = parked();
     mock.send(0);
+    await new Promise((resolve) => setImmediate(resolve));
     expect([closed, pool.length]).toEqual([[], 1]);
     mock.end();
+    await watched;
     expect([closed, pool.length]).toEqual([[mock], 0]);
   });
 
@@ -160,12 +176,12 @@ describe('ConnectionPool.idlePoll', () => {
     expect(pool.get(1)).toBeUndefined();
   });
 
-  it('lets go of a connection before it is handed out', async () => {
+  it('lets go of a connection that is handed out', async () => {
     const { closed, pool, mock, watched } = parked(3, 60_000);
     expect(mock.waiting).toBe(1);
     expect(pool.get(1)).toBe(mock);
-    expect(mock.waiting).toBe(0);
     await watched;
+    expect(mock.waiting).toBe(0);
     expect(closed).toEqual([]);
   });
 
@@ -174,7 +190,7 @@ describe('ConnectionPool.idlePoll', () => {
     const mock = new Mock();
     const [evicted, used] = pool.put(meta(1, 1), mock);
     pool.get(1);
-    await pool.idlePoll(mock, meta(1, 1), 1, evicted, used);
+    await promised(pool.idlePoll(mock, meta(1, 1), 1, evicted, used));
     expect(mock.waiting).toBe(0);
   });
 
@@ -193,7 +209,7 @@ describe('ConnectionPool.idleTimeout', () => {
     const pool = ConnectionPool.new<string>(1, (value) => closed.push(value));
     const [evicted, used] = pool.put(meta(1, 1), 'v1');
     const watch = new Watch(false);
-    const watched = pool.idleTimeout(meta(1, 1), timeoutMs, evicted, watch.subscribe(), used);
+    const watched = promised(pool.idleTimeout(meta(1, 1), timeoutMs, evicted, watch.subscribe(), used));
     return { closed, pool, watch, watched };
   }
 

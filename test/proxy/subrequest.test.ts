@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import type { PingoraError } from '../../src/error/lib.ts';
 import { HttpProxy, type Session } from '../../src/proxy/lib.ts';
 import { createDummySession, DummyIO } from '../../src/proxy/subrequest.ts';
+import { promised } from '../../src/runtime/task.ts';
 import { ServerConf } from '../../src/server/configuration/mod.ts';
 import { request } from '../protocols/h2/harness.ts';
 import { h2Origin } from '../support/h2-origin.ts';
@@ -40,7 +41,7 @@ class Twice extends ToOrigin {
   override async requestFilter(session: Session): Promise<boolean> {
     if (session.getHeader('x-first') !== undefined && this.ends.length === 0) {
       this.ends.push(['begun', undefined, undefined]);
-      await this.proxy.processSubrequest(createDummySession(session.downstreamSession));
+      await promised(this.proxy.processSubrequest(createDummySession(session.downstreamSession)));
     }
     return false;
   }
@@ -75,7 +76,7 @@ test('a request of HTTP/2 can be asked again too', async () => {
     override async requestFilter(session: Session): Promise<boolean> {
       if (!this.asked) {
         this.asked = true;
-        await this.proxy.processSubrequest(createDummySession(session.downstreamSession));
+        await promised(this.proxy.processSubrequest(createDummySession(session.downstreamSession)));
       }
       return false;
     }

@@ -1,52 +1,55 @@
 import { describe, expect, it } from 'vitest';
-import { type Future, sendTo, TryJoin, takeFrom, until } from '../../src/runtime/future.ts';
-import { Channel, Kept } from '../../src/runtime/sync.ts';
+import { type Future, settle, tryJoin, until } from '../../src/runtime/future.ts';
+import { currentWaker, PENDING, type Waker } from '../../src/runtime/poll.ts';
+import { Channel } from '../../src/runtime/sync.ts';
+import { polled, promised, Task } from '../../src/runtime/task.ts';
+import { sleeping } from '../../src/timeout/sleeping.ts';
 
-describe('TryJoin', () => {
-  it('runs both in turns, the first one first, whenever something wakes them', async () => {
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+describe('tryJoin', () => {
+  it('polls both, the first one first, whenever something wakes them', async () => {
     const seen: string[] = [];
-    const join = new TryJoin();
+    let waker: Waker | undefined;
     let ready = false;
     function* half(name: string): Future<void> {
       seen.push(`${name} begins`);
+      waker = currentWaker();
       while (!ready) yield;
       seen.push(`${name} ends`);
     }
-    const done = join.run(half('one'), half('two'));
+    const done = promised(tryJoin(half('one'), half('two')));
     expect(seen).toEqual(['one begins', 'two begins']);
-    join.wake();
+    waker!.wake();
+    await turn();
     expect(seen).toHaveLength(2);
     ready = true;
-    join.wake();
+    waker!.wake();
     await done;
     expect(seen).toEqual(['one begins', 'two begins', 'one ends', 'two ends']);
   });
 
-  it('lets the first see what the second has done in the same turn', async () => {
-    const join = new TryJoin();
-    let sent: string[] = [];
+  it('lets the first see what the second has sent, as one batch', async () => {
+    const channel = new Channel<string>(4);
     const batches: string[][] = [];
     function* receiver(): Future<void> {
       while (batches.length === 0) {
-        if (sent.length > 0) batches.push(sent.splice(0));
-        else yield;
+        const batch = channel.pollRecvAll();
+        if (batch === PENDING) yield;
+        else if (batch !== undefined) batches.push(batch);
       }
     }
     function* sender(): Future<void> {
-      sent = ['head'];
-      join.wake();
-      sent.push('body');
-      yield;
+      channel.trySend('head');
+      channel.trySend('body');
     }
-    const done = join.run(receiver(), sender());
-    join.wake();
-    await done;
+    await promised(tryJoin(receiver(), sender()));
     expect(batches).toEqual([['head', 'body']]);
   });
 
-  it('drops the other when one fails, and rejects with its error', async () => {
-    const join = new TryJoin();
+  it('drops the other when one fails, and throws its error', async () => {
     let dropped = false;
+    let waker: Waker | undefined;
     function* waits(): Future<void> {
       try {
         for (;;) yield;
@@ -55,26 +58,28 @@ describe('TryJoin', () => {
       }
     }
     function* fails(): Future<void> {
+      waker = currentWaker();
       yield;
       throw new Error('broken');
     }
-    const done = join.run(waits(), fails());
+    const done = promised(tryJoin(waits(), fails()));
     expect(dropped).toBe(false);
-    join.wake();
+    waker!.wake();
     await expect(done).rejects.toThrow('broken');
     expect(dropped).toBe(true);
   });
 
   it('ends when each has ended, in its own time', async () => {
-    const join = new TryJoin();
     let resolve = (_: number) => {};
-    const slow = new Promise<number>((done) => (resolve = done));
+    const slow = new Promise<number>((done) => {
+      resolve = done;
+    });
     let got = 0;
     function* short(): Future<void> {}
     function* long(): Future<void> {
-      got = yield* until(slow, join.wake);
+      got = yield* until(slow);
     }
-    const done = join.run(short(), long());
+    const done = promised(tryJoin(short(), long()));
     resolve(7);
     await done;
     expect(got).toBe(7);
@@ -82,64 +87,119 @@ describe('TryJoin', () => {
 });
 
 describe('what a future waits for', () => {
-  const joined = async (half: (wake: () => void) => Future<void>) => {
-    const join = new TryJoin();
-    function* nothing(): Future<void> {}
-    await join.run(half(join.wake), nothing());
-  };
-
   it('is a promise whose rejection it can catch', async () => {
     const seen: unknown[] = [];
-    await joined(function* (wake) {
-      seen.push(yield* until(Promise.resolve(1), wake));
+    function* waits(): Future<void> {
+      seen.push(yield* until(Promise.resolve(1)));
       try {
-        yield* until(Promise.reject(new Error('no')), wake);
+        yield* until(Promise.reject(new Error('no')));
       } catch (error) {
         seen.push((error as Error).message);
       }
-    });
+    }
+    await promised(waits());
     expect(seen).toEqual([1, 'no']);
   });
 
-  it('is told apart from what it has got, for who drops it', async () => {
-    const join = new TryJoin();
-    const kept = new Kept<number>(join.wake);
-    const pending: boolean[] = [];
-    function* waits(): Future<void> {
-      try {
-        yield* takeFrom(kept, Promise.resolve(1));
-        pending.push(kept.pending);
-        yield* takeFrom(kept, new Promise<number>(() => {}));
-      } finally {
-        pending.push(kept.pending);
-      }
+  it('is whatever an application returns: a value, a promise or a future', async () => {
+    function* future(): Future<number> {
+      return 3;
     }
-    function* fails(): Future<void> {
-      yield;
-      while (pending.length === 0) yield;
-      throw new Error('broken');
-    }
-    await expect(join.run(waits(), fails())).rejects.toThrow('broken');
-    expect(pending).toEqual([false, true]);
+    const got: number[] = [];
+    for (const given of [1, Promise.resolve(2), future()]) got.push(await promised(settle<number>(given)));
+    expect(got).toEqual([1, 2, 3]);
   });
 
   it('is room in a channel, or the end of who receives', async () => {
     const channel = new Channel<number>(1);
-    const join = new TryJoin();
     const sent: boolean[] = [];
-    const received: (number | undefined)[] = [];
+    const received: unknown[] = [];
     function* sender(): Future<void> {
-      for (let n = 1; n <= 4; n++) sent.push(yield* sendTo(channel, n, join.wake));
+      for (let n = 1; n <= 4; n++) sent.push(yield* channel.send(n));
     }
     function* receiver(): Future<void> {
       for (let n = 1; n <= 2; n++) {
-        received.push(channel.tryRecv());
+        received.push(channel.pollRecv());
         yield;
       }
       channel.closeReceiver();
     }
-    await join.run(sender(), receiver());
+    await promised(tryJoin(sender(), receiver()));
     expect(received).toEqual([1, 2]);
     expect(sent).toEqual([true, true, true, false]);
+  });
+
+  it('is time, which is let go when it is dropped', async () => {
+    await promised(sleeping(1));
+    const before = process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+    const task = new Task(
+      sleeping(60_000),
+      null,
+      () => {},
+      () => {},
+    );
+    task.poll();
+    expect(process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length).toBe(before + 1);
+    task.drop();
+    expect(process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length).toBe(before);
+  });
+});
+
+describe('a task', () => {
+  it('that wakes itself without end lets others go on', async () => {
+    let stop = false;
+    let polls = 0;
+    function* busy(): Future<void> {
+      while (!stop) {
+        polls++;
+        currentWaker().wake();
+        yield;
+      }
+    }
+    const done = promised(busy());
+    await turn();
+    stop = true;
+    await done;
+    expect(polls).toBeGreaterThan(100);
+  });
+
+  it('runs the `finally` of what it drops, once, and is not polled again', () => {
+    const seen: string[] = [];
+    function* waits(): Future<void> {
+      try {
+        seen.push('polled');
+        yield;
+        seen.push('polled again');
+      } finally {
+        seen.push('dropped');
+      }
+    }
+    const task = new Task(
+      waits(),
+      null,
+      () => {},
+      () => {},
+    );
+    task.poll();
+    task.drop();
+    task.drop();
+    task.poll();
+    expect(seen).toEqual(['polled', 'dropped']);
+  });
+
+  it('is woken by what it polled, however often it was woken before', async () => {
+    const wakers: Waker[] = [];
+    let value: number | typeof PENDING = PENDING;
+    const got = polled(() => {
+      wakers.push(currentWaker());
+      return value;
+    });
+    wakers[0]!.wake();
+    wakers[0]!.wake();
+    await turn();
+    expect(wakers).toHaveLength(2);
+    value = 5;
+    wakers[0]!.wake();
+    expect(await got).toBe(5);
   });
 });

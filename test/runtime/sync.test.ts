@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { Channel, Kept, Notify, Turn, Watch } from '../../src/runtime/sync.ts';
+import { enterPoll, leavePoll, PENDING, type Waker } from '../../src/runtime/poll.ts';
+import { Channel, Notify, Watch } from '../../src/runtime/sync.ts';
 import { turn } from '../support/streams.ts';
 
 /** Whether `promise` has settled by the time nothing more can run. */
@@ -84,128 +85,79 @@ describe('Notify', () => {
 });
 
 describe('Channel', () => {
-  const counter = () => {
-    const wake = () => {
-      wake.calls++;
-    };
-    wake.calls = 0;
-    return wake;
+  const waking = () => {
+    const waker = { calls: 0, wake: () => void waker.calls++, wakeNow: () => void waker.calls++ };
+    return waker;
+  };
+  /** Ask as a task would whose waker this is. */
+  const as = <T>(waker: Waker, poll: () => T): T => {
+    const before = enterPoll(waker);
+    try {
+      return poll();
+    } finally {
+      leavePoll(before);
+    }
   };
 
   it('gives the receiver one by one, or in one batch, what was sent', () => {
     const channel = new Channel<number>(4);
-    expect([channel.tryRecv(), channel.tryRecvAll()]).toEqual([undefined, undefined]);
+    expect([channel.pollRecv(), channel.pollRecvAll()]).toEqual([PENDING, PENDING]);
     for (const n of [1, 2, 3]) channel.trySend(n);
-    expect(channel.tryRecv()).toBe(1);
-    expect(channel.tryRecvAll()).toEqual([2, 3]);
-    expect(channel.tryRecvAll()).toBeUndefined();
+    expect(channel.pollRecv()).toBe(1);
+    expect(channel.pollRecvAll()).toEqual([2, 3]);
+    expect(channel.pollRecvAll()).toBe(PENDING);
     channel.trySend(4);
-    expect(channel.tryRecvAll()).toEqual([4]);
+    expect(channel.pollRecvAll()).toEqual([4]);
   });
 
   it('takes no more than it has room for', () => {
     const channel = new Channel<number>(2);
     expect([channel.trySend(1), channel.trySend(2), channel.trySend(3)]).toEqual([true, true, false]);
-    expect(channel.hasCapacity()).toBe(false);
-    channel.tryRecv();
-    expect(channel.hasCapacity()).toBe(true);
+    expect(channel.pollReserve()).toBe(PENDING);
+    channel.pollRecv();
+    expect(channel.pollReserve()).toBe(true);
     expect(channel.trySend(3)).toBe(true);
-    expect(channel.tryRecvAll()).toEqual([2, 3]);
+    expect(channel.pollRecvAll()).toEqual([2, 3]);
   });
 
-  it.each(['tryRecv', 'tryRecvAll', 'closeReceiver'] as const)('wakes who waits for room, once, at %s', (event) => {
+  it.each(['pollRecv', 'pollRecvAll', 'closeReceiver'] as const)('wakes who waits for room, once, at %s', (event) => {
     const channel = new Channel<number>(1);
     channel.trySend(1);
-    const wake = counter();
-    channel.onCapacity(wake);
+    const waker = waking();
+    as(waker, () => channel.pollReserve());
     channel[event]();
-    expect(wake.calls).toBe(1);
+    expect(waker.calls).toBe(1);
     channel.trySend(2);
     channel[event]();
-    expect(wake.calls).toBe(1);
+    expect(waker.calls).toBe(1);
   });
 
-  it('wakes who waits for an item at the next one, at the end, or at once if there is one', () => {
+  it('wakes who waits for an item at the next one, and at the end', () => {
     const channel = new Channel<number>(4);
-    const wake = counter();
-    channel.onItem(wake);
-    expect(wake.calls).toBe(0);
+    const waker = waking();
+    as(waker, () => channel.pollRecv());
+    expect(waker.calls).toBe(0);
     channel.trySend(1);
     channel.trySend(2);
-    expect(wake.calls).toBe(1);
-    channel.onItem(wake);
-    expect(wake.calls).toBe(2);
-    channel.tryRecvAll();
-    channel.onItem(wake);
+    expect(waker.calls).toBe(1);
+    channel.pollRecvAll();
+    as(waker, () => channel.pollRecvAll());
     channel.close();
-    expect(wake.calls).toBe(3);
-    channel.onItem(wake);
-    expect(wake.calls).toBe(4);
+    expect(waker.calls).toBe(2);
   });
 
   it('gives what is left after the sender closed, and then the end', () => {
     const channel = new Channel<number>(4);
     channel.trySend(1);
     channel.close();
-    expect(channel.ended).toBe(false);
-    expect(channel.tryRecv()).toBe(1);
-    expect(channel.ended).toBe(true);
+    expect(channel.pollRecv()).toBe(1);
+    expect([channel.pollRecv(), channel.pollRecvAll()]).toEqual([undefined, undefined]);
   });
 
   it('refuses what is sent when nobody receives any more', () => {
     const channel = new Channel<number>(4);
     channel.trySend(1);
     channel.closeReceiver();
-    expect([channel.trySend(2), channel.isReceiverGone, channel.tryRecv()]).toEqual([false, true, undefined]);
-  });
-});
-
-describe('Turn', () => {
-  it('remembers a wake that comes before the wait, once', async () => {
-    const loop = new Turn();
-    loop.wake();
-    loop.wake();
-    expect(loop.wait()).toBeUndefined();
-    const waiting = loop.wait();
-    expect(waiting).toBeInstanceOf(Promise);
-    loop.wake();
-    await waiting;
-  });
-});
-
-describe('Kept', () => {
-  it('keeps what is pending across turns and gives it once', async () => {
-    const loop = new Turn();
-    const kept = new Kept<number>(loop.wake);
-    expect([kept.idle, kept.pending, kept.ready]).toEqual([true, false, false]);
-    let finish: (value: number) => void = () => {};
-    kept.start(
-      new Promise<number>((resolve) => {
-        finish = resolve;
-      }),
-    );
-    expect([kept.idle, kept.pending, kept.ready]).toEqual([false, true, false]);
-    const woken = loop.wait();
-    finish(5);
-    await woken;
-    expect(kept.ready).toBe(true);
-    expect(kept.take()).toBe(5);
-    expect(kept.idle).toBe(true);
-  });
-
-  it('throws what the operation threw when it is taken, not before', async () => {
-    const loop = new Turn();
-    const kept = new Kept<number>(loop.wake);
-    kept.start(Promise.reject(new Error('reset')));
-    await loop.wait();
-    expect(kept.ready).toBe(true);
-    expect(() => kept.take()).toThrow('reset');
-    expect(kept.idle).toBe(true);
-  });
-
-  it('has at once what is there at once', () => {
-    const kept = new Kept<number>(() => {});
-    kept.start(3);
-    expect(kept.take()).toBe(3);
+    expect([channel.trySend(2), channel.isReceiverGone, channel.pollReserve()]).toEqual([false, true, false]);
   });
 });

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Cancelled } from '../../src/runtime/cancelled.ts';
 import { spawn } from '../../src/runtime/lib.ts';
 import { Recorder } from '../../src/tracing/recorder.ts';
-import { callHook, note, ported } from '../../src/tracing/span.ts';
+import { callHook, note, ported, traced } from '../../src/tracing/span.ts';
 
 const rust = ported('pingora-core/src/server/mod.rs');
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
@@ -33,6 +33,7 @@ const loses = rust.fn('loses', async () => {
   throw new Cancelled();
 });
 
+@traced
 class Thing {
   value = 5;
   @rust.method('Thing::get')

@@ -5,7 +5,7 @@
  */
 import { HttpSession } from '../../protocols/h1/client.ts';
 import type { Stream } from '../../protocols/l4/stream.ts';
-import { ported } from '../../tracing/span.ts';
+import { ported, traced } from '../../tracing/span.ts';
 import type { Peer } from '../../upstreams/peer.ts';
 import { type ConnectorOptions, TransportConnector } from '../mod.ts';
 
@@ -16,6 +16,7 @@ function session([stream, reused]: [Stream, boolean]): [HttpSession, boolean] {
 }
 
 /** Opens HTTP/1 sessions and keeps their connections. */
+@traced
 export class Connector {
   private readonly transport: TransportConnector;
 

@@ -16,9 +16,9 @@ import { begin, framesOf } from '../../protocols/h2/socket.ts';
 import { HttpSession } from '../../protocols/http/client.ts';
 import type { Stream } from '../../protocols/l4/stream.ts';
 import { ALPN } from '../../protocols/mod.ts';
-import { spawn } from '../../runtime/lib.ts';
+import { spawn, spawnDetached } from '../../runtime/lib.ts';
 import { Watch, type WatchReceiver } from '../../runtime/sync.ts';
-import { ported } from '../../tracing/span.ts';
+import { ported, traced } from '../../tracing/span.ts';
 import type { Peer } from '../../upstreams/peer.ts';
 import { type ConnectorOptions, DEFAULT_POOL_SIZE, TransportConnector } from '../mod.ts';
 
@@ -26,6 +26,7 @@ const rust = ported('pingora-core/src/connectors/http/v2.rs');
 const log = new Log('pingora_core::connectors::http::v2');
 
 /** What makes streams on a connection. */
+@traced
 class Stub {
   readonly connection: ClientConnection;
 
@@ -48,6 +49,7 @@ class Stub {
 }
 
 /** A connection with an HTTP/2 server, shared by its streams. */
+@traced
 export class ConnectionRef {
   private readonly stub: Stub;
   private readonly closedWatch: WatchReceiver<boolean>;
@@ -172,6 +174,7 @@ class InUsePool {
 }
 
 /** Opens HTTP/2 sessions, several on a connection. */
+@traced
 export class Connector {
   // only makes connections: what is used again are the streams' connections, below
   private readonly transport: TransportConnector;
@@ -253,7 +256,7 @@ export class Connector {
     conn.pooled = true;
     const [notifyEvicted, watchUse] = pool.put(meta, conn);
     if (idleTimeout !== undefined) {
-      spawn('idle_timeout', () => pool.idleTimeout(meta, idleTimeout, notifyEvicted, closed, watchUse));
+      spawnDetached('idle_timeout', pool.idleTimeout(meta, idleTimeout, notifyEvicted, closed, watchUse));
     } else {
       // nothing watches it: without this a connection that the server ends would stay in the pool until it is taken
       const unwatch = closed.onChange(() => {

@@ -5,7 +5,7 @@
  */
 import type { HttpSession as Http1Session } from '../../protocols/h1/client.ts';
 import { HttpSession } from '../../protocols/http/client.ts';
-import { ported } from '../../tracing/span.ts';
+import { ported, traced } from '../../tracing/span.ts';
 import type { Peer } from '../../upstreams/peer.ts';
 import type { ConnectorOptions } from '../mod.ts';
 import { Connector as V1Connector } from './h1.ts';
@@ -20,6 +20,7 @@ function fromH1([h1, reused]: [Http1Session, boolean]): Got {
 }
 
 /** Opens HTTP sessions and keeps their connections. */
+@traced
 export class Connector {
   private readonly h1: V1Connector;
   private readonly h2: V2Connector;

@@ -4,13 +4,14 @@
  * Port of `pingora-load-balancing/src/selection/algorithms.rs`. There any `Hasher` is an algorithm; here it is the one
  * that is used, the `fnv` crate's.
  */
-import { ported } from '../../tracing/span.ts';
+import { ported, traced } from '../../tracing/span.ts';
 import { type Key, keyBytes } from './key.ts';
 import type { SelectionAlgorithm, U64 } from './mod.ts';
 
 const rust = ported('pingora-load-balancing/src/selection/algorithms.rs');
 
 /** FNV-1a with 64 bits, in two halves: a bigint would be made anew for every byte. */
+@traced
 export class FnvHasher implements SelectionAlgorithm {
   @rust.method('<H as SelectionAlgorithm>::new')
   static new(): FnvHasher {
@@ -35,6 +36,7 @@ export class FnvHasher implements SelectionAlgorithm {
 }
 
 /** In turn. */
+@traced
 export class RoundRobin implements SelectionAlgorithm {
   private count = 0;
 
@@ -52,6 +54,7 @@ export class RoundRobin implements SelectionAlgorithm {
 }
 
 /** At random. */
+@traced
 export class Random implements SelectionAlgorithm {
   @rust.method('<Random as SelectionAlgorithm>::new')
   static new(): Random {

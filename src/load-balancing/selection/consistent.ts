@@ -4,7 +4,7 @@
  * Port of `pingora-load-balancing/src/selection/consistent.rs`.
  */
 import { Bucket, Continuum, type Cursor } from '../../ketama/lib.ts';
-import { ported } from '../../tracing/span.ts';
+import { ported, traced } from '../../tracing/span.ts';
 import type { BackendSet } from '../backend-set.ts';
 import type { Backend } from '../lib.ts';
 import { type Key, keyBytes } from './key.ts';
@@ -13,6 +13,7 @@ import type { BackendIter, BackendSelection } from './mod.ts';
 const rust = ported('pingora-load-balancing/src/selection/consistent.rs');
 
 /** A ketama ring of backends. Only IP addresses have a place on it: backends with a Unix domain socket are left out. */
+@traced
 export class KetamaHashing implements BackendSelection {
   readonly ring: Continuum;
   /** By address. */
@@ -43,6 +44,7 @@ export class KetamaHashing implements BackendSelection {
 }
 
 /** The backends along the ring. */
+@traced
 export class OwnedNodeIterator implements BackendIter, Cursor {
   idx: number;
   private readonly hashing: KetamaHashing;

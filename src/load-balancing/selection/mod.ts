@@ -3,7 +3,7 @@
  *
  * Port of `pingora-load-balancing/src/selection/mod.rs`.
  */
-import { ported } from '../../tracing/span.ts';
+import { ported, traced } from '../../tracing/span.ts';
 import type { BackendSet } from '../backend-set.ts';
 import type { Backend } from '../lib.ts';
 import * as algorithms from './algorithms.ts';
@@ -84,6 +84,7 @@ export type Consistent = KetamaHashing;
 const MOST_ITERATIONS = 2 ** 20;
 
 /** Gives each backend of an iterator once, and looks at no more than `maxIterations` (at most 2^20) of its items. */
+@traced
 export class UniqueIterator {
   private readonly iter: BackendIter;
   private readonly maxIterations: number;

@@ -3,7 +3,7 @@
  *
  * Port of `pingora-load-balancing/src/selection/weighted.rs`.
  */
-import { ported } from '../../tracing/span.ts';
+import { ported, traced } from '../../tracing/span.ts';
 import type { BackendSet } from '../backend-set.ts';
 import type { Backend } from '../lib.ts';
 import type { Key } from './key.ts';
@@ -33,6 +33,7 @@ function remainder(index: number | U64, of: number): number {
 }
 
 /** Backends, each as often as it weighs, and what chooses among them. */
+@traced
 export class Weighted<A extends SelectionAlgorithm = SelectionAlgorithm> implements BackendSelection {
   readonly backends: readonly Backend[];
   /** Indices into `backends`. */
@@ -73,6 +74,7 @@ export class Weighted<A extends SelectionAlgorithm = SelectionAlgorithm> impleme
 }
 
 /** First the weighted choice, then any of the backends, weights aside: each number is drawn from the one before it. */
+@traced
 export class WeightedIterator implements BackendIter {
   /** Any number; its remainder says where. */
   private index: number | U64;

@@ -6,12 +6,13 @@
 import type { RequestHeader } from '../../http/lib.ts';
 import { ResponseCompressionCtx } from '../../protocols/http/compression/mod.ts';
 import type { HttpTask } from '../../protocols/http/mod.ts';
-import { ported } from '../../tracing/span.ts';
+import { ported, traced } from '../../tracing/span.ts';
 import type { HttpModule, HttpModuleBuilder } from './mod.ts';
 
 const rust = ported('pingora-core/src/modules/http/compression.rs');
 
 /** Compresses the response to one request. */
+@traced
 export class ResponseCompression implements HttpModule {
   private readonly ctx: ResponseCompressionCtx;
 
@@ -31,6 +32,7 @@ export class ResponseCompression implements HttpModule {
 }
 
 /** Makes {@link ResponseCompression} modules. */
+@traced
 export class ResponseCompressionBuilder implements HttpModuleBuilder {
   private readonly level: number;
 

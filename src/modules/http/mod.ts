@@ -5,7 +5,7 @@
  */
 import type { RequestHeader } from '../../http/lib.ts';
 import type { HttpTask } from '../../protocols/http/mod.ts';
-import { ported } from '../../tracing/span.ts';
+import { ported, traced } from '../../tracing/span.ts';
 
 const rust = ported('pingora-core/src/modules/http/mod.rs');
 
@@ -27,6 +27,7 @@ export interface HttpModuleBuilder {
 }
 
 /** The modules of a server. */
+@traced
 export class HttpModules {
   private readonly modules: HttpModuleBuilder[] = [];
   /** A context was built: what is added now would miss requests. */
@@ -63,6 +64,7 @@ export class HttpModules {
 }
 
 /** The modules of one request. */
+@traced
 export class HttpModuleCtx {
   private readonly modules: readonly HttpModule[];
 

@@ -6,11 +6,13 @@
  *
  * Port of `pingora-core/src/protocols/http/v1/body.rs`.
  */
+
 import { ErrorType, PingoraError } from '../../error/lib.ts';
 import type { HMap } from '../../http/lib.ts';
 import { Log } from '../../log.ts';
-import { Cancelled } from '../../runtime/cancelled.ts';
-import { ported } from '../../tracing/span.ts';
+import { PENDING, type Poll } from '../../runtime/poll.ts';
+import { Elapsed } from '../../timeout/lib.ts';
+import { ported, traced } from '../../tracing/span.ts';
 import type { Stream } from '../l4/stream.ts';
 import { parseTrailers } from './parse.ts';
 
@@ -29,11 +31,9 @@ const SEMICOLON = 59;
 export const INVALID_CHUNK = ErrorType.new('InvalidChunk');
 export const PREMATURE_BODY_END = ErrorType.new('PrematureBodyEnd');
 
-type MaybePromise<T> = T | Promise<T>;
-
+/** What the connection threw, as an error of reading a body. */
 const readError = (error: unknown): never => {
-  // a read that was taken back is no failure of the connection
-  if (error instanceof PingoraError || error instanceof Cancelled) throw error;
+  if (error instanceof PingoraError || error instanceof Elapsed) throw error;
   throw PingoraError.because(ErrorType.ReadError, 'when reading body', error);
 };
 
@@ -48,6 +48,7 @@ export type ParseState = 'ToStart' | 'Complete' | 'Partial' | 'Chunked' | 'Done'
 type ChunkPart = 'head' | 'payload' | 'payload-end' | 'trailer';
 
 /** Reads one body. */
+@traced
 export class BodyReader {
   state: ParseState = 'ToStart';
   /** Bytes of the body that were read. */
@@ -97,36 +98,31 @@ export class BodyReader {
     return this.state === 'Complete' && this.read === 0;
   }
 
-  /** The next piece of the body; undefined when there is no more. */
+  /**
+   * The next piece of the body; undefined when there is no more. `patience`: how long one read may be pending, in
+   * milliseconds; throws `Elapsed` then.
+   */
   @rust.method('BodyReader::read_body')
-  readBody(stream: Stream): MaybePromise<Buffer | undefined> {
+  readBody(stream: Stream, patience?: number): Poll<Buffer | undefined> {
     switch (this.state) {
       case 'Complete':
       case 'Done':
         return undefined;
       case 'Partial':
-        return this.doReadBody(stream);
+        return this.doReadBody(stream, patience);
       case 'Chunked':
-        return this.doReadChunkedBody(stream);
+        return this.doReadChunkedBody(stream, patience);
       case 'HTTP1_0':
-        return this.doReadBodyUntilClosed(stream);
+        return this.doReadBodyUntilClosed(stream, patience);
       case 'ToStart':
         throw new Error('need to init BodyReader first');
     }
   }
 
   @rust.method('BodyReader::do_read_body')
-  doReadBody(stream: Stream): MaybePromise<Buffer | undefined> {
-    let piece: MaybePromise<Buffer>;
-    try {
-      piece = stream.read(this.left);
-    } catch (error) {
-      return readError(error);
-    }
-    return piece instanceof Promise ? piece.then((data) => this.counted(data), readError) : this.counted(piece);
-  }
-
-  private counted(data: Buffer): Buffer {
+  doReadBody(stream: Stream, patience?: number): Poll<Buffer | undefined> {
+    const data = pieceOf(stream, this.left, patience);
+    if (data === PENDING) return PENDING;
     if (data.length === 0) {
       this.state = 'Done';
       throw PingoraError.explain(
@@ -141,17 +137,9 @@ export class BodyReader {
   }
 
   @rust.method('BodyReader::do_read_body_until_closed')
-  doReadBodyUntilClosed(stream: Stream): MaybePromise<Buffer | undefined> {
-    let piece: MaybePromise<Buffer>;
-    try {
-      piece = stream.read(BODY_BUFFER_SIZE);
-    } catch (error) {
-      return readError(error);
-    }
-    return piece instanceof Promise ? piece.then((data) => this.untilClosed(data), readError) : this.untilClosed(piece);
-  }
-
-  private untilClosed(data: Buffer): Buffer | undefined {
+  doReadBodyUntilClosed(stream: Stream, patience?: number): Poll<Buffer | undefined> {
+    const data = pieceOf(stream, BODY_BUFFER_SIZE, patience);
+    if (data === PENDING) return PENDING;
     if (data.length === 0) {
       this.state = 'Complete';
       return undefined;
@@ -161,25 +149,18 @@ export class BodyReader {
   }
 
   @rust.method('BodyReader::do_read_chunked_body')
-  doReadChunkedBody(stream: Stream): MaybePromise<Buffer | undefined> {
-    let piece: Buffer | undefined | null;
-    try {
-      piece = this.nextOfChunk(stream);
-    } catch (error) {
-      return readError(error);
-    }
-    return piece === null ? this.chunkLater(stream) : piece;
-  }
-
-  private async chunkLater(stream: Stream): Promise<Buffer | undefined> {
+  doReadChunkedBody(stream: Stream, patience?: number): Poll<Buffer | undefined> {
     for (;;) {
-      let more: boolean;
+      const piece = this.nextOfChunk(stream);
+      if (piece !== null) return piece;
+      let more: Poll<boolean>;
       try {
-        more = await stream.fill(stream.bufferedLength);
+        more = stream.pollFill(stream.bufferedLength, patience);
       } catch (error) {
-        if (!(error instanceof Cancelled)) this.state = 'Done';
+        this.state = 'Done';
         return readError(error);
       }
+      if (more === PENDING) return PENDING;
       if (!more) {
         this.state = 'Done';
         throw PingoraError.explain(
@@ -187,8 +168,6 @@ export class BodyReader {
           `Connection prematurely closed without the termination chunk, read ${this.read} bytes`,
         );
       }
-      const piece = this.nextOfChunk(stream);
-      if (piece !== null) return piece;
     }
   }
 
@@ -197,7 +176,7 @@ export class BodyReader {
     for (;;) {
       if (this.part === 'payload') {
         if (stream.bufferedLength === 0) return null;
-        const data = stream.read(Math.min(this.left, BODY_BUFFER_SIZE)) as Buffer;
+        const data = stream.pollRead(Math.min(this.left, BODY_BUFFER_SIZE)) as Buffer;
         this.read += data.length;
         this.left -= data.length;
         if (this.left === 0) this.part = 'payload-end';
@@ -275,6 +254,7 @@ function hexDigit(code: number): number {
 export type BodyMode = 'ToSelect' | 'ContentLength' | 'ChunkedEncoding' | 'HTTP1_0' | 'Complete';
 
 /** Writes one body. */
+@traced
 export class BodyWriter {
   mode: BodyMode = 'ToSelect';
   /** Bytes of the body that were written. */
@@ -304,7 +284,7 @@ export class BodyWriter {
 
   /** Write a piece. Returns how much of it was taken, undefined if the body is at its end. */
   @rust.method('BodyWriter::write_body')
-  writeBody(stream: Stream, data: Buffer): MaybePromise<number | undefined> {
+  writeBody(stream: Stream, data: Buffer): number | undefined {
     switch (this.mode) {
       case 'ContentLength':
         return this.doWriteBody(stream, data);
@@ -324,7 +304,7 @@ export class BodyWriter {
   }
 
   @rust.method('BodyWriter::do_write_body')
-  private doWriteBody(stream: Stream, data: Buffer): MaybePromise<number | undefined> {
+  private doWriteBody(stream: Stream, data: Buffer): number | undefined {
     const left = this.total - this.written;
     if (left <= 0) return undefined;
     let taken = data;
@@ -337,43 +317,30 @@ export class BodyWriter {
   }
 
   @rust.method('BodyWriter::do_write_chunked_body')
-  private doWriteChunkedBody(stream: Stream, data: Buffer): MaybePromise<number | undefined> {
+  private doWriteChunkedBody(stream: Stream, data: Buffer): number {
     // an empty chunk would end the body
     if (data.length === 0) return 0;
     this.written += data.length;
     try {
-      const head = stream.write(`${data.length.toString(16).toUpperCase()}\r\n`);
-      if (head instanceof Promise) {
-        return head
-          .then(() => stream.write(data))
-          .then(() => stream.write('\r\n'))
-          .then(() => stream.flush())
-          .then(() => data.length, writeError);
-      }
-      const body = stream.write(data);
-      if (body instanceof Promise) {
-        return body
-          .then(() => stream.write('\r\n'))
-          .then(() => stream.flush())
-          .then(() => data.length, writeError);
-      }
-      const tail = stream.write('\r\n');
-      const flushed = tail instanceof Promise ? tail.then(() => stream.flush()) : stream.flush();
-      return flushed instanceof Promise ? flushed.then(() => data.length, writeError) : data.length;
+      stream.write(`${data.length.toString(16).toUpperCase()}\r\n`);
+      stream.write(data);
+      stream.write('\r\n');
+      stream.flush();
     } catch (error) {
       return writeError(error);
     }
+    return data.length;
   }
 
   @rust.method('BodyWriter::do_write_http1_0_body')
-  private doWriteHttp10Body(stream: Stream, data: Buffer): MaybePromise<number | undefined> {
+  private doWriteHttp10Body(stream: Stream, data: Buffer): number {
     this.written += data.length;
     return sent(stream, data, true, data.length);
   }
 
   /** There is no more to write. Throws `PrematureBodyEnd` if less was written than the length announced. */
   @rust.method('BodyWriter::finish')
-  finish(stream: Stream): MaybePromise<number | undefined> {
+  finish(stream: Stream): number | undefined {
     switch (this.mode) {
       case 'ContentLength':
         return this.doFinishBody();
@@ -397,16 +364,15 @@ export class BodyWriter {
   }
 
   @rust.method('BodyWriter::do_finish_chunked_body')
-  private doFinishChunkedBody(stream: Stream): MaybePromise<number> {
-    const { written } = this;
+  private doFinishChunkedBody(stream: Stream): number {
+    const { written, trailers } = this;
     this.mode = 'Complete';
     try {
-      const { trailers } = this;
-      const last = stream.write(trailers === undefined ? '0\r\n\r\n' : `0\r\n${trailers.toWire()}\r\n`);
-      return last instanceof Promise ? last.then(() => written, writeError) : written;
+      stream.write(trailers === undefined ? '0\r\n\r\n' : `0\r\n${trailers.toWire()}\r\n`);
     } catch (error) {
       return writeError(error);
     }
+    return written;
   }
 
   @rust.method('BodyWriter::do_finish_http1_0_body')
@@ -416,16 +382,22 @@ export class BodyWriter {
   }
 }
 
-/** Write a piece, and flush if so told; returns `result`, later if the peer reads too slowly. */
-function sent(stream: Stream, data: Buffer, flush: boolean, result: number): MaybePromise<number> {
+/** A piece of at most `max` bytes; empty at the end of the stream. */
+function pieceOf(stream: Stream, max: number, patience: number | undefined): Poll<Buffer> {
   try {
-    const wrote = stream.write(data);
-    if (wrote instanceof Promise) {
-      return wrote.then(() => (flush ? stream.flush() : undefined)).then(() => result, writeError);
-    }
-    const flushed = flush ? stream.flush() : undefined;
-    return flushed instanceof Promise ? flushed.then(() => result, writeError) : result;
+    return stream.pollRead(max, patience);
+  } catch (error) {
+    return readError(error);
+  }
+}
+
+/** Write a piece, and flush if so told. Returns `result`. */
+function sent(stream: Stream, data: Buffer, flush: boolean, result: number): number {
+  try {
+    stream.write(data);
+    if (flush) stream.flush();
   } catch (error) {
     return writeError(error);
   }
+  return result;
 }

@@ -3,17 +3,16 @@
  *
  * Port of `pingora-core/src/protocols/http/v1/client.rs`.
  */
+
 import { ErrorType, PingoraError } from '../../error/lib.ts';
 import type { HMap, RequestHeader, ResponseHeader } from '../../http/lib.ts';
 import { Log } from '../../log.ts';
-import { Cancelled } from '../../runtime/cancelled.ts';
-import type { Kept } from '../../runtime/sync.ts';
-import { Elapsed, timeout } from '../../timeout/lib.ts';
-import { tracing } from '../../tracing/recorder.ts';
-import { note, ported } from '../../tracing/span.ts';
+import { PENDING, type Poll } from '../../runtime/poll.ts';
+import { Elapsed } from '../../timeout/lib.ts';
+import { ported, traced } from '../../tracing/span.ts';
 import type { Digest } from '../digest.ts';
 import { HttpTask } from '../http/mod.ts';
-import type { IoError, Reader, Stream } from '../l4/stream.ts';
+import type { IoError, Stream } from '../l4/stream.ts';
 import { BodyReader, BodyWriter } from './body.ts';
 import {
   bufToContentLength,
@@ -31,8 +30,6 @@ import { parseResponse } from './parse.ts';
 const rust = ported('pingora-core/src/protocols/http/v1/client.rs');
 const log = new Log('pingora_core::protocols::http::v1::client');
 const bodyLog = new Log('pingora_core::protocols::http::v1::body');
-
-type MaybePromise<T> = T | Promise<T>;
 
 const parseRespBuffer = rust.fn('client::parse_resp_buffer', parseResponse);
 
@@ -64,7 +61,8 @@ function refuse(response: ResponseHeader): string | undefined {
 }
 
 /** The HTTP/1 client session: writes one request, reads one response. */
-export class HttpSession implements Reader {
+@traced
+export class HttpSession {
   private readonly _stream: Stream;
   private requestWritten: RequestHeader | undefined = undefined;
   private responseHeader: ResponseHeader | undefined = undefined;
@@ -75,16 +73,14 @@ export class HttpSession implements Reader {
   private readonly bodyWriter = new BodyWriter();
   /** Per read of head and body, in milliseconds. Default: none. */
   readTimeout: number | undefined = undefined;
-  /** When a piece of the request's body was sent last, if there is a time limit for reads. */
-  private sentAt = Number.NEGATIVE_INFINITY;
   /** Per write of head and body, in milliseconds. Default: none. */
   writeTimeout: number | undefined = undefined;
   private keepalive: KeepaliveStatus = 'Off';
   private _digest: Digest | undefined = undefined;
   private bytesSent = 0;
   private upgraded = false;
-  /** Where a response is waited for without a promise. */
-  private waiting: Kept<HttpTask> | null = null;
+  /** How many bytes of the response's head have been looked at. */
+  private scanned = 0;
 
   private constructor(stream: Stream) {
     this._stream = stream;
@@ -106,49 +102,49 @@ export class HttpSession implements Reader {
     return this._stream.id();
   }
 
-  /** Write the head of the request. Returns its size. Throws `WriteError`, `WriteTimedout`. */
+  // Nothing of what writes waits: what the peer hasn't taken yet lies in the stream, and whoever writes more than a
+  // little asks `pollDrained` in between. The original waits in each write.
+
+  /** Write the head of the request. Returns its size. Throws `WriteError`. */
   @rust.method('HttpSession::write_request_header')
-  writeRequestHeader(request: RequestHeader): MaybePromise<number> {
+  writeRequestHeader(request: RequestHeader): number {
     this.requestWritten = request;
     this.initReqBodyWriter(request);
     const version = request.version === 'HTTP/1.0' ? 'HTTP/1.0' : 'HTTP/1.1';
     const wire = `${request.method} ${request.rawPath()} ${version}\r\n${request.headers.toWire()}\r\n`;
     try {
-      const wrote = this._stream.write(wire);
-      const flushed = wrote instanceof Promise ? wrote.then(() => this._stream.flush()) : this._stream.flush();
-      if (!(flushed instanceof Promise)) return wire.length;
-      const { writeTimeout } = this;
-      const done = writeTimeout === undefined ? flushed : timeout(writeTimeout, flushed);
-      return done.then(() => wire.length, headerWriteError);
+      this._stream.write(wire);
+      this._stream.flush();
     } catch (error) {
-      return headerWriteError(error);
+      throw PingoraError.because(ErrorType.WriteError, 'while writing request headers', error);
     }
+    return wire.length;
   }
 
   @rust.method('HttpSession::do_write_body')
-  private doWriteBody(data: Buffer): MaybePromise<number | undefined> {
+  private doWriteBody(data: Buffer): number | undefined {
+    this.limitAnew();
     const written = this.bodyWriter.writeBody(this._stream, data);
-    if (written instanceof Promise) {
-      return written.then((n) => {
-        this.bytesSent += n ?? 0;
-        return n;
-      });
-    }
     this.bytesSent += written ?? 0;
     return written;
   }
 
   /** Write a piece of the request's body. Undefined when no more may be written. */
   @rust.method('HttpSession::write_body')
-  writeBody(data: Buffer): MaybePromise<number | undefined> {
-    if (this.readTimeout !== undefined) this.sentAt = performance.now();
-    const wrote = this.doWriteBody(data);
-    const { writeTimeout } = this;
-    if (writeTimeout === undefined || !(wrote instanceof Promise)) return wrote;
-    return timeout(writeTimeout, wrote).catch((error: unknown) => {
-      if (!(error instanceof Elapsed)) throw error;
-      throw PingoraError.explain(ErrorType.WriteTimedout, `writing body, timeout: ${writeTimeout}ms`);
-    });
+  writeBody(data: Buffer): number | undefined {
+    return this.doWriteBody(data);
+  }
+
+  /** Ready when the server has taken so much that more can be written. Throws `WriteTimedout` and `WriteError`. */
+  pollDrained(): Poll<void> {
+    try {
+      return this._stream.pollDrained(this.writeTimeout);
+    } catch (error) {
+      if (error instanceof Elapsed) {
+        throw PingoraError.explain(ErrorType.WriteTimedout, `writing body, timeout: ${this.writeTimeout}ms`);
+      }
+      throw PingoraError.because(ErrorType.WriteError, 'while writing body', error);
+    }
   }
 
   /** Set what is sent after the request's body. To be called before its end; dropped unless the body is chunked. */
@@ -162,23 +158,13 @@ export class HttpSession implements Reader {
 
   /** The request's body is whole: send what waits, and the last chunk if it is chunked. */
   @rust.method('HttpSession::finish_body')
-  finishBody(): MaybePromise<number | undefined> {
-    if (this.readTimeout !== undefined) this.sentAt = performance.now();
-    const finished = this.bodyWriter.finish(this._stream);
-    return finished instanceof Promise ? finished.then((n) => this.flushBody(n)) : this.flushBody(finished);
-  }
-
-  private flushBody(written: number | undefined): MaybePromise<number | undefined> {
+  finishBody(): number | undefined {
+    this.limitAnew();
+    const written = this.bodyWriter.finish(this._stream);
     try {
-      const flushed = this._stream.flush();
-      if (flushed instanceof Promise) {
-        return flushed.then(() => {
-          this.maybeForceCloseBodyReader();
-          return written;
-        }, flushError);
-      }
+      this._stream.flush();
     } catch (error) {
-      flushError(error);
+      throw PingoraError.because(ErrorType.WriteError, 'flushing body', error);
     }
     this.maybeForceCloseBodyReader();
     return written;
@@ -190,79 +176,47 @@ export class HttpSession implements Reader {
    * one), `ReadTimedout`.
    */
   @rust.method('HttpSession::read_response')
-  readResponse(): MaybePromise<number> {
-    return this._readResponse(0, 0);
-  }
-
-  /**
-   * Wait for a read as long as it may take. A piece of the request's body that goes out meanwhile begins the time anew:
-   * in the original the read loses against that piece, and the next one has a time of its own. Else no upload could
-   * take longer than a read may.
-   */
-  private async limited<T>(readTimeout: number, read: Promise<T>): Promise<T> {
-    let left = readTimeout;
+  readResponse(): Poll<number> {
+    const stream = this._stream;
+    // The original reads into a buffer of the session's own; here what arrived stays in the stream's.
     for (;;) {
-      try {
-        return await timeout(left, read);
-      } catch (error) {
-        left = this.sentAt + readTimeout - performance.now();
-        if (!(error instanceof Elapsed) || left <= 0) throw error;
-      }
-    }
-  }
-
-  private _readResponse(have: number, scanned: number): MaybePromise<number> {
-    let seen = have;
-    let looked = scanned;
-    for (;;) {
-      if (seen > MAX_HEADER_SIZE) {
+      const { scanned } = this;
+      if (scanned > MAX_HEADER_SIZE) {
         throw PingoraError.explain(ErrorType.InvalidHTTPHeader, `Response header larger than ${MAX_HEADER_SIZE}`);
       }
-      let filled: MaybePromise<boolean>;
+      let more: Poll<boolean>;
       try {
-        filled = this._stream.fill(seen);
+        more = stream.pollFill(scanned, this.readTimeout);
       } catch (error) {
-        return responseReadError(error, seen);
+        return responseReadError(error, scanned);
       }
-      if (filled instanceof Promise) {
-        const { readTimeout } = this;
-        return (readTimeout === undefined ? filled : this.limited(readTimeout, filled)).then(
-          (more) => {
-            if (!more) responseClosed(seen);
-            return this._readResponse(seen, looked);
-          },
-          (error: unknown) => responseReadError(error, seen),
-        );
-      }
-      if (!filled) responseClosed(seen);
-      const buf = this._stream.buffered();
-      seen = buf.length;
-      const parsed = parseRespBuffer(buf, looked);
-      if (parsed.state === 'Complete') {
-        const response = parsed.head;
-        // RFC 9110 15.2.2: nobody changes the protocol on their own
-        const unasked = response.status === 101 && !this.isUpgradeReq();
-        const reason = unasked ? '101 without an upgrade' : refuse(response);
-        if (parsed.size > MAX_HEADER_SIZE) continue; // it came at once
-        if (reason !== undefined) return invalid(reason, buf);
-        this.rawHeader = buf;
-        this.rawHeaderSize = parsed.size;
-        this._stream.consume(parsed.size);
-        this.upgraded = this.isUpgradeReq() && isUpgradeResp(response);
-        this.responseHeader = response;
-        if (tracing.recorder !== null) note({ status: response.status });
-        return parsed.size;
-      }
+      if (more === PENDING) return PENDING;
+      if (!more) return responseClosed(scanned);
+      const buf = stream.buffered();
+      const parsed = parseRespBuffer(buf, scanned);
+      this.scanned = buf.length;
+      if (parsed.state === 'Partial') continue;
       if (parsed.state === 'Invalid') return invalid(parsed.reason, buf);
-      looked = seen;
+      const response = parsed.head;
+      // RFC 9110 15.2.2: nobody changes the protocol on their own
+      const unasked = response.status === 101 && !this.isUpgradeReq();
+      const reason = unasked ? '101 without an upgrade' : refuse(response);
+      if (parsed.size > MAX_HEADER_SIZE) continue; // it came at once
+      if (reason !== undefined) return invalid(reason, buf);
+      this.rawHeader = buf;
+      this.rawHeaderSize = parsed.size;
+      this.scanned = 0;
+      stream.consume(parsed.size);
+      this.upgraded = this.isUpgradeReq() && isUpgradeResp(response);
+      this.responseHeader = response;
+      return parsed.size;
     }
   }
 
   /** Read the head of the response and return it: the caller's own, the session keeps another. */
   @rust.method('HttpSession::read_resp_header_parts')
-  readRespHeaderParts(): MaybePromise<ResponseHeader> {
-    const read = this.readResponse();
-    return read instanceof Promise ? read.then(() => this.responseHeader!.clone()) : this.responseHeader!.clone();
+  readRespHeaderParts(): Poll<ResponseHeader> {
+    return this.readResponse() === PENDING ? PENDING : this.responseHeader!.clone();
   }
 
   /** The head of the response, once it was read. */
@@ -281,26 +235,25 @@ export class HttpSession implements Reader {
   }
 
   @rust.method('HttpSession::do_read_body')
-  private doReadBody(): MaybePromise<Buffer | undefined> {
+  private doReadBody(): Poll<Buffer | undefined> {
     this.initBodyReader();
-    return this.bodyReader.readBody(this._stream);
+    return this.bodyReader.readBody(this._stream, this.readTimeout);
   }
 
-  /** The next piece of the response's body; undefined when there is no more. */
+  /** The next piece of the response's body; undefined when there is no more. Throws `ReadTimedout`, `ReadError`. */
   @rust.method('HttpSession::read_body_ref')
-  readBodyRef(): MaybePromise<Buffer | undefined> {
-    const read = this.doReadBody();
-    const { readTimeout } = this;
-    if (readTimeout === undefined || !(read instanceof Promise)) return read;
-    return this.limited(readTimeout, read).catch((error: unknown) => {
+  readBodyRef(): Poll<Buffer | undefined> {
+    try {
+      return this.doReadBody();
+    } catch (error) {
       if (!(error instanceof Elapsed)) throw error;
-      throw PingoraError.explain(ErrorType.ReadTimedout, `reading body, timeout: ${readTimeout}ms`);
-    });
+      throw PingoraError.explain(ErrorType.ReadTimedout, `reading body, timeout: ${this.readTimeout}ms`);
+    }
   }
 
   /** As {@link HttpSession.readBodyRef}: a view of what arrived is the caller's own here. */
   @rust.method('HttpSession::read_body_bytes')
-  readBodyBytes(): MaybePromise<Buffer | undefined> {
+  readBodyBytes(): Poll<Buffer | undefined> {
     return this.readBodyRef();
   }
 
@@ -418,70 +371,35 @@ export class HttpSession implements Reader {
     return status === undefined || (status < 200 && status !== 101);
   }
 
+  /**
+   * A piece of the request's body that goes out begins the time of a pending read anew: in the original the read loses
+   * against that piece, and the next one has a time of its own. Else no upload could take longer than a read may.
+   */
+  private limitAnew(): void {
+    if (this.readTimeout !== undefined) this._stream.limitReadAnew();
+  }
+
   /** The next piece of the response. */
   @rust.method('HttpSession::read_response_task')
-  readResponseTask(): MaybePromise<HttpTask> {
+  readResponseTask(): Poll<HttpTask> {
     if (this.shouldReadRespHeader()) {
       const header = this.readRespHeaderParts();
-      return header instanceof Promise ? header.then((head) => this.headerTask(head)) : this.headerTask(header);
+      if (header === PENDING) return PENDING;
+      // the body of an informational response is the next head
+      const end = (header.status >= 200 || header.status === 101) && this.isBodyDone();
+      return HttpTask.Header(header, end);
     }
     if (this.isBodyDone()) return HttpTask.Done;
     const data = this.readBodyBytes();
-    return data instanceof Promise ? data.then((piece) => this.bodyTask(piece)) : this.bodyTask(data);
-  }
-
-  /**
-   * As {@link HttpSession.readResponseTask}; but where it would have to wait for bytes, `response` is left pending,
-   * without a promise, and idle again, its waker called, when they have come. While something is traced the wait is
-   * part of the call, and with a time limit it has one: then there is a promise.
-   */
-  readResponseTaskOrWatch(response: Kept<HttpTask>): MaybePromise<HttpTask> | undefined {
-    const stream = this._stream;
-    if (
-      tracing.recorder !== null ||
-      this.readTimeout !== undefined ||
-      stream.bufferedLength > 0 ||
-      stream.readEnded ||
-      (!this.shouldReadRespHeader() && this.isBodyDone())
-    ) {
-      return this.readResponseTask();
-    }
-    response.pend();
-    this.waiting = response;
-    stream.watch(this);
-    return undefined;
-  }
-
-  /** @internal Something has come for {@link HttpSession.readResponseTaskOrWatch}. */
-  wake(): void {
-    const response = this.waiting;
-    this.waiting = null;
-    response?.retry();
-  }
-
-  /** @internal That wait ends with {@link HttpSession.cancelRead} only. */
-  end(): boolean {
-    return false;
-  }
-
-  /** End the wait of a read: no byte is lost. */
-  cancelRead(): void {
-    if (this.waiting !== null) this._stream.unwatch(this);
-    this.waiting = null;
-    this._stream.cancelReads();
-  }
-
-  private headerTask(header: ResponseHeader): HttpTask {
-    // the body of an informational response is the next head
-    const end = (header.status >= 200 || header.status === 101) && this.isBodyDone();
-    return HttpTask.Header(header, end);
-  }
-
-  private bodyTask(data: Buffer | undefined): HttpTask {
-    const end = this.isBodyDone();
-    if (data !== undefined) return HttpTask.Body(data, end);
+    if (data === PENDING) return PENDING;
+    if (data !== undefined) return HttpTask.Body(data, this.isBodyDone());
     const { trailers } = this.bodyReader;
     return trailers === undefined ? HttpTask.Done : HttpTask.Trailer(trailers);
+  }
+
+  /** A read that is pending is given up: no byte is lost. What `drop` does to it in Rust. */
+  dropRead(): void {
+    this._stream.dropRead();
   }
 
   /** How many bytes of the request's body were sent, without framing. */
@@ -500,17 +418,6 @@ export class HttpSession implements Reader {
   }
 }
 
-function flushError(error: unknown): never {
-  throw PingoraError.because(ErrorType.WriteError, 'flushing body', error);
-}
-
-function headerWriteError(error: unknown): never {
-  if (error instanceof Elapsed) {
-    throw PingoraError.because(ErrorType.WriteTimedout, 'while writing request headers (timeout)', error);
-  }
-  throw PingoraError.because(ErrorType.WriteError, 'while writing request headers', error);
-}
-
 function responseClosed(have: number): never {
   const error = PingoraError.explain(
     ErrorType.ConnectionClosed,
@@ -521,7 +428,7 @@ function responseClosed(have: number): never {
 }
 
 function responseReadError(thrown: unknown, have: number): never {
-  if (thrown instanceof PingoraError || thrown instanceof Cancelled) throw thrown;
+  if (thrown instanceof PingoraError) throw thrown;
   if (thrown instanceof Elapsed) throw PingoraError.explain(ErrorType.ReadTimedout, 'while reading response headers');
   const error = PingoraError.because(
     ErrorType.ReadError,

@@ -4,19 +4,19 @@
  * Port of `pingora-core/src/protocols/http/v1/server.rs`. Where the original allows two readings of a request, or
  * keeps a connection that can't be kept, this one doesn't: see the table of deviations.
  */
+
 import { ErrorType, PingoraError } from '../../error/lib.ts';
 import { type HMap, type RequestHeader, ResponseHeader } from '../../http/lib.ts';
 import { Log } from '../../log.ts';
-import { Cancelled } from '../../runtime/cancelled.ts';
-import type { Kept } from '../../runtime/sync.ts';
-import { Elapsed, timeout } from '../../timeout/lib.ts';
-import { tracing } from '../../tracing/recorder.ts';
-import { note, ported } from '../../tracing/span.ts';
+import type { Future } from '../../runtime/future.ts';
+import { PENDING, type Poll } from '../../runtime/poll.ts';
+import { Elapsed } from '../../timeout/lib.ts';
+import { ported, traced } from '../../tracing/span.ts';
 import { FixedBuffer } from '../http/body-buffer.ts';
 import { getCachedDate } from '../http/date.ts';
 import { genErrorResponse, http400Response, http502Response } from '../http/error-resp.ts';
 import type { HttpTask } from '../http/mod.ts';
-import type { EndWatcher, Reader, Stream } from '../l4/stream.ts';
+import type { Stream } from '../l4/stream.ts';
 import { BodyReader, BodyWriter } from './body.ts';
 import {
   BODY_BUF_LIMIT,
@@ -37,8 +37,6 @@ const log = new Log('pingora_core::protocols::http::v1::server');
 
 /** A head must be whole so many milliseconds after its first byte, and a new connection must send one. */
 const HEAD_TIMEOUT_MS = 60_000;
-
-type MaybePromise<T> = T | Promise<T>;
 
 /** How long the connection under a stream may wait for its next request; set by the session before. */
 const keptFor = new WeakMap<Stream, KeepaliveStatus>();
@@ -99,7 +97,8 @@ function originForm(request: RequestHeader): boolean {
 }
 
 /** The HTTP/1 server session: reads one request, writes one response. */
-export class HttpSession implements EndWatcher {
+@traced
+export class HttpSession {
   private readonly _stream: Stream;
   private requestHeader: RequestHeader | undefined = undefined;
   private _responseWritten: ResponseHeader | undefined = undefined;
@@ -120,10 +119,6 @@ export class HttpSession implements EndWatcher {
   updateRespHeaders = true;
   private retryBuffer: FixedBuffer | undefined = undefined;
   private upgraded = false;
-  private onUpgraded: (() => void) | null = null;
-  private _cancelIdle: (() => void) | null = null;
-  /** What fails when the client leaves. */
-  private leaving: Kept<unknown> | null = null;
 
   private constructor(stream: Stream) {
     this._stream = stream;
@@ -148,16 +143,54 @@ export class HttpSession implements EndWatcher {
    * `ConnectionClosed` and `ReadError` for a connection that broke in the middle of it.
    */
   @rust.method('HttpSession::read_request')
-  readRequest(): Promise<number | undefined> {
-    return new Promise<number | undefined>((resolve, reject) => {
-      new HeadReader(this, resolve, reject).begin();
-    });
+  *readRequest(): Future<number | undefined> {
+    const stream = this._stream;
+    const kept = keptFor.get(stream);
+    // The original reads into a buffer of the session's own; here what arrived stays in the stream's.
+    let have = 0;
+    let deadline = 0;
+    for (;;) {
+      if (have > MAX_HEADER_SIZE) throw tooLarge();
+      let patience: number | undefined;
+      if (have > 0) {
+        // The original begins to count anew with each read; this is for the whole head.
+        if (deadline === 0) deadline = performance.now() + HEAD_TIMEOUT_MS;
+        patience = Math.max(0, deadline - performance.now());
+      } else if (kept !== 'Infinite') patience = typeof kept === 'number' ? kept : HEAD_TIMEOUT_MS;
+      let more: Poll<boolean>;
+      try {
+        more = stream.pollFill(have, patience);
+        while (more === PENDING) {
+          yield;
+          more = stream.pollFill(have, patience);
+        }
+      } catch (error) {
+        if (have === 0) {
+          if (error instanceof Elapsed) log.debug('keepalive timeout reached');
+          return undefined;
+        }
+        const type = error instanceof Elapsed ? ErrorType.HTTPStatus(408) : ErrorType.ReadError;
+        throw PingoraError.because(type, 'while reading request headers', error);
+      }
+      if (!more) {
+        if (have === 0) {
+          log.debug('Client prematurely closed connection with 0 byte sent');
+          return undefined;
+        }
+        const context = `while reading request headers, bytes already read: ${have}`;
+        throw PingoraError.explain(ErrorType.ConnectionClosed, context);
+      }
+      const buf = stream.buffered();
+      const size = this.takeHead(buf, have);
+      if (size !== undefined) return size;
+      have = buf.length;
+    }
   }
 
   /**
-   * @internal Take the head out of what has arrived. Undefined if it isn't all there; `scanned` were looked at before.
+   * Take the head out of what has arrived. Undefined if it isn't all there; `scanned` were looked at before.
    */
-  takeHead(buf: Buffer, scanned: number): number | undefined {
+  private takeHead(buf: Buffer, scanned: number): number | undefined {
     const parsed = parseReqBuffer(buf, scanned);
     if (parsed.state === 'Partial') return undefined;
     if (parsed.state === 'Invalid') return this.invalid(parsed.reason, buf);
@@ -173,7 +206,6 @@ export class HttpSession implements EndWatcher {
     this.bodyReader.reinit();
     this._responseWritten = undefined;
     this.respectKeepalive();
-    if (tracing.recorder !== null) note({ request: `${request.method} ${request.rawPath()}` });
     return parsed.size;
   }
 
@@ -206,34 +238,29 @@ export class HttpSession implements EndWatcher {
     return this.requestHeader !== undefined && isUpgradeReq(this.requestHeader);
   }
 
-  /** The next piece of the request's body; undefined when there is no more. */
+  /** The next piece of the request's body; undefined when there is no more. Throws `ReadTimedout`, `ReadError`. */
   @rust.method('HttpSession::read_body_bytes')
-  readBodyBytes(): MaybePromise<Buffer | undefined> {
-    const read = this.readBody();
-    return read instanceof Promise ? read.then((data) => this.keep(data)) : this.keep(read);
-  }
-
-  private keep(data: Buffer | undefined): Buffer | undefined {
-    if (data !== undefined) this.retryBuffer?.writeToBuffer(data);
+  readBodyBytes(): Poll<Buffer | undefined> {
+    const data = this.readBody();
+    if (data !== PENDING && data !== undefined) this.retryBuffer?.writeToBuffer(data);
     return data;
   }
 
   @rust.method('HttpSession::do_read_body')
-  private doReadBody(): MaybePromise<Buffer | undefined> {
+  private doReadBody(): Poll<Buffer | undefined> {
     this.initBodyReader();
     // an upgrade that isn't agreed to yet has no body
-    return this.bodyReader.needInit() ? undefined : this.bodyReader.readBody(this._stream);
+    return this.bodyReader.needInit() ? undefined : this.bodyReader.readBody(this._stream, this.readTimeout);
   }
 
   @rust.method('HttpSession::read_body')
-  private readBody(): MaybePromise<Buffer | undefined> {
-    const read = this.doReadBody();
-    const { readTimeout } = this;
-    if (readTimeout === undefined || !(read instanceof Promise)) return read;
-    return timeout(readTimeout, read).catch((error: unknown) => {
+  private readBody(): Poll<Buffer | undefined> {
+    try {
+      return this.doReadBody();
+    } catch (error) {
       if (!(error instanceof Elapsed)) throw error;
-      throw PingoraError.explain(ErrorType.ReadTimedout, `reading body, timeout: ${readTimeout}ms`);
-    });
+      throw PingoraError.explain(ErrorType.ReadTimedout, `reading body, timeout: ${this.readTimeout}ms`);
+    }
   }
 
   /** Whether there is no (more) body to read. */
@@ -258,7 +285,7 @@ export class HttpSession implements EndWatcher {
    * `header` is changed: what is the connection's business is set here.
    */
   @rust.method('HttpSession::write_response_header')
-  writeResponseHeader(header: ResponseHeader): MaybePromise<void> {
+  writeResponseHeader(header: ResponseHeader): void {
     const { status } = header;
     if (this.answered()) {
       log.warn('Respond header is already sent, cannot send again');
@@ -292,17 +319,11 @@ export class HttpSession implements EndWatcher {
     const flush = informational || !headers.has('content-length') || this.bodyWriter.finished();
     try {
       const stream = this._stream;
-      const wrote = stream.write(`HTTP/1.1 ${status} ${header.reason}\r\n${headers.toWire()}\r\n`);
+      stream.write(`HTTP/1.1 ${status} ${header.reason}\r\n${headers.toWire()}\r\n`);
       this._responseWritten = header;
-      if (this.upgraded) this.onUpgraded?.();
-      if (wrote instanceof Promise) {
-        return wrote.then(() => (flush ? stream.flush() : undefined)).catch(headerWriteError);
-      }
-      if (!flush) return;
-      const flushed = stream.flush();
-      return flushed instanceof Promise ? flushed.catch(headerWriteError) : undefined;
+      if (flush) stream.flush();
     } catch (error) {
-      return headerWriteError(error);
+      throw PingoraError.because(ErrorType.WriteError, 'writing response header', error);
     }
   }
 
@@ -373,76 +394,59 @@ export class HttpSession implements EndWatcher {
 
   /** As {@link HttpSession.writeResponseHeader}, leaving `header` as it is. */
   @rust.method('HttpSession::write_response_header_ref')
-  writeResponseHeaderRef(header: ResponseHeader): MaybePromise<void> {
-    return this.writeResponseHeader(header.clone());
+  writeResponseHeaderRef(header: ResponseHeader): void {
+    this.writeResponseHeader(header.clone());
   }
+
+  // Nothing of what writes waits: what the peer hasn't taken yet lies in the stream, and whoever writes more than a
+  // little asks `pollDrained` in between. The original waits in each write.
 
   @rust.method('HttpSession::do_write_body')
-  private doWriteBody(data: Buffer): MaybePromise<number | undefined> {
-    return this.count(this.bodyWriter.writeBody(this._stream, data));
-  }
-
-  private count(written: MaybePromise<number | undefined>): MaybePromise<number | undefined> {
-    if (written instanceof Promise) {
-      return written.then((n) => {
-        this._bodyBytesSent += n ?? 0;
-        return n;
-      });
-    }
+  private doWriteBody(data: Buffer): number | undefined {
+    const written = this.bodyWriter.writeBody(this._stream, data);
     this._bodyBytesSent += written ?? 0;
     return written;
   }
 
   /** Write a piece of the response's body. Undefined when no more may be written. */
   @rust.method('HttpSession::write_body')
-  writeBody(data: Buffer): MaybePromise<number | undefined> {
-    return this.timed(this.doWriteBody(data));
-  }
-
-  private timed<T>(wrote: MaybePromise<T>): MaybePromise<T> {
-    const { writeTimeout } = this;
-    if (writeTimeout === undefined || !(wrote instanceof Promise)) return wrote;
-    return timeout(writeTimeout, wrote).catch((error: unknown) => {
-      if (!(error instanceof Elapsed)) throw error;
-      throw PingoraError.explain(ErrorType.WriteTimedout, `writing body, timeout: ${writeTimeout}ms`);
-    });
+  writeBody(data: Buffer): number | undefined {
+    return this.doWriteBody(data);
   }
 
   @rust.method('HttpSession::write_body_buf')
-  private writeBodyBuf(): MaybePromise<number | undefined> {
+  private writeBodyBuf(): number | undefined {
     const pieces = this.bodyWriteBuf;
     if (pieces.length === 0) return undefined;
     this.bodyWriteBuf = [];
-    const data = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
-    return this.timed(this.count(this.bodyWriter.writeBody(this._stream, data)));
+    const written = this.bodyWriter.writeBody(this._stream, pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces));
+    this._bodyBytesSent += written ?? 0;
+    return written;
   }
 
   /** The body is whole: send what waits, and the last chunk if it is chunked. */
   @rust.method('HttpSession::finish_body')
-  finishBody(): MaybePromise<number | undefined> {
-    const finished = this.bodyWriter.finish(this._stream);
-    return finished instanceof Promise ? finished.then((n) => this.flushBody(n)) : this.flushBody(finished);
-  }
-
-  private flushBody(written: number | undefined): MaybePromise<number | undefined> {
+  finishBody(): number | undefined {
+    const written = this.bodyWriter.finish(this._stream);
     try {
-      const flushed = this._stream.flush();
-      if (flushed instanceof Promise) {
-        return flushed.then(
-          () => {
-            this.maybeForceCloseBodyReader();
-            return written;
-          },
-          (error: unknown) => {
-            throw PingoraError.because(ErrorType.WriteError, 'flushing body', error);
-          },
-        );
-      }
+      this._stream.flush();
     } catch (error) {
       throw PingoraError.because(ErrorType.WriteError, 'flushing body', error);
     }
     this.maybeForceCloseBodyReader();
     return written;
+  }
+
+  /** Ready when the client has taken so much that more can be written. Throws `WriteTimedout` and `WriteError`. */
+  pollDrained(): Poll<void> {
+    try {
+      return this._stream.pollDrained(this.writeTimeout);
+    } catch (error) {
+      if (error instanceof Elapsed) {
+        throw PingoraError.explain(ErrorType.WriteTimedout, `writing body, timeout: ${this.writeTimeout}ms`);
+      }
+      throw PingoraError.because(ErrorType.WriteError, 'while writing body', error);
+    }
   }
 
   /**
@@ -484,31 +488,6 @@ export class HttpSession implements EndWatcher {
     else if (!this.isUpgradeReq() || this.answered()) this.bodyReader.initContentLength(0);
   }
 
-  /** Wait until the upgrade is agreed to, then read on. Throws if the client leaves before. */
-  private async readBodyAfterUpgrade(): Promise<Buffer | undefined> {
-    await new Promise<void>((resolve, reject) => {
-      const over = () => {
-        takeBack?.();
-        this._cancelIdle = null;
-        this.onUpgraded = null;
-      };
-      this._cancelIdle = () => {
-        over();
-        reject(IDLE_CANCELLED);
-      };
-      this.onUpgraded = () => {
-        over();
-        resolve();
-      };
-      let takeBack: (() => void) | undefined;
-      takeBack = this._stream.onPeerGone(() => {
-        over();
-        reject(this.clientLeft());
-      });
-    });
-    return this.readBodyBytes();
-  }
-
   private clientLeft(): PingoraError {
     return PingoraError.explain(
       ErrorType.ConnectionClosed,
@@ -535,70 +514,32 @@ export class HttpSession implements EndWatcher {
   }
 
   /**
-   * Wait until the client closes the connection. Takes no byte that arrives before: the original takes one, and with
-   * it a request that was sent ahead.
+   * Ready once the client has closed the connection. Takes no byte that arrives before: the original takes one, and with
+   * it a request that was sent ahead. Throws `ReadError` if the connection broke.
    */
   @rust.method('HttpSession::idle')
-  idle(): Promise<number> {
-    return new Promise<number>((resolve, reject) => {
-      let gone = false;
-      const takeBack = this._stream.onPeerGone(() => {
-        gone = true;
-        this._cancelIdle = null;
-        const error = this._stream.ioError;
-        if (error === null) resolve(0);
-        else reject(PingoraError.because(ErrorType.ReadError, 'during HTTP idle state', error));
-      });
-      if (gone) return;
-      this._cancelIdle = () => {
-        this._cancelIdle = null;
-        takeBack();
-        reject(IDLE_CANCELLED);
-      };
-    });
-  }
-
-  /** End a pending {@link HttpSession.readBodyOrIdle}: it throws {@link Cancelled}, and no byte is lost. */
-  cancelIdle(): void {
-    if (this.leaving !== null) {
-      this.leaving = null;
-      this._stream.unwatchEnd(this);
-    } else if (this._cancelIdle !== null) this._cancelIdle();
-    else this._stream.cancelReads();
+  idle(): Poll<number> {
+    if (this._stream.pollEnded() === PENDING) return PENDING;
+    const error = this._stream.ioError;
+    if (error !== null) throw PingoraError.because(ErrorType.ReadError, 'during HTTP idle state', error);
+    return 0;
   }
 
   /**
-   * The next piece of the request's body; once there is no more, waits until the client closes the connection, and
+   * The next piece of the request's body; once there is no more, pending until the client closes the connection, and
    * throws then.
    */
   @rust.method('HttpSession::read_body_or_idle')
-  readBodyOrIdle(noBodyExpected: boolean): MaybePromise<Buffer | undefined> {
-    if (!noBodyExpected && !this.isBodyDone()) {
-      return this.bodyReader.needInit() ? this.readBodyAfterUpgrade() : this.readBodyBytes();
-    }
-    return this.idle().then(() => {
-      throw this.clientLeft();
-    });
+  readBodyOrIdle(noBodyExpected: boolean): Poll<Buffer | undefined> {
+    // an upgrade that isn't agreed to yet has no body, but may get one
+    if (!noBodyExpected && !this.isBodyDone() && !this.bodyReader.needInit()) return this.readBodyBytes();
+    if (this.idle() === PENDING) return PENDING;
+    throw this.clientLeft();
   }
 
-  /**
-   * What {@link HttpSession.readBodyOrIdle} does once there is no more body, without its two promises: `wait` fails
-   * when the client leaves. For where nothing is traced and nobody would see the wait itself (1.5 KB less a request).
-   */
-  failWhenClientLeaves(wait: Kept<unknown>): void {
-    wait.pend();
-    this.leaving = wait;
-    this._stream.watchEnd(this);
-  }
-
-  /** @internal The client left while {@link HttpSession.failWhenClientLeaves} was in force. */
-  peerGone(): void {
-    const wait = this.leaving;
-    this.leaving = null;
-    const error = this._stream.ioError;
-    wait?.fail(
-      error === null ? this.clientLeft() : PingoraError.because(ErrorType.ReadError, 'during HTTP idle state', error),
-    );
+  /** A read that is pending is given up: no byte is lost. What `drop` does to it in Rust. */
+  dropRead(): void {
+    this._stream.dropRead();
   }
 
   /** The request's head as it arrived. */
@@ -651,41 +592,39 @@ export class HttpSession implements EndWatcher {
 
   /** Answer with an error. It has no body and is not to be cached. */
   @rust.method('HttpSession::respond_error')
-  respondError(code: number): MaybePromise<void> {
+  respondError(code: number): void {
     const response = code === 502 ? http502Response() : code === 400 ? http400Response() : genErrorResponse(code);
-    return ignoreWriteError(() => this.writeResponseHeader(response));
+    try {
+      this.writeResponseHeader(response);
+    } catch (error) {
+      // there is nobody left to tell
+      log.error(`failed to send error response to downstream: ${error}`);
+    }
   }
 
   /** Answer `100 Continue`, unless something was answered. */
   @rust.method('HttpSession::write_continue_response')
-  writeContinueResponse(): MaybePromise<void> {
-    return this._responseWritten === undefined ? this.writeResponseHeader(ResponseHeader.build(100)) : undefined;
+  writeContinueResponse(): void {
+    if (this._responseWritten === undefined) this.writeResponseHeader(ResponseHeader.build(100));
   }
 
   @rust.method('HttpSession::response_duplex')
-  private responseDuplex(task: HttpTask): MaybePromise<boolean> {
+  private responseDuplex(task: HttpTask): boolean {
     switch (task.type) {
       case 'Header':
-        return then(
-          down(() => this.writeResponseHeader(task.header)),
-          task.end,
-        );
+        this.writeResponseHeader(task.header);
+        return task.end;
       case 'Body': {
         const { data, end } = task;
-        if (data === undefined || data.length === 0) return end;
-        return then(
-          down(() => this.writeBody(data)),
-          end,
-        );
+        if (data !== undefined && data.length > 0) this.writeBody(data);
+        return end;
       }
       case 'Trailer':
         this.setTrailers(task.trailers);
         return true;
       case 'Done':
-        return then(
-          down(() => this.finishBody()),
-          true,
-        );
+        this.finishBody();
+        return true;
       case 'Failed':
         // what waits in the stream leaves when it is closed
         throw task.error;
@@ -693,34 +632,38 @@ export class HttpSession implements EndWatcher {
   }
 
   /** Send what was written before the response failed, then throw. */
-  private async failed(error: PingoraError): Promise<never> {
-    await down(() => this.writeBodyBuf());
+  private failed(error: PingoraError): never {
+    this.writeBodyBuf();
     try {
-      await this._stream.flush();
+      this._stream.flush();
     } catch (cause) {
-      throw PingoraError.because(ErrorType.WriteError, 'flushing response', cause).intoDown();
+      throw PingoraError.because(ErrorType.WriteError, 'flushing response', cause);
     }
     throw error;
   }
 
-  /** Write pieces of a response, together as far as possible. Returns whether the response ended with them. */
+  /**
+   * Write pieces of a response, together as far as possible. Returns whether the response ended with them. What goes
+   * wrong here is marked as the client's; what the origin did wrong keeps its mark.
+   */
   @rust.method('HttpSession::response_duplex_vec')
-  responseDuplexVec(tasks: HttpTask[]): MaybePromise<boolean> {
-    if (tasks.length === 1) return this.responseDuplex(tasks[0]!);
-    return this.duplexFrom(tasks, 0, false);
+  responseDuplexVec(tasks: HttpTask[]): boolean {
+    try {
+      return tasks.length === 1 ? this.responseDuplex(tasks[0]!) : this.duplexAll(tasks);
+    } catch (error) {
+      const failure = PingoraError.from(error);
+      throw failure.esource() === 'Unset' ? failure.intoDown() : failure;
+    }
   }
 
-  private duplexFrom(tasks: HttpTask[], from: number, ended: boolean): MaybePromise<boolean> {
-    let end = ended;
-    for (let i = from; i < tasks.length; i++) {
-      const task = tasks[i]!;
+  private duplexAll(tasks: HttpTask[]): boolean {
+    let end = false;
+    for (const task of tasks) {
       switch (task.type) {
-        case 'Header': {
+        case 'Header':
           end = task.end;
-          const wrote = down(() => this.writeResponseHeader(task.header));
-          if (wrote instanceof Promise) return wrote.then(() => this.duplexFrom(tasks, i + 1, task.end));
+          this.writeResponseHeader(task.header);
           break;
-        }
         case 'Body':
           if (task.data !== undefined && task.data.length > 0 && !this.bodyWriter.finished()) {
             this.bodyWriteBuf.push(task.data);
@@ -731,151 +674,19 @@ export class HttpSession implements EndWatcher {
           this.setTrailers(task.trailers);
           end = true;
           break;
-        case 'Done': {
-          const wrote = down(() => this.writeBodyBuf());
-          if (wrote instanceof Promise)
-            return wrote.then(() =>
-              then(
-                down(() => this.finishBody()),
-                true,
-              ),
-            );
-          return then(
-            down(() => this.finishBody()),
-            true,
-          );
-        }
+        case 'Done':
+          this.writeBodyBuf();
+          this.finishBody();
+          return true;
         case 'Failed':
           return this.failed(task.error);
       }
     }
-    return then(
-      down(() => this.writeBodyBuf()),
-      end,
-    );
-  }
-}
-
-/** Waits for the head of a request: with one promise, in however many pieces it comes. */
-class HeadReader implements Reader {
-  private readonly session: HttpSession;
-  private readonly stream: Stream;
-  private readonly kept: KeepaliveStatus | undefined;
-  private readonly resolve: (size: number | undefined) => void;
-  private readonly reject: (error: unknown) => void;
-  /** How many bytes were there when it was last looked. */
-  private have = 0;
-  private deadline = 0;
-  /** Where the spans of what happens when bytes come belong to this read's own. */
-  private readonly traced: (() => void) | undefined;
-
-  constructor(session: HttpSession, resolve: (size: number | undefined) => void, reject: (error: unknown) => void) {
-    this.session = session;
-    this.stream = session.stream;
-    this.kept = keptFor.get(session.stream);
-    this.resolve = resolve;
-    this.reject = reject;
-    this.traced = tracing.recorder?.bind(() => this.read());
-  }
-
-  begin(): void {
-    if (this.stream.bufferedLength > 0 || this.stream.readEnded) this.read();
-    else this.waitForMore();
-  }
-
-  wake(): void {
-    if (this.traced === undefined) this.read();
-    else this.traced();
-  }
-
-  private read(): void {
-    const { stream, have } = this;
-    try {
-      if (stream.bufferedLength > have) {
-        const buf = stream.buffered();
-        const size = this.session.takeHead(buf, have);
-        if (size !== undefined) this.resolve(size);
-        else {
-          this.have = buf.length;
-          this.waitForMore();
-        }
-      } else if (!stream.readEnded) this.waitForMore();
-      else if (stream.ioError !== null) this.end(stream.ioError);
-      else if (have === 0) {
-        log.debug('Client prematurely closed connection with 0 byte sent');
-        this.resolve(undefined);
-      } else {
-        const context = `while reading request headers, bytes already read: ${have}`;
-        throw PingoraError.explain(ErrorType.ConnectionClosed, context);
-      }
-    } catch (error) {
-      this.reject(error);
-    }
-  }
-
-  private waitForMore(): void {
-    const { have } = this;
-    if (have > MAX_HEADER_SIZE) throw tooLarge();
-    if (have === 0) {
-      this.stream.wait(this, this.kept === 'Infinite' ? undefined : firstByteMs(this.kept));
-      return;
-    }
-    if (this.deadline === 0) this.deadline = performance.now() + HEAD_TIMEOUT_MS;
-    this.stream.wait(this, Math.max(0, this.deadline - performance.now()));
-  }
-
-  end(error: Error): boolean {
-    if (this.have > 0) {
-      const type = error instanceof Elapsed ? ErrorType.HTTPStatus(408) : ErrorType.ReadError;
-      this.reject(PingoraError.because(type, 'while reading request headers', error));
-    } else {
-      if (error instanceof Elapsed) log.debug('keepalive timeout reached');
-      this.resolve(undefined);
-    }
-    return true;
+    this.writeBodyBuf();
+    return end;
   }
 }
 
 function tooLarge(): PingoraError {
   return PingoraError.explain(ErrorType.InvalidHTTPHeader, `Request header larger than ${MAX_HEADER_SIZE}`);
-}
-
-const IDLE_CANCELLED = new Cancelled('idle wait cancelled');
-
-function firstByteMs(kept: KeepaliveStatus | undefined): number {
-  return typeof kept === 'number' ? kept : HEAD_TIMEOUT_MS;
-}
-
-function headerWriteError(error: unknown): never {
-  throw PingoraError.because(ErrorType.WriteError, 'writing response header', error);
-}
-
-/** Mark what `body` throws as the downstream's. */
-function down<T>(body: () => MaybePromise<T>): MaybePromise<T> {
-  try {
-    const result = body();
-    return result instanceof Promise ? result.catch(asDownstream) : result;
-  } catch (error) {
-    return asDownstream(error);
-  }
-}
-
-function asDownstream(error: unknown): never {
-  throw PingoraError.from(error).intoDown();
-}
-
-/** `value`, once `done` is. */
-function then<T>(done: MaybePromise<unknown>, value: T): MaybePromise<T> {
-  return done instanceof Promise ? done.then(() => value) : value;
-}
-
-/** An error response that can't be sent is logged: there is nobody left to tell. */
-export function ignoreWriteError(write: () => MaybePromise<void>): MaybePromise<void> {
-  const failed = (error: unknown) => log.error(`failed to send error response to downstream: ${error}`);
-  try {
-    const wrote = write();
-    return wrote instanceof Promise ? wrote.catch(failed) : wrote;
-  } catch (error) {
-    return failed(error);
-  }
 }

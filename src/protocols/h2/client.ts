@@ -6,25 +6,15 @@
  * Port of `pingora-core/src/protocols/http/v2/client.rs`.
  */
 import { ErrorType, PingoraError } from '../../error/lib.ts';
-import {
-  type ClientConnection,
-  enter,
-  H2Error,
-  type Stream as H2Stream,
-  leave,
-  PENDING,
-  type Poll,
-  pollAs,
-  Reason,
-  type Waker,
-} from '../../h2/mod.ts';
+import { type ClientConnection, H2Error, type Stream as H2Stream, Reason } from '../../h2/mod.ts';
 import { type HMap, type RequestHeader, ResponseHeader } from '../../http/lib.ts';
 import { Log } from '../../log.ts';
-import { Cancelled } from '../../runtime/cancelled.ts';
 import { spawn } from '../../runtime/lib.ts';
+import { currentWaker, PENDING, type Poll, type Waker } from '../../runtime/poll.ts';
 import type { Watch } from '../../runtime/sync.ts';
-import { type Armed, arm } from '../../timeout/lib.ts';
-import { ported } from '../../tracing/span.ts';
+import { polled } from '../../runtime/task.ts';
+import { arm, Elapsed, Limit } from '../../timeout/lib.ts';
+import { ported, traced } from '../../tracing/span.ts';
 import type { Digest } from '../digest.ts';
 import { fieldsOf, isConnectionSpecific, removeConnectionSpecific } from './fields.ts';
 
@@ -38,14 +28,6 @@ export const PING_TIMEDOUT = ErrorType.new('PingTimedout');
 const PING_TIMEOUT = 5000;
 
 const EMPTY = Buffer.alloc(0);
-
-/** One for all: making an error takes its stack. */
-const READ_CANCELLED = new Cancelled('read cancelled');
-
-interface Waiting<T> {
-  readonly resolve: (value: T) => void;
-  readonly reject: (error: unknown) => void;
-}
 
 /** Sends nothing of TE but `trailers` (RFC 9113 8.2.2). */
 function otherThanTrailers(value: string): boolean {
@@ -69,7 +51,8 @@ export interface SharedConnection {
 }
 
 /** One request to an origin over HTTP/2, and its response. */
-export class Http2Session implements Waker {
+@traced
+export class Http2Session {
   readonly conn: SharedConnection;
   /** The limit of each read of head, body and trailers, in milliseconds. It isn't one for the whole response. */
   readTimeout: number | undefined = undefined;
@@ -85,10 +68,9 @@ export class Http2Session implements Waker {
   private ended = false;
   private released = false;
 
-  private readingHead: Waiting<void> | null = null;
-  private reading: Waiting<Buffer | undefined> | null = null;
-  private writing: Waiting<void> | null = null;
-  private armed: Armed | null = null;
+  /** Who reads, and how long that may be pending. */
+  private reader: Waker | null = null;
+  private readLimit: Limit | null = null;
 
   private constructor(connection: ClientConnection, conn: SharedConnection) {
     this.connection = connection;
@@ -98,13 +80,6 @@ export class Http2Session implements Waker {
   /** Made by `ConnectionRef.spawnStream`. */
   static new(connection: ClientConnection, conn: SharedConnection): Http2Session {
     return new Http2Session(connection, conn);
-  }
-
-  /** @internal Something that was waited for may be there. */
-  wake(): void {
-    if (this.readingHead !== null) this.tryReadHead(this.readingHead);
-    if (this.reading !== null) this.tryRead(this.reading);
-    if (this.writing !== null) this.tryWrite(this.writing);
   }
 
   /**
@@ -139,11 +114,11 @@ export class Http2Session implements Waker {
   }
 
   /**
-   * Send a piece of the request's body; `end` if it is the last. A promise means that the server reads too slowly and
-   * the writer has to wait. Throws `WriteError`.
+   * Send a piece of the request's body; `end` if it is the last. Whoever may write more than the server reads waits
+   * with {@link Http2Session.pollDrained}. Throws `WriteError`.
    */
   @rust.method('Http2Session::write_request_body')
-  writeRequestBody(data: Buffer, end: boolean): void | Promise<void> {
+  writeRequestBody(data: Buffer, end: boolean): void {
     if (this.ended) {
       if (data.length > 0) log.warn('Try to write request body after end of stream, dropping the extra data');
       return;
@@ -154,11 +129,6 @@ export class Http2Session implements Waker {
       else stream.sendData(data, false);
     } catch (error) {
       throw this.writeError('while writing h2 request body', error);
-    }
-    if (!end && this.pollCapacity(stream) === PENDING) {
-      return new Promise<void>((resolve, reject) => {
-        this.writing = { resolve, reject };
-      });
     }
   }
 
@@ -183,25 +153,14 @@ export class Http2Session implements Waker {
     return this.handleErr(PingoraError.because(ErrorType.WriteError, context, cause));
   }
 
-  private pollCapacity(stream: H2Stream): Poll<void> {
-    const before = enter(this);
+  /** Ready when the server has taken so much that more can be written. Throws `WriteError`. */
+  pollDrained(): Poll<void> {
+    const { stream } = this;
+    if (stream === null || this.ended) return;
     try {
       return stream.pollCapacity();
     } catch (error) {
       throw this.writeError('while writing h2 request body', error);
-    } finally {
-      leave(before);
-    }
-  }
-
-  private tryWrite(writing: Waiting<void>): void {
-    try {
-      if (this.pollCapacity(this.writable()) === PENDING) return;
-      this.writing = null;
-      writing.resolve();
-    } catch (error) {
-      this.writing = null;
-      writing.reject(error);
     }
   }
 
@@ -232,34 +191,26 @@ export class Http2Session implements Waker {
     }
   }
 
-  /** The time limit of a read begins. */
-  private limit(what: string): void {
-    if (this.readTimeout === undefined) return;
-    this.armed = arm(this.readTimeout, () => {
-      this.armed = null;
-      const waiting = this.readingHead ?? this.reading;
-      this.readingHead = null;
-      this.reading = null;
-      const error = PingoraError.explain(ErrorType.ReadTimedout, what);
-      waiting?.reject(this.handleErr(error));
-    });
+  /** A read is pending; throws `ReadTimedout` when it has been for too long. */
+  private pend(what: string): typeof PENDING {
+    const { readTimeout } = this;
+    if (readTimeout === undefined) return PENDING;
+    this.reader = currentWaker();
+    this.readLimit ??= new Limit(() => this.reader?.wake());
+    try {
+      this.readLimit.check(readTimeout);
+    } catch (error) {
+      if (!(error instanceof Elapsed)) throw error;
+      throw this.handleErr(PingoraError.explain(ErrorType.ReadTimedout, what));
+    }
+    return PENDING;
   }
 
-  private unlimit(): void {
-    this.armed?.cancel();
-    this.armed = null;
-  }
-
-  /** End a read that is going on: it rejects with `Cancelled`. Nothing that arrived is lost. */
-  cancelReads(): void {
-    const { readingHead, reading, writing } = this;
-    this.unlimit();
-    this.readingHead = null;
-    this.reading = null;
-    this.writing = null;
-    readingHead?.reject(READ_CANCELLED);
-    reading?.reject(READ_CANCELLED);
-    writing?.reject(READ_CANCELLED);
+  /** A read that is pending is given up: nothing that arrived is lost. What `drop` does to it in Rust. */
+  dropRead(): void {
+    this.reader = null;
+    this.readLimit?.end();
+    this.readLimit = null;
   }
 
   /**
@@ -268,46 +219,23 @@ export class Http2Session implements Waker {
    * this one was a reused one that the server has given up, or if the server has surely done nothing.
    */
   @rust.method('Http2Session::read_response_header')
-  async readResponseHeader(): Promise<void> {
+  readResponseHeader(): Poll<void> {
     const { stream } = this;
     if (stream === null) throw new Error('Try to read response header before sending request header');
     if (this.header !== undefined && !this.header.isInformational) {
       throw new Error('H2 response header is already read');
     }
-    if (this.pollHead(stream) !== PENDING) return;
-    await new Promise<void>((resolve, reject) => {
-      this.readingHead = { resolve, reject };
-      this.limit('while reading h2 response header');
-    });
-  }
-
-  private pollHead(stream: H2Stream): Poll<void> {
-    const before = enter(this);
+    let head: ReturnType<H2Stream['pollHead']>;
     try {
-      const head = stream.pollHead();
-      if (head === PENDING) return PENDING;
-      const header = new ResponseHeader(head.status, fieldsOf(head));
-      header.version = 'HTTP/2';
-      this.header = header;
-      return undefined;
+      head = stream.pollHead();
     } catch (error) {
       throw this.handleErr(error instanceof H2Error ? this.readHeaderError(error, stream) : PingoraError.from(error));
-    } finally {
-      leave(before);
     }
-  }
-
-  private tryReadHead(waiting: Waiting<void>): void {
-    try {
-      if (this.pollHead(this.stream!) === PENDING) return;
-      this.readingHead = null;
-      this.unlimit();
-      waiting.resolve();
-    } catch (error) {
-      this.readingHead = null;
-      this.unlimit();
-      waiting.reject(error);
-    }
+    if (head === PENDING) return this.pend('while reading h2 response header');
+    this.readLimit?.clear();
+    const header = new ResponseHeader(head.status, fieldsOf(head));
+    header.version = 'HTTP/2';
+    this.header = header;
   }
 
   /**
@@ -344,43 +272,20 @@ export class Http2Session implements Waker {
     return error;
   }
 
-  /** A piece of the body, undefined at its end. */
-  private pollBody(stream: H2Stream): Poll<Buffer | undefined> {
-    const before = enter(this);
-    try {
-      return stream.pollData();
-    } catch (error) {
-      throw this.handleErr(PingoraError.because(ErrorType.ReadError, 'while read h2 response body', error));
-    } finally {
-      leave(before);
-    }
-  }
-
   /** A piece of the response's body; undefined when there is no more. Throws `ReadError` and `ReadTimedout`. */
   @rust.method('Http2Session::read_response_body')
-  readResponseBody(): Buffer | undefined | Promise<Buffer | undefined> {
+  readResponseBody(): Poll<Buffer | undefined> {
     const { stream } = this;
     if (stream === null || this.header === undefined) return undefined;
-    const data = this.pollBody(stream);
-    if (data !== PENDING) return data;
-    return new Promise((resolve, reject) => {
-      this.reading = { resolve, reject };
-      this.limit('while reading h2 response body');
-    });
-  }
-
-  private tryRead(waiting: Waiting<Buffer | undefined>): void {
+    let data: Poll<Buffer | undefined>;
     try {
-      const data = this.pollBody(this.stream!);
-      if (data === PENDING) return;
-      this.reading = null;
-      this.unlimit();
-      waiting.resolve(data);
+      data = stream.pollData();
     } catch (error) {
-      this.reading = null;
-      this.unlimit();
-      waiting.reject(error);
+      throw this.handleErr(PingoraError.because(ErrorType.ReadError, 'while read h2 response body', error));
     }
+    if (data === PENDING) return this.pend('while reading h2 response body');
+    this.readLimit?.clear();
+    return data;
   }
 
   /** Whether the response has ended and was read to its end. */
@@ -422,7 +327,7 @@ export class Http2Session implements Waker {
   release(): void {
     if (this.released) return;
     this.released = true;
-    this.cancelReads();
+    this.dropRead();
     this.stream?.release();
     this.conn.releaseStream();
   }
@@ -468,23 +373,6 @@ export interface PingState {
   timedOut: boolean;
 }
 
-/** The result of `poll`, once it is ready. */
-function ready<T>(poll: () => Poll<T>): Promise<T> {
-  return new Promise<T>((resolve, reject) => {
-    const waker = {
-      wake() {
-        try {
-          const result = pollAs(waker, poll);
-          if (result !== PENDING) resolve(result);
-        } catch (error) {
-          reject(error);
-        }
-      },
-    };
-    waker.wake();
-  });
-}
-
 /**
  * What goes on with a connection until it ends: its pings every `pingInterval` milliseconds, if that isn't 0. `closed`
  * turns true at the end. The socket's events move the frames.
@@ -501,7 +389,7 @@ export const driveConnection = rust.fn(
     if (pingInterval !== undefined && pingInterval > 0) {
       spawn('do_ping_pong', () => doPingPong(connection, pingInterval, ping, id));
     }
-    await ready(() => connection.pollClosed());
+    await polled(() => connection.pollClosed());
     const { error } = connection;
     log.debug(() =>
       error === null ? `H2 connection finished fd: ${id}` : `H2 connection fd: ${id} errored: ${error.message}`,
@@ -534,7 +422,7 @@ const doPingPong = rust.fn(
 function pause(connection: ClientConnection, ms: number): Promise<boolean> {
   return new Promise((resolve) => {
     const armed = arm(ms, () => resolve(!connection.closed));
-    ready(() => connection.pollClosed()).then(
+    polled(() => connection.pollClosed()).then(
       () => {
         armed.cancel();
         resolve(false);
@@ -549,7 +437,7 @@ function pong(connection: ClientConnection): Promise<string | null> {
   return new Promise((resolve) => {
     const armed = arm(PING_TIMEOUT, () => resolve('ping timeout'));
     connection.sendPing();
-    ready(() => connection.pollPong()).then(
+    polled(() => connection.pollPong()).then(
       () => {
         armed.cancel();
         resolve(null);

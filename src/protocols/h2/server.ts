@@ -10,25 +10,20 @@ import { isUtf8 } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { ErrorType, PingoraError } from '../../error/lib.ts';
 import {
-  enter,
   type H2Error,
   type Stream as H2Stream,
   type Limits,
-  leave,
-  PENDING,
-  type Poll,
   PREFACE,
   Reason,
   reasonText,
   ServerConnection,
-  type Waker,
 } from '../../h2/mod.ts';
 import { type HMap, RequestHeader, type ResponseHeader } from '../../http/lib.ts';
 import { Log } from '../../log.ts';
-import { Cancelled } from '../../runtime/cancelled.ts';
-import type { Kept } from '../../runtime/sync.ts';
-import { arm } from '../../timeout/lib.ts';
-import { ported } from '../../tracing/span.ts';
+import type { Future } from '../../runtime/future.ts';
+import { PENDING, type Poll } from '../../runtime/poll.ts';
+import { Elapsed } from '../../timeout/lib.ts';
+import { ported, traced } from '../../tracing/span.ts';
 import { FixedBuffer } from '../http/body-buffer.ts';
 import { getCachedDate } from '../http/date.ts';
 import type { HttpTask } from '../http/mod.ts';
@@ -70,24 +65,11 @@ export interface H2Options {
   readonly enableConnectProtocol?: boolean;
 }
 
-/** One for all: making an error takes its stack, which was a sixth of what a request cost. */
-const IDLE_CANCELLED = new Cancelled('idle wait cancelled');
-
-function leftBecause(reason: string): PingoraError {
-  return PingoraError.explain(ErrorType.H2Error, `Client closed H2, reason: ${reason}`);
-}
-
-interface Waiting<T> {
-  readonly resolve: (value: T) => void;
-  readonly reject: (error: unknown) => void;
-}
-
 /** A connection of HTTP/2 with a client: streams that the client opens wait here until somebody accepts them. */
-export class H2Connection implements Waker {
+export class H2Connection {
   readonly connection: ServerConnection;
   /** What carries it. */
   readonly socket: Socket;
-  #accepting: Waiting<HttpSession | undefined> | null = null;
 
   /** Made by {@link handshake}. */
   constructor(connection: ServerConnection, socket: Socket) {
@@ -96,48 +78,21 @@ export class H2Connection implements Waker {
   }
 
   /** The next stream that the client opened; undefined once the connection is closed. Throws how it broke. */
-  accept(): Promise<HttpSession | undefined> {
-    return new Promise((resolve, reject) => {
-      this.#accepting = { resolve, reject };
-      this.wake();
-    });
-  }
-
-  /** @internal */
-  wake(): void {
-    const accepting = this.#accepting;
-    if (accepting === null) return;
-    try {
-      const session = this.#poll();
-      if (session === PENDING) return;
-      this.#accepting = null;
-      accepting.resolve(session);
-    } catch (error) {
-      this.#accepting = null;
-      accepting.reject(error);
-    }
-  }
-
-  #poll(): Poll<HttpSession | undefined> {
-    const before = enter(this);
-    try {
-      for (;;) {
-        const stream = this.connection.pollAccept();
-        if (stream === PENDING || stream === undefined) return stream;
-        const { method, protocol, path } = stream.head!;
-        if (stream.error !== null) {
-          // opened and taken back at once: nothing is done for a client that floods us with such (CVE-2023-44487)
-          stream.release();
-        } else if (method === 'CONNECT' && protocol === undefined) {
-          // a tunnel is not what a reverse proxy has; the original gives up before it writes such a head
-          stream.release();
-        } else if (isBadTarget(path!)) {
-          stream.sendReset(Reason.PROTOCOL_ERROR);
-          stream.release();
-        } else return new HttpSession(stream, this);
-      }
-    } finally {
-      leave(before);
+  accept(): Poll<HttpSession | undefined> {
+    for (;;) {
+      const stream = this.connection.pollAccept();
+      if (stream === PENDING || stream === undefined) return stream;
+      const { method, protocol, path } = stream.head!;
+      if (stream.error !== null) {
+        // opened and taken back at once: nothing is done for a client that floods us with such (CVE-2023-44487)
+        stream.release();
+      } else if (method === 'CONNECT' && protocol === undefined) {
+        // a tunnel is not what a reverse proxy has; the original gives up before it writes such a head
+        stream.release();
+      } else if (isBadTarget(path!)) {
+        stream.sendReset(Reason.PROTOCOL_ERROR);
+        stream.release();
+      } else return new HttpSession(stream, this);
     }
   }
 
@@ -204,26 +159,28 @@ function onRefused(error: H2Error, stream: number): void {
 const FIRST_BYTES_MS = 60_000;
 
 /** Whether the client begins with the preface of HTTP/2. As many bytes as that takes are waited for, and none is taken. */
-export async function beginsWithPreface(stream: Stream): Promise<boolean> {
-  const patience = arm(FIRST_BYTES_MS, () => stream.destroy());
+export function* beginsWithPreface(stream: Stream): Future<boolean> {
+  const until = performance.now() + FIRST_BYTES_MS;
   try {
     for (;;) {
       const { bufferedLength } = stream;
       const length = Math.min(bufferedLength, PREFACE.length);
       if (length > 0 && PREFACE.compare(stream.buffered(), 0, length, 0, length) !== 0) return false;
       if (length === PREFACE.length) return true;
-      if (!(await stream.fill(bufferedLength))) return false;
+      const more = stream.pollFill(bufferedLength, Math.max(0, until - performance.now()));
+      if (more === PENDING) yield;
+      else if (!more) return false;
     }
-  } catch {
+  } catch (error) {
+    if (error instanceof Elapsed) stream.destroy();
     // it broke, which whoever reads next is told
     return false;
-  } finally {
-    patience.cancel();
   }
 }
 
 /** A request over HTTP/2 and its response: one stream. */
-export class HttpSession implements Waker {
+@traced
+export class HttpSession {
   readonly stream: H2Stream;
   /** The connection that the client opened the stream on. */
   readonly connection: H2Connection;
@@ -240,12 +197,6 @@ export class HttpSession implements Waker {
   private retryBuffer: FixedBuffer | undefined = undefined;
   /** The client takes trailers after the body. */
   private takesTrailers = false;
-
-  private reading: Waiting<Buffer | undefined> | null = null;
-  private writing: Waiting<void> | null = null;
-  private idling: Waiting<string> | null = null;
-  /** What fails when the client leaves. */
-  private leaving: Kept<unknown> | null = null;
 
   /** Made by {@link HttpSession.fromH2Conn}. */
   constructor(stream: H2Stream, connection: H2Connection) {
@@ -265,9 +216,13 @@ export class HttpSession implements Waker {
    * accepting until then. Throws `H2Error` when the connection broke.
    */
   @rust.method('HttpSession::from_h2_conn')
-  static async fromH2Conn(conn: H2Connection): Promise<HttpSession | undefined> {
+  static *fromH2Conn(conn: H2Connection): Future<HttpSession | undefined> {
     try {
-      return await conn.accept();
+      for (;;) {
+        const session = conn.accept();
+        if (session !== PENDING) return session;
+        yield;
+      }
     } catch (error) {
       throw PingoraError.because(ErrorType.H2Error, 'while accepting new downstream requests', error);
     }
@@ -285,54 +240,21 @@ export class HttpSession implements Waker {
     return this._reqTrailers;
   }
 
-  /** @internal Something that was waited for may be there. */
-  wake(): void {
-    if (this.reading !== null) this.tryRead(this.reading);
-    if (this.writing !== null) this.tryWrite(this.writing);
-    if (this.idling !== null || this.leaving !== null) this.tryIdle();
-  }
-
-  /** A piece of the body, undefined at its end. */
-  private poll(): Poll<Buffer | undefined> {
-    if (this.noBody) return undefined;
-    const before = enter(this);
-    try {
-      const data = this.stream.pollData();
-      if (data !== PENDING && data !== undefined) {
-        this.bodyRead += data.length;
-        this.retryBuffer?.writeToBuffer(data);
-      }
-      return data;
-    } catch (error) {
-      throw PingoraError.because(ErrorType.ReadError, 'while reading downstream request body', error);
-    } finally {
-      leave(before);
-    }
-  }
-
   /** A piece of the request's body; undefined when there is no more. Throws `ReadError`. */
   @rust.method('HttpSession::read_body_bytes')
-  readBodyBytes(): Buffer | undefined | Promise<Buffer | undefined> {
-    const data = this.poll();
-    return data === PENDING ? this.readLater() : data;
-  }
-
-  private readLater(): Promise<Buffer | undefined> {
-    return new Promise((resolve, reject) => {
-      this.reading = { resolve, reject };
-    });
-  }
-
-  private tryRead(reading: Waiting<Buffer | undefined>): void {
+  readBodyBytes(): Poll<Buffer | undefined> {
+    if (this.noBody) return undefined;
+    let data: Poll<Buffer | undefined>;
     try {
-      const data = this.poll();
-      if (data === PENDING) return;
-      this.reading = null;
-      reading.resolve(data);
+      data = this.stream.pollData();
     } catch (error) {
-      this.reading = null;
-      reading.reject(error);
+      throw PingoraError.because(ErrorType.ReadError, 'while reading downstream request body', error);
     }
+    if (data !== PENDING && data !== undefined) {
+      this.bodyRead += data.length;
+      this.retryBuffer?.writeToBuffer(data);
+    }
+    return data;
   }
 
   /**
@@ -376,11 +298,11 @@ export class HttpSession implements Waker {
   }
 
   /**
-   * Send a piece of the response's body; `end` if it is the last. A promise means that the client reads too slowly and
-   * the writer has to wait. Throws `WriteError`; `H2Error` if no head was sent.
+   * Send a piece of the response's body; `end` if it is the last. Whoever may write more than the client reads waits
+   * with {@link HttpSession.pollDrained}. Throws `WriteError`; `H2Error` if no head was sent.
    */
   @rust.method('HttpSession::write_body')
-  writeBody(data: Buffer, end: boolean): void | Promise<void> {
+  writeBody(data: Buffer, end: boolean): void {
     if (this._ended) {
       if (data.length > 0) log.warn('Try to write body after end of stream, dropping the extra data');
       return;
@@ -395,32 +317,15 @@ export class HttpSession implements Waker {
     } catch (error) {
       throw writeError(error);
     }
-    if (!end && this.pollCapacity() === PENDING) {
-      return new Promise<void>((resolve, reject) => {
-        this.writing = { resolve, reject };
-      });
-    }
   }
 
-  private pollCapacity(): Poll<void> {
-    const before = enter(this);
+  /** Ready when the client has taken so much that more can be written. Throws `WriteError`. */
+  pollDrained(): Poll<void> {
+    if (this._ended || this._responseWritten === undefined) return;
     try {
       return this.stream.pollCapacity();
     } catch (error) {
       throw writeError(error);
-    } finally {
-      leave(before);
-    }
-  }
-
-  private tryWrite(writing: Waiting<void>): void {
-    try {
-      if (this.pollCapacity() === PENDING) return;
-      this.writing = null;
-      writing.resolve();
-    } catch (error) {
-      this.writing = null;
-      writing.reject(error);
     }
   }
 
@@ -462,27 +367,21 @@ export class HttpSession implements Waker {
   }
 
   /**
-   * Send what has come of the response; true once it is complete. A promise means that the client reads too slowly.
-   * Head, body and end that are here together leave together. Throws what a task brings, and `WriteError`.
+   * Send what has come of the response; true once it is complete. Head, body and end that are here together leave
+   * together. Throws what a task brings, and `WriteError`.
    */
   @rust.method('HttpSession::response_duplex_vec')
-  responseDuplexVec(tasks: readonly HttpTask[]): boolean | Promise<boolean> {
-    return this.duplex(tasks, 0, false);
-  }
-
-  private duplex(tasks: readonly HttpTask[], from: number, ended: boolean): boolean | Promise<boolean> {
-    let end = ended;
-    for (let i = from; i < tasks.length; i++) {
-      const task = tasks[i]!;
+  responseDuplexVec(tasks: readonly HttpTask[]): boolean {
+    let end = false;
+    for (const task of tasks) {
       if (task.type === 'Failed') throw task.error;
-      let wait: unknown;
       try {
         if (task.type === 'Header') {
           this.writeResponseHeader(task.header, task.end);
           end ||= task.end;
         } else if (task.type === 'Body') {
           end ||= task.end;
-          if (task.data !== undefined && task.data.length > 0) wait = this.writeBody(task.data, task.end);
+          if (task.data !== undefined && task.data.length > 0) this.writeBody(task.data, task.end);
           else if (task.end) this.finish();
         } else if (task.type === 'Trailer') {
           end = true;
@@ -494,23 +393,8 @@ export class HttpSession implements Waker {
       } catch (error) {
         throw PingoraError.from(error).intoDown();
       }
-      if (wait instanceof Promise) return this.duplexLater(wait, tasks, i + 1, end);
     }
     return end;
-  }
-
-  private async duplexLater(
-    wait: Promise<void>,
-    tasks: readonly HttpTask[],
-    from: number,
-    ended: boolean,
-  ): Promise<boolean> {
-    try {
-      await wait;
-    } catch (error) {
-      throw PingoraError.from(error).intoDown();
-    }
-    return this.duplex(tasks, from, ended);
   }
 
   /** Method, target and Host, for the log. */
@@ -537,7 +421,6 @@ export class HttpSession implements Waker {
    * that is still being sent is told that no more is wanted (RFC 9113 8.1: RST_STREAM with NO_ERROR).
    */
   close(): void {
-    this.cancelIdle();
     this.stream.release();
   }
 
@@ -575,79 +458,34 @@ export class HttpSession implements Waker {
     return this.retryBuffer === undefined || this.retryBuffer.isTruncated() ? undefined : this.retryBuffer.getBuffer();
   }
 
-  /** The error code with which the client took the request back. Throws `H2Error` if the connection broke. */
-  private pollReset(): Poll<number> {
-    const before = enter(this);
+  /**
+   * Ready once the client has taken the request back or left, so that nothing more is done for it. The result is the
+   * reason that it gave. Throws `H2Error` if the connection broke.
+   */
+  idle(): Poll<string> {
     try {
-      return this.stream.pollReset();
+      const reason = this.stream.pollReset();
+      return reason === PENDING ? PENDING : reasonText(reason);
     } catch (error) {
       throw PingoraError.because(ErrorType.H2Error, 'downstream error while idling', error);
-    } finally {
-      leave(before);
     }
   }
 
-  private tryIdle(): void {
-    const { idling, leaving } = this;
-    try {
-      const reason = this.pollReset();
-      if (reason === PENDING) return;
-      this.idling = null;
-      this.leaving = null;
-      idling?.resolve(reasonText(reason));
-      leaving?.fail(leftBecause(reasonText(reason)));
-    } catch (error) {
-      this.idling = null;
-      this.leaving = null;
-      idling?.reject(error);
-      leaving?.fail(error);
-    }
-  }
+  /** A read that is pending is given up: nothing that arrived is lost. What `drop` does to it in Rust. */
+  dropRead(): void {}
 
   /**
-   * Wait until the client takes the request back or leaves, so that nothing more is done for it. The result is the
-   * reason that it gave, in words. Rejects with `Cancelled` after {@link HttpSession.cancelIdle}; with `H2Error`
-   * if the connection broke.
-   */
-  idle(): Promise<string> {
-    return new Promise((resolve, reject) => {
-      this.idling = { resolve, reject };
-      this.tryIdle();
-    });
-  }
-
-  /** End a wait for the client that is going on: it rejects with `Cancelled`. Nothing that arrived is lost. */
-  cancelIdle(): void {
-    const { reading, idling } = this;
-    this.leaving = null;
-    this.reading = null;
-    this.idling = null;
-    reading?.reject(IDLE_CANCELLED);
-    idling?.reject(IDLE_CANCELLED);
-  }
-
-  /**
-   * As {@link HttpSession.readBodyBytes}, but when there is no more (or `noBodyExpected`) wait until the client leaves,
-   * and throw `H2Error`.
+   * As {@link HttpSession.readBodyBytes}, but when no more is expected pending until the client leaves; throws `H2Error`
+   * then.
    */
   @rust.method('HttpSession::read_body_or_idle')
-  readBodyOrIdle(noBodyExpected: boolean): Buffer | undefined | Promise<Buffer | undefined> {
-    if (noBodyExpected || this.isBodyDone()) return this.idleToError();
-    return this.readBodyBytes();
-  }
-
-  private async idleToError(): Promise<never> {
-    throw leftBecause(await this.idle());
-  }
-
-  /**
-   * What {@link HttpSession.readBodyOrIdle} does once there is no more body, without its promises: `wait` fails when
-   * the client leaves. For where nothing is traced and nobody would see the wait itself.
-   */
-  failWhenClientLeaves(wait: Kept<unknown>): void {
-    wait.pend();
-    this.leaving = wait;
-    this.tryIdle();
+  readBodyOrIdle(noBodyExpected: boolean): Poll<Buffer | undefined> {
+    // The end may come alone, while this is pending: it is still to be read. The original forgets it, where it polls
+    // anew.
+    if (!noBodyExpected) return this.readBodyBytes();
+    const reason = this.idle();
+    if (reason === PENDING) return PENDING;
+    throw PingoraError.explain(ErrorType.H2Error, `Client closed H2, reason: ${reason}`);
   }
 
   /** How many bytes of the request's body were read. */

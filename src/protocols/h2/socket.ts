@@ -13,21 +13,20 @@ import {
   reasonName,
   Setting,
 } from '../../h2/mod.ts';
+import { enterPoll, leavePoll, PENDING, type Waker } from '../../runtime/poll.ts';
+import { type Flushing, writeInTurn } from '../../runtime/turn.ts';
 import { SECRETS } from '../../tracing/events.ts';
 import type { Facts } from '../../tracing/model.ts';
 import { observer } from '../../tracing/observer.ts';
-import type { Reader, Stream } from '../l4/stream.ts';
-import { type Turning, writeInTurn } from '../l4/turn.ts';
+import type { Stream } from '../l4/stream.ts';
 
 /** Flushes a connection at the end of a turn. */
-class AtTurn implements Turning {
+class AtTurn implements Flushing {
   private readonly connection: Connection;
 
   constructor(connection: Connection) {
     this.connection = connection;
   }
-
-  wakeReaders(): void {}
 
   writeFlushed(): void {
     this.connection.flush();
@@ -117,7 +116,7 @@ export function framesOf(stream: Stream): FrameObserver {
 }
 
 /** Reads a connection without TLS where its stream has put what came: some of it may be there already. */
-class Reading implements Reader {
+class Reading implements Waker {
   private readonly stream: Stream;
   private readonly connection: Connection;
 
@@ -127,19 +126,28 @@ class Reading implements Reader {
   }
 
   wake(): void {
+    const before = enterPoll(this);
+    try {
+      this.read();
+    } catch (error) {
+      this.connection.ended(error as Error);
+    } finally {
+      leavePoll(before);
+    }
+  }
+
+  private read(): void {
     const { stream, connection } = this;
-    while (stream.bufferedLength > 0) {
+    for (let more = stream.pollFill(0); more !== PENDING; more = stream.pollFill(0)) {
+      if (!more) {
+        connection.ended();
+        return;
+      }
       const bytes = stream.buffered();
       stream.consume(bytes.length);
       connection.arrive(bytes);
+      if (connection.closed) return;
     }
-    if (connection.closed) return;
-    if (stream.readEnded) connection.ended(stream.ioError ?? undefined);
-    else stream.watch(this);
-  }
-
-  end(): boolean {
-    return false;
   }
 }
 

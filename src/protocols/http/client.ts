@@ -4,7 +4,9 @@
  * Port of `pingora-core/src/protocols/http/client.rs`.
  */
 import type { RequestHeader, ResponseHeader } from '../../http/lib.ts';
-import { ported } from '../../tracing/span.ts';
+import type { Future } from '../../runtime/future.ts';
+import { type AwaitableFuture, awaitable, ready } from '../../runtime/task.ts';
+import { ported, traced } from '../../tracing/span.ts';
 import type { Digest } from '../digest.ts';
 import type { HttpSession as Http1Session } from '../h1/client.ts';
 import type { Http2Session } from '../h2/client.ts';
@@ -12,6 +14,7 @@ import type { Http2Session } from '../h2/client.ts';
 const rust = ported('pingora-core/src/protocols/http/client.rs');
 
 /** An HTTP/1 connection or an HTTP/2 stream, on which one request is sent and one response read. */
+@traced
 export class HttpSession {
   /** The session if it is HTTP/1. */
   readonly h1: Http1Session | undefined;
@@ -40,24 +43,46 @@ export class HttpSession {
   }
 
   /** Send the head of the request. Throws `WriteError` and `WriteTimedout`. */
+  writeRequestHeader(request: RequestHeader): AwaitableFuture<void> {
+    return this._writeRequestHeader(request) as AwaitableFuture<void>;
+  }
+
   @rust.method('HttpSession::write_request_header')
-  async writeRequestHeader(request: RequestHeader): Promise<void> {
-    if (this.h1 !== undefined) await this.h1.writeRequestHeader(request);
-    else await this.h2!.writeRequestHeader(request, false);
+  @awaitable
+  private *_writeRequestHeader(request: RequestHeader): Future<void> {
+    if (this.h1 !== undefined) this.h1.writeRequestHeader(request);
+    else this.h2!.writeRequestHeader(request, false);
+    yield* this.drained();
   }
 
   /** Send a piece of the request's body; `end` with the last one. Throws `WriteError` and `WriteTimedout`. */
+  writeRequestBody(data: Buffer, end: boolean): AwaitableFuture<void> {
+    return this._writeRequestBody(data, end) as AwaitableFuture<void>;
+  }
+
   @rust.method('HttpSession::write_request_body')
-  async writeRequestBody(data: Buffer, end: boolean): Promise<void> {
-    if (this.h1 !== undefined) await this.h1.writeBody(data);
-    else await this.h2!.writeRequestBody(data, end);
+  @awaitable
+  private *_writeRequestBody(data: Buffer, end: boolean): Future<void> {
+    if (this.h1 !== undefined) this.h1.writeBody(data);
+    else this.h2!.writeRequestBody(data, end);
+    yield* this.drained();
   }
 
   /** The request's body is complete. Throws `WriteError` and `WriteTimedout`. */
+  finishRequestBody(): AwaitableFuture<void> {
+    return this._finishRequestBody() as AwaitableFuture<void>;
+  }
+
   @rust.method('HttpSession::finish_request_body')
-  async finishRequestBody(): Promise<void> {
-    if (this.h1 !== undefined) await this.h1.finishBody();
-    else await this.h2!.finishRequestBody();
+  @awaitable
+  private *_finishRequestBody(): Future<void> {
+    if (this.h1 !== undefined) this.h1.finishBody();
+    else this.h2!.finishRequestBody();
+    yield* this.drained();
+  }
+
+  private drained(): Future<void> {
+    return ready(() => (this.h1 ?? this.h2!).pollDrained());
   }
 
   /** The limit for each read of head and body, in milliseconds. It isn't one for the whole response. */
@@ -71,16 +96,28 @@ export class HttpSession {
   }
 
   /** Read the head of the response; over HTTP/1 again after an informational one. Throws as reading does. */
+  readResponseHeader(): AwaitableFuture<void> {
+    return this._readResponseHeader() as AwaitableFuture<void>;
+  }
+
   @rust.method('HttpSession::read_response_header')
-  async readResponseHeader(): Promise<void> {
-    if (this.h1 !== undefined) await this.h1.readResponse();
-    else await this.h2!.readResponseHeader();
+  @awaitable
+  private *_readResponseHeader(): Future<void> {
+    const { h1, h2 } = this;
+    if (h1 !== undefined) yield* ready(() => h1.readResponse());
+    else yield* ready(() => h2!.readResponseHeader());
   }
 
   /** Read a piece of the response's body; undefined when there is no more. Throws as reading does. */
+  readResponseBody(): AwaitableFuture<Buffer | undefined> {
+    return this._readResponseBody() as AwaitableFuture<Buffer | undefined>;
+  }
+
   @rust.method('HttpSession::read_response_body')
-  async readResponseBody(): Promise<Buffer | undefined> {
-    return this.h1 !== undefined ? this.h1.readBodyBytes() : this.h2!.readResponseBody();
+  @awaitable
+  private *_readResponseBody(): Future<Buffer | undefined> {
+    const { h1, h2 } = this;
+    return yield* h1 !== undefined ? ready(() => h1.readBodyBytes()) : ready(() => h2!.readResponseBody());
   }
 
   /** Whether the response's body was read to its end. */

@@ -5,8 +5,10 @@
  */
 import { type RequestHeader, ResponseHeader } from '../../http/lib.ts';
 import { Log } from '../../log.ts';
-import type { Kept } from '../../runtime/sync.ts';
-import { ported } from '../../tracing/span.ts';
+import type { Future } from '../../runtime/future.ts';
+import { PENDING, type Poll } from '../../runtime/poll.ts';
+import { type AwaitableFuture, awaitable, polled } from '../../runtime/task.ts';
+import { ported, traced } from '../../tracing/span.ts';
 import { HttpSession as SessionV1 } from '../h1/server.ts';
 import type { HttpSession as SessionV2 } from '../h2/server.ts';
 import type { Stream } from '../l4/stream.ts';
@@ -16,9 +18,8 @@ import type { HttpTask } from './mod.ts';
 const rust = ported('pingora-core/src/protocols/http/server.rs');
 const log = new Log('pingora_core::protocols::http::server');
 
-type MaybePromise<T> = T | Promise<T>;
-
 /** An HTTP server session of either version. */
+@traced
 export class Session {
   private readonly h1: SessionV1 | undefined = undefined;
   private readonly h2: SessionV2 | undefined = undefined;
@@ -63,9 +64,15 @@ export class Session {
    * Read the head of the request; comes before everything else. Undefined: the client left without a request, as it may
    * on a connection that was kept. Else the size of the head, or true for HTTP/2.
    */
+  readRequest(): AwaitableFuture<number | true | undefined> {
+    return this._readRequest() as AwaitableFuture<number | true | undefined>;
+  }
+
   @rust.method('Session::read_request')
-  readRequest(): MaybePromise<number | true | undefined> {
-    return this.h1 === undefined ? true : this.h1.readRequest(); // HTTP/2: read when the stream was opened
+  @awaitable
+  private *_readRequest(): Future<number | true | undefined> {
+    // HTTP/2: read when the stream was opened
+    return this.h1 === undefined ? true : yield* this.h1.readRequest();
   }
 
   /** The request's head. */
@@ -79,51 +86,62 @@ export class Session {
   }
 
   /** The next piece of the request's body; undefined when there is no more. */
+  readRequestBody(): AwaitableFuture<Buffer | undefined> {
+    return this._readRequestBody() as AwaitableFuture<Buffer | undefined>;
+  }
+
   @rust.method('Session::read_request_body')
-  readRequestBody(): MaybePromise<Buffer | undefined> {
-    return this.any.readBodyBytes();
+  @awaitable
+  private *_readRequestBody(): Future<Buffer | undefined> {
+    for (;;) {
+      const data = this.any.readBodyBytes();
+      if (data !== PENDING) return data;
+      yield;
+    }
   }
 
   /** Write the head of the response; informational ones may come before the final one. `response` is changed. */
   @rust.method('Session::write_response_header')
-  writeResponseHeader(response: ResponseHeader): MaybePromise<void> {
-    return this.h1 === undefined
-      ? this.h2!.writeResponseHeader(response, false)
-      : this.h1.writeResponseHeader(response);
+  writeResponseHeader(response: ResponseHeader): void {
+    if (this.h1 === undefined) this.h2!.writeResponseHeader(response, false);
+    else this.h1.writeResponseHeader(response);
   }
 
   /** As {@link Session.writeResponseHeader}, leaving `response` as it is. */
   @rust.method('Session::write_response_header_ref')
-  writeResponseHeaderRef(response: ResponseHeader): MaybePromise<void> {
-    return this.h1 === undefined
-      ? this.h2!.writeResponseHeaderRef(response, false)
-      : this.h1.writeResponseHeaderRef(response);
+  writeResponseHeaderRef(response: ResponseHeader): void {
+    if (this.h1 === undefined) this.h2!.writeResponseHeaderRef(response, false);
+    else this.h1.writeResponseHeaderRef(response);
   }
 
-  /** Write a piece of the response's body. */
+  /** Write a piece of the response's body. A promise means that the client reads too slowly: await it before the next. */
   @rust.method('Session::write_response_body')
-  writeResponseBody(data: Buffer): MaybePromise<void> {
-    if (this.h1 === undefined) return this.h2!.writeBody(data, false);
-    const wrote = this.h1.writeBody(data);
-    return wrote instanceof Promise ? wrote.then(() => undefined) : undefined;
+  writeResponseBody(data: Buffer): void | Promise<void> {
+    if (this.h1 === undefined) this.h2!.writeBody(data, false);
+    else this.h1.writeBody(data);
+    return this.pollDrained() === PENDING ? polled(() => this.pollDrained()) : undefined;
+  }
+
+  /** Ready when the client has taken so much that more can be written. Throws `WriteTimedout` and `WriteError`. */
+  pollDrained(): Poll<void> {
+    return this.any.pollDrained();
   }
 
   /** End the session. Returns the connection if it can serve another request; never for HTTP/2. */
   @rust.method('Session::finish')
-  finish(): MaybePromise<Stream | undefined> {
+  finish(): Stream | undefined {
     const { h1 } = this;
-    if (h1 === undefined) return this.finishH2();
-    const finished = h1.finishBody();
-    return finished instanceof Promise ? finished.then(() => h1.reuse()) : h1.reuse();
-  }
-
-  private async finishH2(): Promise<undefined> {
-    await this.h2!.finish();
+    if (h1 === undefined) {
+      this.h2!.finish();
+      return undefined;
+    }
+    h1.finishBody();
+    return h1.reuse();
   }
 
   /** Write pieces of a response, together as far as possible. Returns whether the response ended with them. */
   @rust.method('Session::response_duplex_vec')
-  responseDuplexVec(tasks: HttpTask[]): MaybePromise<boolean> {
+  responseDuplexVec(tasks: HttpTask[]): boolean {
     return this.any.responseDuplexVec(tasks);
   }
 
@@ -175,13 +193,14 @@ export class Session {
 
   /** The response's body is whole. */
   @rust.method('Session::finish_body')
-  finishBody(): MaybePromise<unknown> {
-    return this.h1 === undefined ? this.h2!.finish() : this.h1.finishBody();
+  finishBody(): void {
+    if (this.h1 === undefined) this.h2!.finish();
+    else this.h1.finishBody();
   }
 
   /** Answer with an error, without a body, and close the connection after it (HTTP/1). */
   @rust.method('Session::respond_error')
-  async respondError(code: number): Promise<void> {
+  respondError(code: number): void {
     const response = code === 502 ? http502Response() : code === 400 ? http400Response() : genErrorResponse(code);
     // The request was not read to its end, or the origin's answer was not sent to its: nothing can follow.
     this.setKeepalive(undefined);
@@ -189,7 +208,7 @@ export class Session {
       // RFC 9113 8.1: without the end of its stream an HTTP/2 response never ends. Only with its head: a response that
       // was begun must not look complete.
       if (this.h2 !== undefined) this.h2.writeResponseHeader(response, true);
-      else await this.writeResponseHeader(response);
+      else this.writeResponseHeader(response);
     } catch (error) {
       log.error(`failed to send error response to downstream: ${error}`);
     }
@@ -215,34 +234,22 @@ export class Session {
     return this.any.getRetryBuffer();
   }
 
-  /**
-   * The next piece of the request's body; once there is no more, waits until the client leaves, and throws then.
-   * {@link Session.cancelIdle} ends the wait.
-   */
+  /** The next piece of the request's body; once there is no more, pending until the client leaves, and throws then. */
   @rust.method('Session::read_body_or_idle')
-  readBodyOrIdle(noBodyExpected: boolean): MaybePromise<Buffer | undefined> {
+  readBodyOrIdle(noBodyExpected: boolean): Poll<Buffer | undefined> {
     return this.any.readBodyOrIdle(noBodyExpected);
   }
 
-  /**
-   * What {@link Session.readBodyOrIdle} does once there is no more body, without a promise: `wait` fails when the
-   * client leaves. For where nothing is traced and nobody would see the wait itself.
-   */
-  failWhenClientLeaves(wait: Kept<unknown>): void {
-    this.any.failWhenClientLeaves(wait);
-  }
-
-  /** End a wait of {@link Session.readBodyOrIdle} that nobody is interested in any more: what `drop` does in Rust. */
-  cancelIdle(): void {
-    this.any.cancelIdle();
+  /** A read that is pending is given up: no byte is lost. What `drop` does to it in Rust. */
+  dropRead(): void {
+    this.any.dropRead();
   }
 
   /** Answer `100 Continue`, unless something was answered. */
   @rust.method('Session::write_continue_response')
-  writeContinueResponse(): MaybePromise<void> {
-    return this.h1 === undefined
-      ? this.h2!.writeResponseHeader(ResponseHeader.build(100), false)
-      : this.h1.writeContinueResponse();
+  writeContinueResponse(): void {
+    if (this.h1 === undefined) this.h2!.writeResponseHeader(ResponseHeader.build(100), false);
+    else this.h1.writeContinueResponse();
   }
 
   /** Whether the request asks for another protocol; never for HTTP/2. */

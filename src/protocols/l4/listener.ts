@@ -9,9 +9,10 @@ import { lstatSync, unlinkSync } from 'node:fs';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { Log } from '../../log.ts';
 import { descriptorOf, handleOf } from '../../node/server-handle.ts';
+import { currentWaker, PENDING, type Poll, type Waker } from '../../runtime/poll.ts';
 import { beginNoHandshakes } from '../../server/transfer-fd/libc.ts';
 import { sleep } from '../../timeout/lib.ts';
-import { ported } from '../../tracing/span.ts';
+import { ported, traced } from '../../tracing/span.ts';
 import { Stream } from './stream.ts';
 
 const rust = ported('pingora-core/src/protocols/l4/listener.rs');
@@ -60,11 +61,12 @@ function removeFiles(): void {
 }
 
 /** A listening socket. */
+@traced
 export class Listener {
   private readonly server: Server;
   private readonly accepted: Stream[] = [];
   private readonly errors: Error[] = [];
-  private waiting: { resolve: (stream: Stream) => void; reject: (error: Error) => void } | null = null;
+  private acceptor: Waker | null = null;
 
   private readonly file: SocketFile | undefined;
   private readonly inherited: boolean;
@@ -78,37 +80,30 @@ export class Listener {
     this.file = file;
     this.inherited = inherited;
     server.on('connection', (socket: Socket) => {
-      const stream = new Stream(socket);
-      const waiting = this.waiting;
-      this.waiting = null;
-      if (waiting === null) this.accepted.push(stream);
-      else waiting.resolve(stream);
+      this.accepted.push(new Stream(socket));
+      this.wake();
     });
     server.on('error', (error) => {
-      const waiting = this.waiting;
-      this.waiting = null;
-      if (waiting === null) this.errors.push(error);
-      else waiting.reject(error);
+      this.errors.push(error);
+      this.wake();
     });
+  }
+
+  private wake(): void {
+    const { acceptor } = this;
+    this.acceptor = null;
+    acceptor?.wake();
   }
 
   /** The next connection. Throws the system's error when there is one instead. One caller at a time. */
   @rust.method('Listener::accept')
-  accept(): Promise<Stream> {
+  accept(): Poll<Stream> {
     const error = this.errors.shift();
-    if (error !== undefined) return Promise.reject(error);
+    if (error !== undefined) throw error;
     const stream = this.accepted.shift();
-    if (stream !== undefined) return Promise.resolve(stream);
-    return new Promise((resolve, reject) => {
-      this.waiting = { resolve, reject };
-    });
-  }
-
-  /** A pending {@link Listener.accept} is dropped: it throws `reason`, and takes no connection. */
-  cancelAccept(reason: Error): void {
-    const waiting = this.waiting;
-    this.waiting = null;
-    waiting?.reject(reason);
+    if (stream !== undefined) return stream;
+    this.acceptor = currentWaker();
+    return PENDING;
   }
 
   /**

@@ -1,26 +1,29 @@
 /**
  * A connection: bytes in, bytes out, over a TCP or Unix socket or over TLS on one.
  *
- * Reading gives what is there at once and a promise only when nothing is; writing gathers small pieces and leaves in
- * one piece at `flush`. Nothing is read beyond what was asked for: bytes that a session doesn't take stay here, for
- * the next request on the connection.
+ * Reading is polled: it gives what is there, or is pending and wakes its task when more has come. Writing gathers small
+ * pieces, which leave in one piece at `flush`; whoever writes much waits with `pollDrained` until the peer has taken
+ * it. Nothing is read beyond what was asked for: bytes that a session doesn't take stay here, for the next request on
+ * the connection.
  *
  * Port of `pingora-core/src/protocols/l4/stream.rs`. Node has read buffers of its own, so `BufStream` is this class.
  */
+
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { ErrorType, PingoraError } from '../../error/lib.ts';
 import { readDirectly } from '../../node/direct-socket.ts';
 import { connectionReset, wasReset } from '../../node/reset.ts';
-import { Cancelled } from '../../runtime/cancelled.ts';
-import { arm, Deadline, Elapsed } from '../../timeout/lib.ts';
+import { currentWaker, PENDING, type Poll, type Waker } from '../../runtime/poll.ts';
+import { polled } from '../../runtime/task.ts';
+import { type Flushing, writeInTurn } from '../../runtime/turn.ts';
+import { arm, Limit } from '../../timeout/lib.ts';
 import type { Side } from '../../tracing/model.ts';
 import { observer } from '../../tracing/observer.ts';
-import { ported } from '../../tracing/span.ts';
+import { ported, traced } from '../../tracing/span.ts';
 import type { ProxyDigest, SslDigest, TimingDigest } from '../digest.ts';
 import type { Tracer } from '../mod.ts';
 import { ALPN } from '../tls/alpn.ts';
-import { type Turning, wakeInTurn, writeInTurn } from './turn.ts';
 
 const protocols = ported('pingora-core/src/protocols/mod.rs');
 
@@ -38,65 +41,12 @@ const TURN_SIZE = 16 * 1024;
 /** A connection that is being closed waits so long for its peer's end. */
 const LINGER_MS = 1000;
 
-const READ_CANCELLED = new Cancelled('read cancelled');
-
 const EMPTY = Buffer.alloc(0);
 
 let lastId = 0;
 
 /** What Rust's `std::io::Error` is there: the socket failed. `code` is the system's, as `ECONNRESET`. */
 export type IoError = NodeJS.ErrnoException;
-
-/** Who waits for bytes. */
-export interface Reader {
-  /** More has arrived, or nothing more will. To be called in vain does no harm: who waits for more waits again. */
-  wake(): void;
-  /** The wait is over without a result. False: it goes on. */
-  end(error: Error): boolean;
-}
-
-/** A read, or a wait for more than `n` bytes, that is to be done when there is something. One promise, no reactions. */
-class PendingRead implements Reader {
-  private readonly stream: Stream;
-  private readonly take: boolean;
-  private readonly n: number;
-  private readonly resolve: (result: any) => void;
-  private readonly reject: (error: unknown) => void;
-
-  constructor(
-    stream: Stream,
-    take: boolean,
-    n: number,
-    resolve: (result: any) => void,
-    reject: (error: unknown) => void,
-  ) {
-    this.stream = stream;
-    this.take = take;
-    this.n = n;
-    this.resolve = resolve;
-    this.reject = reject;
-  }
-
-  wake(): void {
-    const { stream, n } = this;
-    try {
-      this.resolve(this.take ? stream.read(n) : stream.fill(n));
-    } catch (error) {
-      this.reject(error);
-    }
-  }
-
-  end(error: Error): boolean {
-    this.reject(error);
-    return true;
-  }
-}
-
-/** Who waits for the peer to end the connection. */
-export interface EndWatcher {
-  /** It has, or the connection broke. */
-  peerGone(): void;
-}
 
 /** Where the other end of a connection is. */
 export interface PeerAddress {
@@ -107,7 +57,8 @@ export interface PeerAddress {
 }
 
 /** An established connection. Pingora's `Stream` (`Box<dyn IO>`), whatever it runs over. */
-export class Stream implements Turning {
+@traced
+export class Stream implements Flushing {
   /** The socket, TCP's or TLS's; this class reads it, so nobody else may. */
   socket: Socket;
   /** When this connection was established, in milliseconds since the epoch. */
@@ -129,16 +80,18 @@ export class Stream implements Turning {
   private ended = false;
   private error: IoError | null = null;
   private paused = false;
-  private readers: Reader[] = [];
+  /** Who waits for bytes or the end. */
+  private reader: Waker | null = null;
   /** How long the present read may wait, if that is limited. */
-  private patience: Deadline | null = null;
-  /** Hardly ever more than one; no `Set`, for the reason that `List` gives. */
-  private closers: EndWatcher[] = [];
+  private readLimit: Limit | null = null;
 
   private pending = '';
   /** `pending` is to be written at the end of this turn. */
   private flushed = false;
-  private drainers: ((error: IoError | null) => void)[] = [];
+  /** Who waits until the peer has taken what was written. */
+  private writer: Waker | null = null;
+  private writeLimit: Limit | null = null;
+  private draining = false;
 
   private flowing = false;
   private direct = false;
@@ -149,8 +102,9 @@ export class Stream implements Turning {
   };
   private readonly onClose = () => {
     this.end();
-    this.patience?.end();
-    this.drained(this.error ?? closedError());
+    this.wakeWriter();
+    this.readLimit?.end();
+    this.writeLimit?.end();
     this.tracer?.onDisconnected();
     this.tracer = undefined;
   };
@@ -201,7 +155,7 @@ export class Stream implements Turning {
     const { socket } = this;
     if (!this.direct) socket.on('data', this.onBytes);
     socket.on('end', () => (wasReset(socket) ? this.onError(connectionReset()) : this.end()));
-    socket.on('drain', () => this.drained(null));
+    socket.on('drain', () => this.wakeWriter());
     if (socket.isPaused()) socket.resume();
   }
 
@@ -215,49 +169,33 @@ export class Stream implements Turning {
       this.paused = true;
       this.socket.pause();
     }
-    if (this.readers.length === 0) return;
+    const { reader } = this;
+    if (reader === null) return;
+    this.reader = null;
+    this.readLimit?.clear();
     // Much at once is no head of a request: it is passed on before more of it comes, which may be at once.
-    if (bytes.length >= BULK_SIZE) this.wakeReaders();
-    else wakeInTurn(this);
+    if (bytes.length >= BULK_SIZE && reader.wakeNow !== undefined) reader.wakeNow();
+    else reader.wake(this.side === 'upstream');
   };
 
-  /** @internal */
-  wakeReaders(): void {
-    const { readers } = this;
-    if (readers.length === 0) return;
-    this.patience?.clear();
-    // there is hardly ever more than one: no other list is needed then
-    if (readers.length === 1) {
-      readers.pop()!.wake();
-      return;
-    }
-    this.readers = [];
-    for (const reader of readers) reader.wake();
-  }
-
-  private endReads(error: Error): void {
-    this.patience?.clear();
-    if (this.readers.length > 0) this.readers = this.readers.filter((reader) => !reader.end(error));
+  private wakeReader(): void {
+    const { reader } = this;
+    this.reader = null;
+    reader?.wake(this.side === 'upstream');
   }
 
   private end(): void {
-    if (!this.ended) {
-      this.ended = true;
-      observer.arrived(this, true);
-      this.wakeReaders();
-    }
-    const closers = this.closers;
-    if (closers.length > 0) {
-      this.closers = [];
-      for (const closer of closers) closer.peerGone();
-    }
+    if (this.ended) return;
+    this.ended = true;
+    observer.arrived(this, true);
+    this.readLimit?.clear();
+    this.wakeReader();
   }
 
-  private drained(error: IoError | null): void {
-    if (this.drainers.length === 0) return;
-    const drainers = this.drainers;
-    this.drainers = [];
-    for (const done of drainers) done(error);
+  private wakeWriter(): void {
+    const { writer } = this;
+    this.writer = null;
+    writer?.wake();
   }
 
   /** Unique among this process's connections. */
@@ -304,139 +242,116 @@ export class Stream implements Turning {
   }
 
   /**
-   * Up to `max` bytes: at once if any are here, else when some arrive. An empty buffer is the end of the stream.
-   * Throws the socket's error if the connection broke and nothing is left.
+   * Up to `max` bytes; pending if none are here. An empty buffer is the end of the stream. `patience`: how long this
+   * read may be pending, in milliseconds.
+   *
+   * Throws the socket's error if the connection broke and nothing is left, and `Elapsed`.
    */
-  read(max: number): Buffer | Promise<Buffer> {
+  pollRead(max: number, patience?: number): Poll<Buffer> {
     const { length } = this.chunk;
     if (length > 0) {
       const taken = length <= max ? this.chunk : this.chunk.subarray(0, max);
       this.consume(taken.length);
+      this.readLimit?.clear();
       return taken;
+    }
+    return this.pollFill(0, patience) === PENDING ? PENDING : EMPTY;
+  }
+
+  /**
+   * Whether more has arrived than `have` bytes; pending if neither that nor the end of the stream has. False at the
+   * end. `patience`: how long this read may be pending, in milliseconds.
+   *
+   * Throws the socket's error if the connection broke and there is nothing more, and `Elapsed`.
+   */
+  pollFill(have: number, patience?: number): Poll<boolean> {
+    if (this.size > have) {
+      this.readLimit?.clear();
+      return true;
     }
     if (this.ended) {
       if (this.error !== null) throw this.error;
-      return EMPTY;
+      return false;
     }
-    return this.later(true, max);
-  }
-
-  private listen(): void {
+    if (patience !== undefined) {
+      this.readLimit ??= new Limit(() => this.wakeReader());
+      this.readLimit.check(patience);
+    }
     this.flow();
     // Who waits needs more than what is here, however much that is: a long head, for instance.
     if (this.paused) {
       this.paused = false;
       this.socket.resume();
     }
-  }
-
-  private later<T>(take: boolean, n: number): Promise<T> {
-    this.listen();
-    return new Promise<T>((resolve, reject) => {
-      this.readers.push(new PendingRead(this, take, n, resolve, reject));
-    });
+    this.reader = currentWaker();
+    return PENDING;
   }
 
   /**
-   * End the reads that are waiting: they throw `Cancelled` and take nothing. What `drop` does to a future in Rust:
-   * a read that nobody waits for any more would take the bytes of the next one.
+   * Ready once the peer has ended the connection, or it broke: see {@link Stream.ioError}. Bytes that arrive before are
+   * left alone.
    */
-  cancelReads(): void {
-    this.endReads(READ_CANCELLED);
-  }
-
-  /**
-   * Wait until more has arrived than `have` bytes. False at the end of the stream.
-   * Throws the socket's error if the connection broke and there is nothing more.
-   */
-  fill(have: number): boolean | Promise<boolean> {
-    if (this.size > have) return true;
-    if (this.ended) {
-      if (this.error !== null) throw this.error;
-      return false;
-    }
-    return this.later(false, have);
-  }
-
-  /** Let `reader` wait for the next bytes or the end, for at most `patience` milliseconds, if that is given. */
-  wait(reader: Reader, patience: number | undefined): void {
-    if (patience !== undefined) this.limit(patience);
-    this.listen();
-    this.readers.push(reader);
-  }
-
-  private limit(patience: number): void {
-    this.patience ??= new Deadline(() => this.endReads(new Elapsed()));
-    this.patience.set(patience);
-  }
-
-  /**
-   * Call `wake` once the peer has ended the connection (or it broke), without taking a byte that arrives before.
-   * Returns what takes the call back.
-   */
-  onPeerGone(wake: () => void): () => void {
-    const watcher = { peerGone: wake };
-    this.watchEnd(watcher);
-    return () => this.unwatchEnd(watcher);
-  }
-
-  /** Tell `watcher` once the peer has ended the connection (or it broke), at once if it has; bytes are left alone. */
-  watchEnd(watcher: EndWatcher): void {
-    if (this.ended) {
-      watcher.peerGone();
-      return;
-    }
+  pollEnded(): Poll<void> {
+    if (this.ended) return;
     this.flow();
-    this.closers.push(watcher);
+    this.reader = currentWaker();
+    return PENDING;
   }
 
-  /** Don't tell `watcher` any more. */
-  unwatchEnd(watcher: EndWatcher): void {
-    takeOut(this.closers, watcher);
+  /** As {@link Stream.pollRead}, for applications that live among promises. */
+  read(max: number): Buffer | Promise<Buffer> {
+    const bytes = this.pollRead(max);
+    return bytes === PENDING ? polled(() => this.pollRead(max)) : bytes;
   }
 
-  /** Wake `reader` at the next byte or the end, at once if that is here. For who takes no byte. */
-  watch(reader: Reader): void {
-    if (this.size > 0 || this.ended) {
-      reader.wake();
-      return;
-    }
-    this.flow();
-    this.readers.push(reader);
+  /** As {@link Stream.pollDrained}, for applications that live among promises. */
+  drained(): void | Promise<void> {
+    return this.pollDrained() === PENDING ? polled(() => this.pollDrained()) : undefined;
   }
 
-  /** Don't wake `reader` any more. */
-  unwatch(reader: Reader): void {
-    takeOut(this.readers, reader);
+  /**
+   * Whoever was pending here waits no more, or whoever waited with `waker`, if that is another one by now: no byte is
+   * lost. What `drop` does to a read in Rust.
+   */
+  dropRead(waker: Waker | null = this.reader): void {
+    if (waker !== this.reader) return;
+    this.reader = null;
+    this.readLimit?.clear();
+  }
+
+  /** What a pending read may still take counts from now. */
+  limitReadAnew(): void {
+    this.readLimit?.clear();
   }
 
   // --- writing ---
 
   /**
-   * Add to what is to be sent. Text is bytes (latin1). Small pieces wait for {@link Stream.flush}; a promise means
-   * that the peer reads too slowly and the writer has to wait. Throws the socket's error if the connection broke.
+   * Add to what is to be sent. Text is bytes (latin1). Small pieces wait for {@link Stream.flush}; whoever may write
+   * more than the peer reads waits with {@link Stream.pollDrained}. Throws the socket's error if the connection broke.
    */
-  write(data: string | Buffer): void | Promise<void> {
+  write(data: string | Buffer): void {
     observer.wrote(this, data);
     if (typeof data === 'string') {
       this.pending = this.pending === '' ? data : this.pending + data;
     } else if (this.pending.length + data.length < BUF_WRITE_SIZE || data.length <= JOIN_SIZE) {
       this.pending += data.toString('latin1');
     } else {
-      return this.send(data);
+      this.send(data);
+      return;
     }
-    return this.pending.length >= BUF_WRITE_SIZE ? this.flush() : undefined;
+    if (this.pending.length >= BUF_WRITE_SIZE) this.flush();
   }
 
-  /**
-   * Send what waits, at the end of this turn of the event loop. A promise means that the peer reads too slowly and the
-   * writer has to wait.
-   */
-  flush(): void | Promise<void> {
+  /** Send what waits, at the end of this turn of the event loop. Throws the socket's error if the connection broke. */
+  flush(): void {
     const { socket, pending } = this;
     if (pending === '') return;
     const late = pending.length >= TURN_SIZE || this.error !== null || socket.writableLength > 0;
-    if (late || socket.destroyed || socket.writableEnded) return this.send(null);
+    if (late || socket.destroyed || socket.writableEnded) {
+      this.send(null);
+      return;
+    }
     if (this.flushed) return;
     this.flushed = true;
     writeInTurn(this);
@@ -452,28 +367,46 @@ export class Stream implements Turning {
     socket.write(pending, 'latin1');
   }
 
-  private send(data: Buffer | null): void | Promise<void> {
+  private throwIfBroken(): void {
     const { socket } = this;
     if (this.error !== null) throw this.error;
     if (socket.destroyed || socket.writableEnded) throw closedError();
-    const text = this.pending;
-    let room: boolean;
+  }
+
+  private send(data: Buffer | null): void {
+    this.throwIfBroken();
+    const { socket, pending } = this;
     if (data === null) {
       this.pending = '';
-      room = socket.write(text, 'latin1');
-    } else if (text === '') room = socket.write(data);
+      socket.write(pending, 'latin1');
+    } else if (pending === '') socket.write(data);
     else {
       this.pending = '';
       socket.cork();
-      socket.write(text, 'latin1');
-      room = socket.write(data);
+      socket.write(pending, 'latin1');
+      socket.write(data);
       socket.uncork();
     }
-    if (room || !socket.writableNeedDrain) return;
+  }
+
+  /**
+   * Ready when the peer has taken so much of what was written that more can be: the writer's backpressure. `patience`:
+   * how long this may be pending, in milliseconds. Throws the socket's error if the connection broke, and `Elapsed`.
+   */
+  pollDrained(patience?: number): Poll<void> {
+    if (this.draining) this.throwIfBroken();
+    this.draining = this.socket.writableNeedDrain;
+    if (!this.draining) {
+      this.writeLimit?.clear();
+      return;
+    }
+    if (patience !== undefined) {
+      this.writeLimit ??= new Limit(() => this.wakeWriter());
+      this.writeLimit.check(patience);
+    }
     this.flow();
-    return new Promise<void>((resolve, reject) => {
-      this.drainers.push((error) => (error === null ? resolve() : reject(error)));
-    });
+    this.writer = currentWaker();
+    return PENDING;
   }
 
   /**
@@ -555,15 +488,6 @@ export class Stream implements Turning {
     } catch (error) {
       throw PingoraError.because(ErrorType.ConnectError, 'failed to set_nodelay', error);
     }
-  }
-}
-
-/** `splice` makes a list of what it took out; there is hardly ever more than one. */
-function takeOut<T>(list: T[], what: T): void {
-  if (list.at(-1) === what) list.pop();
-  else {
-    const at = list.indexOf(what);
-    if (at >= 0) list.splice(at, 1);
   }
 }
 

@@ -7,7 +7,7 @@
 import type { TLSSocket } from 'node:tls';
 import { Cancelled } from '../../runtime/cancelled.ts';
 import type { Cancellation } from '../../timeout/cancel.ts';
-import { ported } from '../../tracing/span.ts';
+import { ported, traced } from '../../tracing/span.ts';
 import type { SslDigest, TimingDigest } from '../digest.ts';
 import { type IoError, Stream } from '../l4/stream.ts';
 import { sslDigestFromSsl } from './digest.ts';
@@ -17,6 +17,7 @@ export { ALPN } from './alpn.ts';
 const rust = ported('pingora-core/src/protocols/ssl/mod.rs');
 
 /** A TLS connection on top of another one. */
+@traced
 export class SslStream extends Stream {
   private readonly ssl: TLSSocket;
   private readonly lower: (TimingDigest | undefined)[];

@@ -30,7 +30,7 @@ class Refreshing extends ProxyHttp<undefined> {
     if (this.#asked) return;
     this.#asked = true;
     const again = createDummySession(session.downstreamSession);
-    spawn('subrequest', () => this.proxy.processSubrequest(again));
+    spawn('subrequest', this.proxy.processSubrequest(again));
   }
 }
 

@@ -12,7 +12,7 @@ import { chmodSync, closeSync, rmSync } from 'node:fs';
 import { ErrorType, PingoraError } from '../../error/lib.ts';
 import { Log } from '../../log.ts';
 import { sleep } from '../../timeout/lib.ts';
-import { ported } from '../../tracing/span.ts';
+import { ported, traced } from '../../tracing/span.ts';
 import { accept, bindUnix, connectUnix, listen, loadLibc, receiveFds, sendFds, unixSocket } from './libc.ts';
 
 const rust = ported('pingora-core/src/server/transfer_fd/mod.rs');
@@ -47,6 +47,7 @@ function waits(options: TransferOptions): Waits {
 }
 
 /** Which socket listens on which address. */
+@traced
 export class Fds {
   private readonly map = new Map<string, number>();
   /** Another process has the sockets: the files of those that are Unix sockets are its to remove. */

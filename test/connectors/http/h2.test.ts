@@ -5,6 +5,8 @@ import { type ConnectionRef, Connector } from '../../../src/connectors/http/h2.t
 import type { PingoraError } from '../../../src/error/lib.ts';
 import { HMap, RequestHeader } from '../../../src/http/lib.ts';
 import type { Http2Session } from '../../../src/protocols/h2/client.ts';
+import { PENDING } from '../../../src/runtime/poll.ts';
+import { polled } from '../../../src/runtime/task.ts';
 import type { HttpPeer } from '../../../src/upstreams/peer.ts';
 import { frame } from '../../protocols/h2/harness.ts';
 import { h2Origin, rawH2Origin } from '../../support/h2-origin.ts';
@@ -31,7 +33,7 @@ function request(method = 'GET', ...fields: [string, string][]): RequestHeader {
 async function bodyOf(session: Http2Session): Promise<string> {
   let body = '';
   for (;;) {
-    const piece = await session.readResponseBody();
+    const piece = await polled(() => session.readResponseBody());
     if (piece === undefined) return body;
     body += piece;
   }
@@ -47,7 +49,7 @@ async function failure(work: Promise<unknown>): Promise<PingoraError> {
 /** Ask, and throw away what comes. */
 async function get(session: Http2Session): Promise<void> {
   session.writeRequestHeader(request(), true);
-  await session.readResponseHeader();
+  await polled(() => session.readResponseHeader());
   await bodyOf(session);
 }
 
@@ -59,7 +61,7 @@ test('a request is sent and its response read', async () => {
     request('GET', ['X-A', '1'], ['X-A', '2'], ['Connection', 'close'], ['TE', 'gzip'], ['Upgrade', 'h2c']),
     true,
   );
-  await session.readResponseHeader();
+  await polled(() => session.readResponseHeader());
   expect(session.responseHeader()?.status).toBe(200);
   expect(session.responseHeader()?.version).toBe('HTTP/2');
   expect(await bodyOf(session)).toBe('hello');
@@ -97,7 +99,7 @@ test('a body and trailers go both ways', async () => {
   trailers.appendUnchecked('X-T', 'yes');
   session.setRequestTrailers(trailers);
   session.finishRequestBody();
-  await session.readResponseHeader();
+  await polled(() => session.readResponseHeader());
   expect(await bodyOf(session)).toBe('abc');
   expect([...session.readTrailers()!]).toEqual([
     ['grpc-status', '0'],
@@ -114,14 +116,16 @@ test('a server that reads slowly makes the writer wait', async () => {
   });
   const session = await h2Session(connector(), origin.peer());
   session.writeRequestHeader(request('POST'), false);
-  await session.readResponseHeader();
+  await polled(() => session.readResponseHeader());
   const piece = Buffer.alloc(64 * 1024);
-  let wait: unknown;
   let sent = 0;
-  for (; !(wait instanceof Promise) && sent < 100; sent++) wait = session.writeRequestBody(piece, false);
+  while (session.pollDrained() !== PENDING && sent < 100) {
+    session.writeRequestBody(piece, false);
+    sent++;
+  }
   expect(sent).toBeLessThan(10);
   streams[0]!.resume();
-  await wait;
+  await polled(() => session.pollDrained());
   streams[0]!.close(constants.NGHTTP2_CANCEL);
   session.close();
 });
@@ -188,7 +192,7 @@ test('a connection whose origin refused a stream gets no more until one of its s
   first.writeRequestHeader(request(), true);
   const refused = made.reusedHttpSession(peer)!;
   refused.writeRequestHeader(request(), true);
-  expect(await failure(refused.readResponseHeader())).toMatchObject({ retryType: true });
+  expect(await failure(polled(() => refused.readResponseHeader()))).toMatchObject({ retryType: true });
   expect(made.reusedHttpSession(peer)).toBeUndefined();
 });
 
@@ -251,7 +255,7 @@ test('a body cut short is an error, even with NO_ERROR', async () => {
   });
   const session = await h2Session(connector(), peer);
   session.writeRequestHeader(request(), true);
-  await session.readResponseHeader();
+  await polled(() => session.readResponseHeader());
   const error = await failure(bodyOf(session));
   expect(error.reasonStr()).toBe('ReadError');
   session.close();
@@ -267,7 +271,7 @@ test('a complete response counts although the server stops the upload with NO_ER
   });
   const session = await h2Session(connector(), peer);
   session.writeRequestHeader(request('POST'), false);
-  await session.readResponseHeader();
+  await polled(() => session.readResponseHeader());
   expect(await bodyOf(session)).toBe('enough');
   expect(session.isClosed()).toBe(true);
   session.close();
@@ -289,7 +293,7 @@ async function headFailure(answer: Buffer | 'end'): Promise<[type: string, retry
   });
   const session = await h2Session(connector(), peer);
   session.writeRequestHeader(request('GET', ['x-long', 'x'.repeat(60)]), true);
-  const error = await failure(session.readResponseHeader());
+  const error = await failure(polled(() => session.readResponseHeader()));
   session.close();
   return [error.reasonStr(), error.retryType];
 }
@@ -319,7 +323,7 @@ test('reading is limited in time', async () => {
   const session = await h2Session(connector(), origin.peer());
   session.readTimeout = 20;
   session.writeRequestHeader(request(), true);
-  const error = await failure(session.readResponseHeader());
+  const error = await failure(polled(() => session.readResponseHeader()));
   expect(error.toString()).toBe(' ReadTimedout context: while reading h2 response header');
   session.close();
 });
@@ -338,7 +342,7 @@ test('a stream that is dropped is cancelled, one that is given up is reset', asy
   const givenUp = made.reusedHttpSession(peer)!;
   for (const session of [dropped, givenUp]) {
     session.writeRequestHeader(request(), true);
-    await session.readResponseHeader();
+    await polled(() => session.readResponseHeader());
   }
   dropped.close();
   givenUp.shutdown();

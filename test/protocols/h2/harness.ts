@@ -1,4 +1,5 @@
 /** A TLS listener whose connections go to the port's HTTP/2, and `node:http2` clients for it. */
+
 import { once } from 'node:events';
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, type OutgoingHttpHeaders } from 'node:http2';
 import type { AddressInfo } from 'node:net';
@@ -6,6 +7,7 @@ import { createServer, type TLSSocket, connect as tlsConnect } from 'node:tls';
 import { generate } from 'selfsigned';
 import { type H2Connection, type H2Options, HttpSession, handshake } from '../../../src/protocols/h2/server.ts';
 import { Stream } from '../../../src/protocols/l4/stream.ts';
+import { promised } from '../../../src/runtime/task.ts';
 
 const certificate = generate([{ name: 'commonName', value: 'localhost' }], { algorithm: 'sha256' });
 
@@ -30,7 +32,7 @@ export async function listen(serve: (session: HttpSession) => unknown, options?:
     const connection = await handshake(new Stream(socket), options);
     connections.push(connection);
     for (;;) {
-      const session = await HttpSession.fromH2Conn(connection);
+      const session = await promised(HttpSession.fromH2Conn(connection));
       if (session === undefined) return undefined;
       const run = async () => {
         try {

@@ -2,6 +2,9 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Stream } from '../../../src/protocols/l4/stream.ts';
+import { PENDING } from '../../../src/runtime/poll.ts';
+import { polled } from '../../../src/runtime/task.ts';
+import { Elapsed } from '../../../src/timeout/lib.ts';
 
 const servers: Server[] = [];
 afterEach(async () => {
@@ -117,15 +120,33 @@ describe('what a stream writes', () => {
     const { stream, client, everything } = await pair();
     client.pause();
     const large = Buffer.alloc(8 << 20, 'x');
-    const wrote = stream.write(large);
-    expect(wrote).toBeInstanceOf(Promise);
-    atOnce(stream.write('and then'));
-    const flushed = stream.flush();
-    expect(flushed).toBeInstanceOf(Promise);
+    stream.write(large);
+    expect(stream.pollDrained()).toBe(PENDING);
+    stream.write('and then');
+    stream.flush();
+    expect(stream.pollDrained()).toBe(PENDING);
     client.resume();
-    await Promise.all([wrote, flushed]);
+    await polled(() => stream.pollDrained());
     stream.shutdown();
     expect(await everything()).toHaveLength(large.length + 'and then'.length);
+  });
+
+  it('says so to who waits for the peer when the connection breaks', async () => {
+    const { stream, socket, client } = await pair();
+    client.pause();
+    stream.write(Buffer.alloc(8 << 20, 'x'));
+    const waiting = polled(() => stream.pollDrained());
+    socket.destroy();
+    await expect(waiting).rejects.toThrow('the connection is closed');
+  });
+
+  it('waits for the peer no longer than it was told', async () => {
+    const { stream, client } = await pair();
+    client.pause();
+    stream.write(Buffer.alloc(8 << 20, 'x'));
+    await expect(polled(() => stream.pollDrained(1))).rejects.toBeInstanceOf(Elapsed);
+    stream.destroy();
+    client.destroy();
   });
 });
 
@@ -136,39 +157,42 @@ describe('who waits for bytes', () => {
   ])('%s', async (_, bytes, atOnce) => {
     const { stream, socket, client } = await pair();
     let woken = false;
-    let wake = () => {};
-    const waiting = new Promise<void>((resolve) => (wake = resolve));
-    stream.watch({
-      wake() {
-        woken = true;
-        wake();
-      },
-      end: () => false,
+    const waiting = polled(() => stream.pollFill(0)).then(() => {});
+    const task = polled(() => {
+      woken ||= stream.bufferedLength > 0;
+      return stream.pollFill(0);
     });
     // behind the stream's own listener
-    const read = once(socket, 'data').then(() => {});
     let wokenByRead: boolean | undefined;
+    const read = once(socket, 'data').then(() => {});
     socket.once('data', () => {
       wokenByRead = woken;
     });
     client.write(bytes);
-    await Promise.all([read, waiting]);
+    await Promise.race([Promise.all([read, task]), waiting]);
+    await task;
     expect(wokenByRead).toBe(atOnce);
     expect(stream.bufferedLength).toBeGreaterThan(0);
     stream.destroy();
   });
 
-  it('waits again when it was woken for bytes that are gone', async () => {
+  it('is pending again when it was woken for bytes that are gone', async () => {
     const { stream, client } = await pair();
-    const first = stream.fill(0) as Promise<boolean>;
     client.write('one');
-    expect(await first).toBe(true);
-    const second = stream.fill(3) as Promise<boolean>;
-    // as when what had arrived was taken before the turn came to wake who waited for it
-    stream.wakeReaders();
+    expect(await polled(() => stream.pollFill(0))).toBe(true);
+    const second = polled(() => stream.pollFill(3));
     client.write(' two');
     expect(await second).toBe(true);
     expect(stream.buffered().toString()).toBe('one two');
+    stream.destroy();
+  });
+
+  it('waits no longer than it was told, each time anew', async () => {
+    const { stream, client } = await pair();
+    await expect(polled(() => stream.pollRead(10, 1))).rejects.toBeInstanceOf(Elapsed);
+    const next = polled(() => stream.pollRead(10, 60_000));
+    client.write('late');
+    expect((await next).toString()).toBe('late');
     stream.destroy();
   });
 });

@@ -1,13 +1,14 @@
 /** Brotli. Port of `pingora-core/src/protocols/http/compression/brotli.rs`. */
 import { constants, type ZlibOptions } from 'node:zlib';
 import { BrotliCompress, BrotliDecompress } from 'minizlib';
-import { ported } from '../../../tracing/span.ts';
+import { ported, traced } from '../../../tracing/span.ts';
 import type { Encode, Stat } from './encode.ts';
 import { MAX_OUTPUT, SyncEncoder } from './sync.ts';
 
 const rust = ported('pingora-core/src/protocols/http/compression/brotli.rs');
 
 /** Decompresses brotli. */
+@traced
 export class Decompressor implements Encode {
   private readonly inner: SyncEncoder;
 
@@ -36,6 +37,7 @@ export class Decompressor implements Encode {
 }
 
 /** Compresses with brotli. */
+@traced
 export class Compressor implements Encode {
   private readonly inner: SyncEncoder;
 

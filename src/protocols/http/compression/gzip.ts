@@ -1,13 +1,14 @@
 /** Gzip. Port of `pingora-core/src/protocols/http/compression/gzip.rs`. */
 import { constants } from 'node:zlib';
 import { Gzip } from 'minizlib';
-import { ported } from '../../../tracing/span.ts';
+import { ported, traced } from '../../../tracing/span.ts';
 import type { Encode, Stat } from './encode.ts';
 import { SyncEncoder } from './sync.ts';
 
 const rust = ported('pingora-core/src/protocols/http/compression/gzip.rs');
 
 /** Compresses with gzip. */
+@traced
 export class Compressor implements Encode {
   private readonly inner: SyncEncoder;
 

@@ -6,7 +6,7 @@
 import { PingoraError } from '../../../error/lib.ts';
 import type { RequestHeader, ResponseHeader } from '../../../http/lib.ts';
 import { Log } from '../../../log.ts';
-import { ported } from '../../../tracing/span.ts';
+import { ported, traced } from '../../../tracing/span.ts';
 import { HttpTask } from '../mod.ts';
 import { parseTokens } from './accept.ts';
 import * as brotli from './brotli.ts';
@@ -43,6 +43,7 @@ const COMPRESSIBLE =
  * accept is decompressed. That covers compressing with gzip, brotli and (where Node has it) zstd, and decompressing
  * brotli.
  */
+@traced
 export class ResponseCompressionCtx {
   private phase: 'Header' | 'Body' = 'Header';
   private level: number;

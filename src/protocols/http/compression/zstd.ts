@@ -3,7 +3,7 @@
  */
 import * as zlib from 'node:zlib';
 import { ZstdCompress } from 'minizlib';
-import { ported } from '../../../tracing/span.ts';
+import { ported, traced } from '../../../tracing/span.ts';
 import type { Encode, Stat } from './encode.ts';
 import { SyncEncoder } from './sync.ts';
 
@@ -18,6 +18,7 @@ const FLUSH = 1;
 export const hasZstd = 'ZstdCompress' in zlib;
 
 /** Compresses with zstd. */
+@traced
 export class Compressor implements Encode {
   private readonly inner: SyncEncoder;
 

@@ -1,0 +1,79 @@
+import { describe, expect, it } from 'vitest';
+import { pollInTurn, type Woken, writeInTurn } from '../../src/runtime/turn.ts';
+
+const endOfTurn = () => new Promise((resolve) => setImmediate(resolve));
+
+/** A task that writes down when it is polled, and flushes a connection that writes down when it is written to. */
+function task(seen: string[], name: string, work: () => unknown = () => {}): Woken {
+  return {
+    poll() {
+      seen.push(`poll ${name}`);
+      work();
+      writeInTurn({ writeFlushed: () => seen.push(`write ${name}`) });
+    },
+  };
+}
+
+describe('a turn of the event loop', () => {
+  it('polls all that was woken once everything was read, then writes', async () => {
+    const seen: string[] = [];
+    await new Promise<void>((resolve) => {
+      // all in one turn, as Node calls back for each connection that has something
+      setImmediate(() => {
+        for (const name of ['a', 'b']) pollInTurn(task(seen, name));
+        seen.push('read a, b');
+        resolve();
+      });
+    });
+    await endOfTurn();
+    await endOfTurn();
+    expect(seen).toEqual(['read a, b', 'poll a', 'poll b', 'write a', 'write b']);
+  });
+
+  it('polls those first that hold what others wait for', async () => {
+    const seen: string[] = [];
+    pollInTurn(task(seen, 'request'));
+    pollInTurn(task(seen, 'answer'), true);
+    await endOfTurn();
+    expect(seen.slice(0, 2)).toEqual(['poll answer', 'poll request']);
+  });
+
+  it('looks at the sockets again after 61 tasks, as tokio does', async () => {
+    const seen: string[] = [];
+    for (let i = 0; i < 100; i++) pollInTurn({ poll: () => seen.push('poll') });
+    await endOfTurn();
+    expect(seen).toHaveLength(61);
+    await endOfTurn();
+    expect(seen).toHaveLength(100);
+  });
+
+  it('writes what was flushed without any task', async () => {
+    const seen: string[] = [];
+    writeInTurn({ writeFlushed: () => seen.push('write') });
+    expect(seen).toEqual([]);
+    await endOfTurn();
+    expect(seen).toEqual(['write']);
+  });
+
+  it('goes on with the others when one throws', async () => {
+    const seen: string[] = [];
+    const uncaught = new Promise<Error>((resolve) => {
+      const before = process.listeners('uncaughtException');
+      process.removeAllListeners('uncaughtException');
+      process.once('uncaughtException', (error) => {
+        for (const listener of before) process.on('uncaughtException', listener);
+        resolve(error);
+      });
+    });
+    pollInTurn(
+      task(seen, 'a', () => {
+        throw new Error('a is broken');
+      }),
+    );
+    pollInTurn(task(seen, 'b'));
+    expect((await uncaught).message).toBe('a is broken');
+    await endOfTurn();
+    await endOfTurn();
+    expect(seen).toEqual(['poll a', 'poll b', 'write b']);
+  });
+});
