@@ -164,6 +164,7 @@ const proxyHandleUpstream = rust.fn(
             }
           } catch (thrown) {
             unsent = PingoraError.from(thrown).intoUp();
+            if (!unsent.etype().is(ErrorType.WriteError)) throw unsent;
             exchange.bodyLeft = true;
             requestDone = true;
             rx.closeReceiver();

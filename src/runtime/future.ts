@@ -36,7 +36,10 @@ export class Pending<T> {
   private settle(state: 'done' | 'failed', value: unknown): void {
     this.state = state;
     this.value = value;
-    this.waker.wake();
+    // at once, as `await` goes on: whoever was asked has answered
+    const { waker } = this;
+    if (waker.wakeNow !== undefined) waker.wakeNow();
+    else waker.wake();
   }
 
   /** The result, once; throws what the operation threw. */

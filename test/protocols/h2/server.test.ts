@@ -60,7 +60,7 @@ test('a request shows its method, target and authority, fields in order and repe
   ]);
   expect(seen!.isBodyDone()).toBe(true);
   expect(seen!.isBodyEmpty()).toBe(true);
-  expect(polled(() => seen!.readBodyBytes())).toBe(undefined);
+  expect(seen!.readBodyBytes()).toBe(undefined);
   expect(seen!.requestSummary()).toBe(`GET https://127.0.0.1:${running.port}/a?b=1, Host: `);
   expect(seen!.pseudoRawH1RequestHeader().toString()).toBe('GET /a?b=1 HTTP/2\r\nx-b: 1\r\nx-a: 2\r\nx-a: 3\r\n\r\n');
 });
@@ -298,7 +298,7 @@ test('waiting for the client to leave ends with its reason, and a body cut short
 test('a wait for the client can be given up', async () => {
   const seen: unknown[] = [];
   running = await listen(async (session) => {
-    seen.push(session.readBodyOrIdle(true));
+    seen.push(polled(() => session.readBodyOrIdle(true)));
     session.dropRead();
     session.writeResponseHeader(head(204), true);
   });
@@ -335,7 +335,7 @@ test('an answer before the end of a long body is complete, and the client is tol
 test('an upload that nobody reads holds up no other', async () => {
   running = await listen(async (session) => {
     // nine uploads, each of more than a window of the connection may have been, wait unread
-    if (session.reqHeader().rawPath() === '/unread') await session.idle();
+    if (session.reqHeader().rawPath() === '/unread') await polled(() => session.idle());
     else session.writeResponseHeader(head((await bodyOf(session)).length === 60_000 ? 200 : 500), true);
   });
   const client = running.client();
