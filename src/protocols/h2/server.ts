@@ -36,8 +36,8 @@ const log = new Log('pingora_core::protocols::http::v2::server');
 
 /** So many bytes of a request's body are kept for another try. */
 const BODY_BUF_LIMIT = 64 * 1024;
-/** A stream's window, which is the RFC's. */
-const STREAM_WINDOW = 65_535;
+/** A stream's window: with the RFC's 65,535 bytes an upload waits for its client after each of them. */
+const STREAM_WINDOW = 262_144;
 /** The connection's window is never larger, however many streams there may be. */
 const MOST_WINDOW = 8 * 1024 * 1024;
 
@@ -45,7 +45,7 @@ const MOST_WINDOW = 8 * 1024 * 1024;
 export interface H2Options {
   /** What a client may ask; what is left out has the default of `DEFAULT_LIMITS`. */
   readonly limits?: Partial<Limits>;
-  /** Bytes that a client may send on a stream before they are read. Default: 65,535. */
+  /** Bytes that a client may send on a stream before they are read. Default: 262,144. */
   readonly initialWindowSize?: number;
   /**
    * Bytes that a client may send on all streams before they are read. Default: enough for all of them, so that one
