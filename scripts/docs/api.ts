@@ -76,6 +76,15 @@ export async function buildApi(root: string, out: string, more: readonly string[
       'pingora-traced.HttpTask.__type.type',
       'pingora-traced.HttpTask.__type.Done.__type.type',
       'pingora-traced.ServerAddress.__type.type',
+      // a type that is written where it is returned says with its names what they are
+      'pingora-traced.PrometheusServer.__type.new',
+      'pingora-traced.splitAddress.__type.host',
+      'pingora-traced.splitAddress.__type.port',
+      'pingora-traced.Resolver.__type.__type.address',
+      'pingora-traced.Fds.serialize.__type.addresses',
+      'pingora-traced.Fds.serialize.__type.fds',
+      'pingora-traced.CertKey.toPem.__type.cert',
+      'pingora-traced.CertKey.toPem.__type.key',
     ],
     // links to folders and to rows of tables are right and not known to typedoc: all links are tested in the site
     validation: {

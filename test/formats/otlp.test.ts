@@ -100,3 +100,74 @@ test('the resource says what ran, and on what; a trace that lacks its beginning 
   const [seconds] = toSpans(trace)[0]!.endTime;
   expect(Math.abs(seconds - Date.now() / 1000)).toBeLessThan(60);
 });
+
+test('a request and its try have the attributes of the conventions for HTTP; a failure its type and its words', () => {
+  const { spans } = printed(
+    makeTrace([
+      {
+        fn: 'HttpProxy::process_request',
+        span: { in: { request: 'GET /a?b=c HTTP/1.1' }, out: { answered: 'HTTP/1.1 502 Bad Gateway' } },
+        calls: [
+          {
+            fn: 'HttpProxy::proxy_to_upstream',
+            span: {
+              attributes: { peer: '127.0.0.1:9' },
+              in: { request: 'GET /a?b=c HTTP/1.1' },
+              out: { error: 'Upstream ConnectRefused context: no' },
+            },
+            calls: [
+              { fn: 'l4::connect', span: { status: 'error', error: { type: 'ConnectRefused', log: 'said so' } } },
+            ],
+          },
+          {
+            fn: 'HttpProxy::proxy_to_upstream',
+            span: { attributes: { peer: '[::1]:8' }, in: { request: 'GET /a?b=c HTTP/1.1' } },
+            calls: [
+              {
+                fn: 'x',
+                calls: [{ fn: 'HttpSession::read_response', span: { out: { response: 'HTTP/1.1 404 Not Found' } } }],
+              },
+            ],
+          },
+        ],
+      },
+    ]),
+  );
+  const [request, failed, connect, answered] = spans;
+  expect(request!.attributes).toMatchObject({
+    'http.request.method': 'GET',
+    'url.path': '/a',
+    'url.query': 'b=c',
+    'network.protocol.version': '1.1',
+    'http.response.status_code': 502,
+    'error.type': '502',
+  });
+  expect(failed!.attributes).toMatchObject({
+    'server.address': '127.0.0.1',
+    'server.port': 9,
+    'error.type': 'ConnectRefused',
+  });
+  expect(failed!.attributes['http.response.status_code']).toBeUndefined();
+  expect(connect!.attributes['error.type']).toBe('ConnectRefused');
+  expect(answered!.attributes).toMatchObject({
+    'server.address': '::1',
+    'http.response.status_code': 404,
+    'error.type': '404',
+  });
+});
+
+test('bytes are events that tell how many, not which', () => {
+  const trace = makeTrace([{ fn: 'a' }]);
+  trace.connections = [{ id: 1, side: 'upstream', peer: null }];
+  trace.events = [
+    { kind: 'bytes', time: 12, span: 1, connection: 1, way: 'in', offset: 0, length: 6, bytes: 'secret' },
+  ];
+  const [a] = printed(trace).spans;
+  expect(a!.events).toEqual([
+    {
+      name: 'bytes',
+      time: atMicros(12),
+      attributes: { 'network.io.direction': 'receive', 'pingora.connection.id': 1, 'pingora.bytes.length': 6 },
+    },
+  ]);
+});
