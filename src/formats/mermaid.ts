@@ -5,6 +5,7 @@
  * Calls within a module aren't drawn. If no depth is given it is the greatest that a reader, and Mermaid, can bear.
  */
 import type { TraceDocument, TraceSpan, TraceTask } from '../tracing/model.ts';
+import { failureLine } from './summary.ts';
 import { moduleOf } from './tree.ts';
 
 export interface MermaidOptions {
@@ -111,7 +112,7 @@ class Sequence {
         order: -span.id,
         from: to,
         to: from,
-        text: failed ? span.status : ' ',
+        text: failed ? (span.error === undefined ? span.status : failureLine(span.error)) : ' ',
         kind: failed ? 'fail' : 'return',
       });
     }

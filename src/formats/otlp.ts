@@ -12,7 +12,15 @@ import type { Attributes, HrTime, SpanContext } from '@opentelemetry/api';
 import type { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
 import { JsonTraceSerializer } from '@opentelemetry/otlp-transformer';
 import { detectResources, envDetector, type Resource, resourceFromAttributes } from '@opentelemetry/resources';
-import type { FrameEvent, TraceDocument, TraceSpan, TraceTask } from '../tracing/model.ts';
+import {
+  childrenOf,
+  type Facts,
+  type FrameEvent,
+  type TraceDocument,
+  type TraceEvent,
+  type TraceSpan,
+  type TraceTask,
+} from '../tracing/model.ts';
 
 /** What the SDK's exporters take. */
 export type ReadableSpan = Parameters<OTLPTraceExporter['export']>[0][number];
@@ -72,6 +80,14 @@ export function toSpans(trace: TraceDocument): ReadableSpan[] {
     else known.push(event);
   }
 
+  const told = new Map<number | null, TraceEvent[]>();
+  for (const event of trace.events ?? []) {
+    const known = told.get(event.span);
+    if (known === undefined) told.set(event.span, [event]);
+    else known.push(event);
+  }
+  const children = childrenOf(spans);
+
   return spans.map((span) => {
     const end = span.end ?? last;
     return {
@@ -83,12 +99,16 @@ export function toSpans(trace: TraceDocument): ReadableSpan[] {
       endTime: at(end),
       duration: clock(0)(end - span.start),
       ended: true,
-      status: { code: span.status === 'error' ? ERROR : UNSET },
-      attributes: attributesOf(span, taskNames.get(span.task)),
+      status: {
+        code: span.status === 'error' ? ERROR : UNSET,
+        ...(span.error !== undefined && { message: span.error.log ?? span.error.message ?? span.error.type }),
+      },
+      attributes: { ...attributesOf(span, taskNames.get(span.task)), ...http(span, children) },
       events: [
         ...waits(span, at),
         ...spawns(spawned.get(span.id) ?? [], span.start, at),
         ...framesOf(frames.get(span.id) ?? [], at),
+        ...(told.get(span.id) ?? []).flatMap((event) => eventsOf(event, at)),
       ],
       links: [],
       resource,
@@ -128,7 +148,87 @@ function attributesOf(span: TraceSpan, taskName: string | undefined): Attributes
     ...(status === 'cancelled' && { 'pingora.cancelled': true }),
     ...(end === null && { 'pingora.unfinished': true }),
     ...attributes,
+    ...factsOf('pingora.in', span.in),
+    ...factsOf('pingora.out', span.out),
+    ...(span.changed && {
+      'pingora.changed': span.changed.map(({ what, from, to }) => `${what}: ${from ?? '-'} → ${to ?? '-'}`),
+    }),
+    ...(span.error && { 'error.type': span.error.type }),
   };
+}
+
+/** As `pingora.in.head_size`; what is null is left out. */
+function factsOf(prefix: string, facts: Facts = {}): Attributes {
+  const known = Object.entries(facts).filter(([, value]) => value !== null);
+  return Object.fromEntries(known.map(([name, value]) => [`${prefix}.${name.replaceAll(' ', '_')}`, value!]));
+}
+
+const isFailure = (status: number | undefined, isServer: boolean) =>
+  // a server's error is 5xx; a client's is 4xx too
+  status !== undefined && status >= (isServer ? 500 : 400);
+
+/** By the semantic conventions for HTTP (1.33): of the request that is served, and of each try with an origin. */
+function http(span: TraceSpan, children: ReadonlyMap<number | null, TraceSpan[]>): Attributes {
+  const kind = KINDS.get(span.fn);
+  if (kind === undefined) return {};
+  const isServer = kind === SERVER;
+  const [, method, target, version] = /^(\S+) (\S+) HTTP\/([\d.]+)$/.exec(String(span.in?.request ?? '')) ?? [];
+  const [path, query] = target?.split('?', 2) ?? [];
+  const status = isServer ? statusIn(span.out?.answered) : answerOf(span, children);
+  const [, host, port] = /^(.*):(\d+)$/.exec(String(span.attributes.peer ?? '')) ?? [];
+  const error = typeof span.out?.error === 'string' ? span.out.error.trim() : '';
+  const [, failed] = /^(?:(?:Upstream|Downstream|Internal) )?(\S+)/.exec(error) ?? [];
+  const type = failed ?? (isFailure(status, isServer) ? String(status) : undefined);
+  return {
+    ...(method !== undefined && { 'http.request.method': method }),
+    ...(isServer && path !== undefined && { 'url.path': path, ...(query !== undefined && { 'url.query': query }) }),
+    ...(isServer && version !== undefined && { 'network.protocol.name': 'http', 'network.protocol.version': version }),
+    ...(!isServer &&
+      host !== undefined && { 'server.address': host.replace(/^\[|\]$/g, ''), 'server.port': Number(port) }),
+    ...(status !== undefined && { 'http.response.status_code': status }),
+    ...(type !== undefined && { 'error.type': type }),
+  };
+}
+
+function statusIn(line: unknown): number | undefined {
+  const [, status] = /^HTTP\/\S+ (\d{3})/.exec(String(line ?? '')) ?? [];
+  return status === undefined ? undefined : Number(status);
+}
+
+/** The status of the origin's answer: some call below read it. */
+function answerOf(span: TraceSpan, children: ReadonlyMap<number | null, TraceSpan[]>): number | undefined {
+  const todo = [...(children.get(span.id) ?? [])];
+  for (let at = todo.shift(); at !== undefined; at = todo.shift()) {
+    if (/::read_response(?:_header)?$/.test(at.fn) && at.out?.response !== undefined) return statusIn(at.out.response);
+    todo.push(...(children.get(at.id) ?? []));
+  }
+  return undefined;
+}
+
+/** What happened beside the calls, frames apart. Bytes by their number only: their text stays in the trace. */
+function eventsOf(event: TraceEvent, at: (micros: number) => HrTime): ReadableSpan['events'] {
+  const of = (name: string, attributes: Attributes) => [{ name, time: at(event.time), attributes }];
+  switch (event.kind) {
+    case 'bytes':
+      return of('bytes', {
+        'network.io.direction': event.way === 'in' ? 'receive' : 'transmit',
+        'pingora.connection.id': event.connection,
+        'pingora.bytes.length': event.length,
+      });
+    case 'wake':
+      return of('wake', { 'pingora.wake.by': event.by });
+    case 'state':
+      return of(`state ${event.machine}`, { 'pingora.state': event.to });
+    case 'pool':
+      return of(`pool ${event.what}`, { 'pingora.pool.size': event.size });
+    case 'channel':
+      return of(`channel ${event.what}`, {
+        'pingora.channel.name': event.channel,
+        'pingora.channel.depth': event.depth,
+      });
+    default:
+      return [];
+  }
 }
 
 function waits({ runs = [] }: TraceSpan, at: (micros: number) => HrTime): ReadableSpan['events'] {

@@ -6,6 +6,7 @@
  * because flows bind to slices of threads only.
  */
 import type { TraceDocument } from '../tracing/model.ts';
+import { failureLine } from './summary.ts';
 import { moduleOf } from './tree.ts';
 
 interface TraceEvent {
@@ -52,6 +53,10 @@ export function printPerfetto(trace: TraceDocument): string {
       ...(ts && { port: `${ts.file}:${ts.line}` }),
       ...(end === null && { unfinished: true }),
       ...attributes,
+      ...(span.in && { in: span.in }),
+      ...(span.out && { out: span.out }),
+      ...(span.changed && { changed: span.changed }),
+      ...(span.error && { error: failureLine(span.error) }),
     };
     timed.push({ ...common, ph: 'b', ts: start, args });
     timed.push({ ...common, ph: 'e', ts: end ?? last });
