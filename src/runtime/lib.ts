@@ -9,7 +9,7 @@
  */
 import type { Socket } from 'node:net';
 import { Log } from '../log.ts';
-import { runIn, spawned, taskEnded } from '../tracing/recorder.ts';
+import { type Context, runIn, spawned, taskEnded } from '../tracing/recorder.ts';
 import { note, ported, traced } from '../tracing/span.ts';
 import { Cancelled } from './cancelled.ts';
 import type { Future } from './future.ts';
@@ -30,7 +30,7 @@ function failed(name: string, error: unknown): void {
   log.error(() => `task '${name}' panicked: ${error instanceof Error ? (error.stack ?? error.message) : error}`);
 }
 
-async function run(name: string, body: () => Promise<unknown>): Promise<void> {
+async function run(name: string, body: () => Promise<unknown>, context: Context | null): Promise<void> {
   running++;
   try {
     await null;
@@ -39,6 +39,7 @@ async function run(name: string, body: () => Promise<unknown>): Promise<void> {
     failed(name, error);
   } finally {
     running--;
+    taskEnded(context);
   }
 }
 
@@ -70,8 +71,7 @@ export function spawnDetached(name: string, future: Future<unknown>, ended: () =
 export function spawn(name: string, body: Future<unknown> | (() => Promise<unknown>)): Promise<void> {
   if (typeof body !== 'function') return new Promise<void>((resolve) => spawnDetached(name, body, resolve));
   const context = spawned(name);
-  const ended = runIn(context, () => run(name, body));
-  return context === null ? ended : ended.finally(() => taskEnded(context));
+  return runIn(context, () => run(name, body, context));
 }
 
 function nothing(): void {}
