@@ -12,6 +12,7 @@ import { findScenario, scenarios } from '../src/scenarios/index.ts';
 import { runScenario, ScenarioError } from '../src/scenarios/run.ts';
 import type { TraceDocument } from '../src/tracing/model.ts';
 import { projectRoot } from '../src/tracing/sites.ts';
+import { runExamples } from '../walkthrough/00-async/async.ts';
 import { check, localLinks } from './book/check.ts';
 import { claimsOf, printClaims } from './book/claims.ts';
 import { type Chapter, type Deviation, fill, type Material } from './book/directives.ts';
@@ -61,7 +62,7 @@ function readDeviations(): Map<string, Deviation> {
   return new Map(rows.map((row) => [row.id, row]));
 }
 
-/** Runs each scenario once, at most {@link AT_ONCE} at a time. */
+/** Runs each scenario, and chapter 00's examples, once, at most {@link AT_ONCE} at a time. */
 export class Traces {
   readonly #runs = new Map<string, Promise<TraceDocument>>();
   readonly #waiting: (() => void)[] = [];
@@ -77,6 +78,7 @@ export class Traces {
   }
 
   async #run(name: string): Promise<TraceDocument> {
+    if (name === 'async') return (await runExamples()).trace;
     const scenario = findScenario(name);
     if (scenario === undefined) throw new Error(`no scenario ${name}`);
     if (scenario.unavailable !== undefined) throw new Error(`${name} can't be run: ${scenario.unavailable}`);

@@ -69,7 +69,8 @@ function readExercise(scenario: string, text: string): { wrong: string[]; said: 
   }
   const run = commands(question);
   if (run.length === 0) wrong.push('has no command');
-  for (const one of run) if (!one.includes(` -- ${scenario}`)) wrong.push(`doesn't run ${scenario}: ${one}`);
+  const runs = (one: string) => one.includes(` -- ${scenario}`) || one === `npm run ${scenario}`;
+  for (const one of run) if (!runs(one)) wrong.push(`doesn't run ${scenario}: ${one}`);
   const said = [...answer.matchAll(SHOWS)].map(([, show]) => readShow(show!, scenario));
   if (said.length === 0) wrong.push('has an answer that no run is held against');
   const prose = answer.replace(/<!--[\s\S]*?-->/g, '').replace(/^```[\s\S]*?^```/gm, '');

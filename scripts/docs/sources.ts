@@ -12,7 +12,7 @@ export const SOURCE_PAGES = 'https://sources.invalid/';
 /** What stands for the site's root until then. */
 export const SITE = 'https://site.invalid/';
 
-const FOLDERS = ['src', 'examples', 'explorer', 'scripts', 'bench', 'test'];
+const FOLDERS = ['src', 'examples', 'explorer', 'scripts', 'bench', 'test', 'walkthrough'];
 
 const escaped = (text: string) => text.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/>/g, '&gt;');
 

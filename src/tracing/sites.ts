@@ -164,8 +164,18 @@ export class SiteTable {
       }
       return place;
     }
-    this.#ts ??= new Map(declaredSites().map(({ fn, rust, file, line }) => [key(fn, rust), { file, line }]));
+    this.#ts ??= new Map(
+      [...declaredSites(), ...this.#declaredInApps()].map(({ fn, rust, file, line }) => [
+        key(fn, rust),
+        { file, line },
+      ]),
+    );
     return this.#ts.get(key(site.fn, site.rust)) ?? null;
+  }
+
+  /** An application may have traced functions of its own. */
+  #declaredInApps(): DeclaredSite[] {
+    return this.#apps.flatMap(({ file, source }) => declaredIn(source, file));
   }
 }
 

@@ -21,7 +21,7 @@ const PARTS = {
 };
 /** What a chapter has no use for. */
 const WITHOUT: Record<string, string[]> = {
-  '00-async': ['code', 'calls', 'picture', 'what if', 'command', 'exercises'],
+  '00-async': ['picture'],
   '23-the-price-of-tracing': ['calls'],
   '24-wrong': ['code', 'calls'],
 };
