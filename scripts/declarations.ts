@@ -25,12 +25,13 @@ export function resolved(checker: ts.TypeChecker, symbol: ts.Symbol): ts.Symbol 
 /** The exports of the entries in `program`. */
 export function publicSymbols(program: ts.Program, files: readonly string[]): Set<ts.Symbol> {
   const checker = program.getTypeChecker();
-  return new Set(
-    files.flatMap((file) => {
-      const module = checker.getSymbolAtLocation(program.getSourceFile(file)!);
-      return checker.getExportsOfModule(module!).map((symbol) => resolved(checker, symbol));
-    }),
-  );
+  const exportsOf = (module: ts.Symbol): ts.Symbol[] =>
+    checker.getExportsOfModule(module).flatMap((symbol) => {
+      const target = resolved(checker, symbol);
+      // `export * as name`
+      return target.flags & ts.SymbolFlags.ValueModule ? [target, ...exportsOf(target)] : [target];
+    });
+  return new Set(files.flatMap((file) => exportsOf(checker.getSymbolAtLocation(program.getSourceFile(file)!)!)));
 }
 
 /** The compiler leaves `.ts` in the declarations' imports. */

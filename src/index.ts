@@ -10,7 +10,7 @@ export type { App, HttpServerApp, ServerApp } from './apps/mod.ts';
 export { PrometheusHttpApp, PrometheusServer, type Registry, setRegistry } from './apps/prometheus-http-app.ts';
 export { Connector } from './connectors/http/mod.ts';
 export { type ConnectorConf, ConnectorOptions, TransportConnector } from './connectors/mod.ts';
-export { type ErrorSource, ErrorType, PingoraError, type RetryType } from './error/lib.ts';
+export { type Cause, type ErrorSource, ErrorType, PingoraError, type RetryType } from './error/lib.ts';
 export { HMap, RequestHeader, ResponseHeader, type Version } from './http/lib.ts';
 export { splitAddress } from './listeners/l4.ts';
 export {

@@ -114,6 +114,7 @@ export class Log {
   #turn = -1;
   #level = 0;
 
+  /** Messages of the module `target`, by which they are filtered, as `my_proxy::routes`. */
   constructor(target: string) {
     this.target = target;
   }

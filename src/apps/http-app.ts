@@ -99,6 +99,7 @@ export class HttpServer<SV extends ServeHttp = ServeHttp> implements HttpServerA
     this.modules.addModule(module);
   }
 
+  /** Serve one request. Returns the connection if it can serve another. Called by the service. */
   @rust.method('<HttpServer as HttpServerApp>::process_new_http')
   *processNewHttp(http: ServerSession, shutdown: ShutdownWatch): Future<Stream | undefined> {
     let reusable: Stream | undefined;

@@ -15,7 +15,9 @@ const rust = ported('pingora-core/src/apps/prometheus_http_app.rs');
 
 /** What a registry of metrics has to be able to do; `prom-client`'s is one. */
 export interface Registry {
+  /** The content type of what {@link Registry.metrics} gives. */
   readonly contentType: string;
+  /** The metrics as text. */
   metrics(): Promise<string>;
   /** Without this a server with threads shows the metrics of whichever of its processes is asked. */
   getMetricsAsJSON?(): Promise<unknown>;
@@ -38,6 +40,7 @@ answerForMetrics(current);
 /** The metrics of the registry, in whatever format it writes. */
 @traced
 export class PrometheusHttpApp extends ServeHttp {
+  /** The registry's metrics, with its content type. */
   @rust.method('<PrometheusHttpApp as ServeHttp>::response')
   async response(_session: ServerSession): Promise<Response> {
     const shown = await current();
@@ -58,4 +61,5 @@ const newServer = rust.fn('PrometheusServer::new', (): PrometheusServer => {
 
 /** Serves {@link PrometheusHttpApp}, compressed with gzip where the client accepts that. */
 export type PrometheusServer = HttpServer<PrometheusHttpApp>;
+/** Serves {@link PrometheusHttpApp}, compressed with gzip where the client accepts that. */
 export const PrometheusServer = { new: newServer };

@@ -24,9 +24,13 @@ const log = new Log('pingora_core::connectors');
 
 /** What a server's configuration says about connecting. */
 export interface ConnectorConf {
+  /** A PEM file of the CAs to trust. Default: those that the system trusts. */
   readonly caFile?: string | undefined;
+  /** How many idle connections are kept. */
   readonly upstreamKeepalivePoolSize: number;
+  /** Local addresses to connect to IPv4 origins from, chosen at random. Empty: the system chooses. */
   readonly clientBindToIpv4: readonly string[];
+  /** Local addresses to connect to IPv6 origins from, chosen at random. Empty: the system chooses. */
   readonly clientBindToIpv6: readonly string[];
 }
 

@@ -1,7 +1,8 @@
 /**
- * HTTP/2: the limits of a server's connections, and its sessions and an origin's.
+ * HTTP/2: the limits that a server keeps its clients to, the reasons for which streams and connections end, and the
+ * sessions of clients and origins.
  *
  * @module pingora-traced/http2
  */
-export { Http2Session } from '../protocols/h2/client.ts';
+export { DEFAULT_LIMITS, type Limits, type Rate, Reason, reasonName, reasonText } from '../h2/mod.ts';
 export { H2Connection, type H2Options, HttpSession } from '../protocols/h2/server.ts';

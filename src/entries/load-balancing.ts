@@ -3,11 +3,13 @@
  *
  * @module pingora-traced/load-balancing
  */
+export { Bucket, Continuum, type Cursor } from '../ketama/lib.ts';
 export { BackendSet } from '../load-balancing/backend-set.ts';
 export { type Discovered, type ServiceDiscovery, Static, type ToSocketAddrs } from '../load-balancing/discovery.ts';
 export { DnsDiscovery, type DnsName, type Resolver } from '../load-balancing/discovery-dns.ts';
 export { type HealthCheck, HttpHealthCheck, TcpHealthCheck } from '../load-balancing/health-check.ts';
 export { Backend, Backends, LoadBalancer } from '../load-balancing/lib.ts';
+export * as algorithms from '../load-balancing/selection/algorithms.ts';
 export { KetamaHashing, OwnedNodeIterator } from '../load-balancing/selection/consistent.ts';
 export {
   type AlgorithmClass,

@@ -3,20 +3,40 @@
  *
  * @module pingora-traced/tracing
  */
+export type { Level } from '../formats/levels.ts';
 export { type Format, type FormatOptions, formats } from '../formats/mod.ts';
 export { intoOtlp, OtlpError } from '../live/endpoint.ts';
 export { intoFolder } from '../live/folder.ts';
 export { type Sample, Sampler } from '../live/sampler.ts';
 export { TraceUi } from '../live/ui.ts';
+export type { EventOptions } from '../tracing/events.ts';
 export { exportTrace, PINGORA } from '../tracing/export.ts';
-export type { TraceDocument, TraceSpan, TraceTask } from '../tracing/model.ts';
+export type {
+  BytesEvent,
+  Change,
+  ChannelEvent,
+  Facts,
+  Failure,
+  FrameEvent,
+  PoolEvent,
+  Side,
+  StateEvent,
+  TraceConnection,
+  TraceDocument,
+  TraceEvent,
+  TraceSpan,
+  TraceTask,
+  WakeEvent,
+} from '../tracing/model.ts';
 export {
   type Phase,
+  type Polled,
   Recorder,
   type RecorderOptions,
   type Site,
   type Span,
   type Status,
   type Task,
+  type Values,
 } from '../tracing/recorder.ts';
 export type { Place } from '../tracing/sites.ts';

@@ -146,6 +146,7 @@ export class PingoraError extends Error {
   /** The error that led to this one. */
   override cause: Cause | undefined;
 
+  /** Rather by {@link PingoraError.explain} and {@link PingoraError.because}. */
   constructor(etype: ErrorType, esource: ErrorSource, context?: string, cause?: unknown) {
     super(context ?? etype.name);
     this.#etype = etype;

@@ -1,6 +1,7 @@
 /** How much of a trace is shown: the main path, with the phases of a request, or everything. */
 import type { TraceSpan } from '../tracing/model.ts';
 
+/** How much of a trace is shown: the main calls, the phases, or all. */
 export type Level = 'main' | 'phases' | 'all';
 
 export const LEVELS: readonly Level[] = ['main', 'phases', 'all'];

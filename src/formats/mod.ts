@@ -10,25 +10,38 @@ import { printStack, printTree } from './tree.ts';
 
 /** How the output is to look; formats take from it what they know. */
 export interface FormatOptions {
+  /** Whether to colour it for a terminal. */
   colour: boolean;
+  /** Whether places are links of a terminal. */
   links: boolean;
+  /** Only calls of these module folders, and what leads there. */
   only?: readonly string[] | undefined;
+  /** So many levels of calls in each task. */
   depth?: number | undefined;
+  /** How much is shown: `main`, `phases` or `all`. */
   level?: Level | undefined;
+  /** Only what is below this function. */
   from?: string | undefined;
+  /** Whether to show Pingora's places too. */
   rust?: boolean | undefined;
+  /** Whether to show the bytes that were read and written. */
   wire?: boolean | undefined;
   frames?: boolean | undefined;
   /** Columns of the terminal. */
   width?: number | undefined;
+  /** What the trace is of, for its head. */
   about?: string | undefined;
 }
 
+/** A way to print a trace. */
 export interface Format {
+  /** What it is, in a line. */
   about: string;
+  /** The trace as text. */
   print(trace: TraceDocument, options: FormatOptions): string | Promise<string>;
 }
 
+/** The formats by their names, as `trace --format` takes them. */
 export const formats: Readonly<Record<string, Format>> = {
   tree: {
     about: 'the calls, a task at a time',

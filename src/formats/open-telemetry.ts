@@ -2,6 +2,7 @@
 
 /** Why traces can't be sent, or be made for sending, in one line. */
 export class OtlpError extends Error {
+  /** Always `OtlpError`. */
   override readonly name = 'OtlpError';
 }
 

@@ -5,7 +5,9 @@
 
 /** So many at once, and so many a second after that. */
 export interface Rate {
+  /** So many at once. */
   readonly atOnce: number;
+  /** So many more each second. */
   readonly perSecond: number;
 }
 

@@ -74,6 +74,7 @@ export class HMap {
   /** Where in `source` a field stands as `Name: value CRLF`; -1 if it doesn't. */
   private readonly lines: number[];
 
+  /** Names, their values in the same order, and where each line starts in what was parsed. */
   constructor(names: string[] = [], values: string[] = [], lines: number[] = names.map(() => -1)) {
     this._names = names;
     this._values = values;
@@ -294,6 +295,7 @@ export class RequestHeader extends Head {
   /** The authority of the request's target (HTTP/2's `:authority`, or an absolute form's), if it has one. */
   authority: string | undefined;
 
+  /** Unchecked; {@link RequestHeader.build} checks. */
   constructor(method: string, path: string, headers = new HMap()) {
     super(headers);
     this.method = method;
@@ -360,6 +362,7 @@ export class ResponseHeader extends Head {
   // a response head again and again and throws it away ("dependency change"): 1,064 times in one run.
   #status: number;
 
+  /** Unchecked; {@link ResponseHeader.build} checks. */
   constructor(status: number, headers = new HMap()) {
     super(headers);
     this.#status = status;

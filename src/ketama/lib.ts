@@ -21,7 +21,9 @@ const NODE_BITS = 2 ** 21;
 /** A server and its weight. */
 @traced
 export class Bucket {
+  /** Where the point leads. */
   readonly node: SocketAddr;
+  /** Its share of the points. */
   readonly weight: number;
 
   private constructor(node: SocketAddr, weight: number) {
@@ -39,6 +41,7 @@ export class Bucket {
 
 /** A place on the ring. */
 export interface Cursor {
+  /** The point that comes next. */
   idx: number;
 }
 

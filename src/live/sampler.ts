@@ -22,6 +22,7 @@ export interface Sample {
   readonly id: number;
   /** `GET /path 200`. */
   readonly name: string;
+  /** The whole trace. */
   readonly trace: TraceDocument;
 }
 

@@ -120,6 +120,7 @@ export class TraceUi {
     }
   }
 
+  /** Stop serving. */
   close(): void {
     clearInterval(this.beat);
     for (const listener of this.listeners) listener.end();

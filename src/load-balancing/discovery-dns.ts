@@ -19,7 +19,9 @@ const systemResolver: Resolver = (name) => lookup(name, { all: true });
 
 /** A name to look up, and what its addresses become. */
 export interface DnsName {
+  /** The name to look up. */
   readonly name: string;
+  /** The port of all backends of this name. */
   readonly port: number;
   /** The weight of each address. Default: 1. */
   readonly weight?: number;

@@ -71,6 +71,7 @@ export class TcpHealthCheck implements HealthCheck {
     this.connector = connector;
   }
 
+  /** How many checks in a row turn a backend healthy, or unhealthy. */
   @rust.method('<TcpHealthCheck as HealthCheck>::health_threshold')
   healthThreshold(success: boolean): number {
     return success ? this.consecutiveSuccess : this.consecutiveFailure;
@@ -132,6 +133,7 @@ export class HttpHealthCheck implements HealthCheck {
     this.connector = connector;
   }
 
+  /** How many checks in a row turn a backend healthy, or unhealthy. */
   @rust.method('<HttpHealthCheck as HealthCheck>::health_threshold')
   healthThreshold(success: boolean): number {
     return success ? this.consecutiveSuccess : this.consecutiveFailure;

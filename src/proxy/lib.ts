@@ -392,6 +392,7 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
     }
   }
 
+  /** The service ends: connections that wait for a request are closed. Called by the service. */
   @rust.method('<HttpProxy as HttpServerApp>::http_cleanup')
   httpCleanup(): void {
     // The original drops what waits for a request at once, and with it the request that is on its way. Here that is

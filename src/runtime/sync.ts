@@ -13,6 +13,7 @@ export class Watch<T> {
   #version = 0;
   #waiting = new Set<{ wake: () => void }>();
 
+  /** With this value at the beginning. */
   constructor(initial: T) {
     this.#value = initial;
   }
@@ -31,10 +32,12 @@ export class Watch<T> {
     return new WatchReceiver(this);
   }
 
+  /** The present value. */
   get value(): T {
     return this.#value;
   }
 
+  /** How often it was sent. */
   get version(): number {
     return this.#version;
   }
@@ -54,6 +57,7 @@ export class WatchReceiver<T> {
   #waker: Waker | null = null;
   #forget: (() => void) | undefined = undefined;
 
+  /** Rather by {@link Watch.subscribe}. */
   constructor(watch: Watch<T>, seen = watch.version) {
     this.#watch = watch;
     this.#seen = seen;
@@ -64,6 +68,7 @@ export class WatchReceiver<T> {
     return this.#watch.value;
   }
 
+  /** Another receiver that has seen the same. */
   clone(): WatchReceiver<T> {
     return new WatchReceiver(this.#watch, this.#seen);
   }
@@ -118,12 +123,14 @@ export class Notify {
   #permit = false;
   #waiting = new Set<() => void>();
 
+  /** Wake all who wait now. */
   notifyWaiters(): void {
     const waiting = this.#waiting;
     this.#waiting = new Set();
     for (const wake of waiting) wake();
   }
 
+  /** Wake one who waits; if nobody does, the next one doesn't wait. */
   notifyOne(): void {
     for (const wake of this.#waiting) {
       this.#waiting.delete(wake);
@@ -144,6 +151,7 @@ export class Notify {
     return () => this.#waiting.delete(wake);
   }
 
+  /** Wait for the next notification. */
   notified(): Promise<void> {
     return new Promise((resolve) => this.onNotified(resolve));
   }

@@ -45,16 +45,19 @@ export class GenBackgroundService<A extends BackgroundService> implements Servic
     return this._task;
   }
 
+  /** Run the task until it ends by itself or the server shuts down. Called by the server. */
   @rust.method('<GenBackgroundService as Service>::start_service')
   startService(_fds: ListenFds | undefined, shutdown: ShutdownWatch): Promise<void> {
     return this._task.start(shutdown);
   }
 
+  /** What the log calls it. */
   @rust.method('<GenBackgroundService as Service>::name')
   name(): string {
     return this._name;
   }
 
+  /** How many threads it wants. Undefined: as many as the configuration says. */
   @rust.method('<GenBackgroundService as Service>::threads')
   threads(): number | undefined {
     return this.wantedThreads;

@@ -50,6 +50,7 @@ export class Service implements ServiceTrait {
   private readonly appLogic: ServerApp;
   /** How many threads it wants; undefined: as many as the configuration says. */
   wantedThreads: number | undefined = undefined;
+  /** What its threads share. */
   readonly spread = 'connections';
   /** Who is told when an endpoint listens or can't. */
   events: EndpointEvents = {};
@@ -189,6 +190,7 @@ export class Service implements ServiceTrait {
     source.cleanup();
   }
 
+  /** Listen and accept until the server shuts down. Called by the server. */
   @rust.method('<Service as Service>::start_service')
   async startService(fds: ListenFds | undefined, shutdown: ShutdownWatch): Promise<void> {
     const runtime = currentHandle();
@@ -218,6 +220,7 @@ export class Service implements ServiceTrait {
     return this._name;
   }
 
+  /** How many threads it wants: `wantedThreads`. */
   @rust.method('<Service as Service>::threads')
   threads(): number | undefined {
     return this.wantedThreads;

@@ -13,7 +13,9 @@ const RESOLUTION_MS = 10;
 
 /** What `timeout` rejects with when the time is up. */
 export class Elapsed extends Error {
+  /** Always `Elapsed`. */
   override readonly name = 'Elapsed';
+  /** With the message that tokio's has. */
   constructor() {
     super('Timeout Elapsed');
   }

@@ -25,9 +25,11 @@ export interface Failure {
   type: string;
   /** On whose side; absent for what isn't Pingora's. */
   source?: 'Upstream' | 'Downstream' | 'Internal' | 'Unset';
+  /** Pingora's context of the error. */
   context?: string;
   /** Whether the request may be tried again. */
   retry?: boolean | 'ReusedOnly';
+  /** What it came from. */
   cause?: Failure;
   /** The message of an error that isn't Pingora's. */
   message?: string;
@@ -38,8 +40,11 @@ export interface Failure {
 /** Whose connection: the client's, or one to an origin. */
 export type Side = 'downstream' | 'upstream';
 
+/** A connection that bytes went over. */
 export interface TraceConnection {
+  /** Unique in the trace. */
   id: number;
+  /** Whose it is. */
   side: Side;
   /** The peer's address, or the path of a Unix socket. */
   peer: string | null;
@@ -54,11 +59,15 @@ interface EventBase {
 
 /** Bytes that a call read from a connection or wrote to it, after TLS was taken off or before it is put on. */
 export interface BytesEvent extends EventBase {
+  /** Bytes were read or written. */
   kind: 'bytes';
+  /** The connection's id. */
   connection: number;
+  /** Read or written. */
   way: 'in' | 'out';
   /** How many bytes went this way on this connection before. */
   offset: number;
+  /** How many. */
   length: number;
   /** The bytes, one character a byte (latin1), up to the recorder's limit; secrets are masked with `*`. */
   bytes?: string;
@@ -66,12 +75,17 @@ export interface BytesEvent extends EventBase {
 
 /** A frame of HTTP/2 that was read or written. */
 export interface FrameEvent extends EventBase {
+  /** An HTTP/2 frame went in or out. */
   kind: 'frame';
+  /** The connection's id. */
   connection: number;
+  /** Read or written. */
   way: 'in' | 'out';
   /** As `HEADERS`. */
   type: string;
+  /** The stream's number; 0 is the connection. */
   stream: number;
+  /** The flags that are set, by name. */
   flags: string[];
   /** Of its payload, in bytes. */
   length: number;
@@ -81,22 +95,29 @@ export interface FrameEvent extends EventBase {
 
 /** How full a channel is after something was sent or received. */
 export interface ChannelEvent extends EventBase {
+  /** Something was put into a channel or taken out. */
   kind: 'channel';
   /** Which, as `request` (client to origin) or `response`. */
   channel: string;
+  /** Which of both. */
   what: 'send' | 'receive' | 'close';
+  /** How many items are in it then. */
   depth: number;
+  /** How many fit. */
   capacity: number;
 }
 
 /** What waits in a pool of connections after one came or went. */
 export interface PoolEvent extends EventBase {
+  /** A connection went into the pool or came out of it. */
   kind: 'pool';
   /** Which, as `upstream`. */
   pool: string;
+  /** Which of both. */
   what: 'put' | 'get' | 'miss' | 'evict' | 'close';
   /** Of the group of exchangeable connections. */
   key: string;
+  /** The connection's id. */
   connection?: number;
   /** How many connections wait in all. */
   size: number;
@@ -104,16 +125,21 @@ export interface PoolEvent extends EventBase {
 
 /** A state machine went on. */
 export interface StateEvent extends EventBase {
+  /** A state machine changed its state. */
   kind: 'state';
   /** `downstream` (is the request's body read?) or `response` (is the answer passed on?). */
   machine: string;
+  /** The state before. */
   from: string | null;
+  /** The state after. */
   to: string;
 }
 
 /** A task that waited goes on. */
 export interface WakeEvent extends EventBase {
+  /** A task was woken. */
   kind: 'wake';
+  /** The task's number. */
   task: number;
   /** What woke it, as `bytes on connection 2`, `timer` or `task 3`. */
   by: string;
@@ -122,8 +148,11 @@ export interface WakeEvent extends EventBase {
 /** What happened beside the calls. */
 export type TraceEvent = BytesEvent | FrameEvent | ChannelEvent | PoolEvent | StateEvent | WakeEvent;
 
+/** A task, as it is written to a file. */
 export interface TraceTask {
+  /** From 1, along the tree of who spawned whom. */
   id: number;
+  /** What it was spawned as. */
   name: string;
   /** The span whose call spawned it; null for the main task. */
   spawnedBy: number | null;
@@ -133,11 +162,15 @@ export interface TraceTask {
   thread?: number;
 }
 
+/** One call of a traced function, as it is written to a file. */
 export interface TraceSpan {
+  /** Unique in the trace, in order of start. */
   id: number;
   /** The span that called this one; that spawned its task, for the first spans of a task. */
   parent: number | null;
+  /** The number of its task. */
   task: number;
+  /** When it started: before the first client, while serving, or after the signal. */
   phase: Phase;
   /** Pingora's name for the function. */
   fn: string;
@@ -149,7 +182,9 @@ export interface TraceSpan {
   start: number;
   /** Null for what never ended. */
   end: number | null;
+  /** How it ended; `cancelled` when it lost a race or its task ended first. */
   status: Status;
+  /** Facts of the call. */
   attributes: Record<string, string | number | boolean>;
   /** What went in: arguments and the state that the call decides by. */
   in?: Facts;
@@ -166,14 +201,19 @@ export interface TraceSpan {
 /** The format's version that is written. */
 export const VERSION = 2;
 
+/** A trace, as it is written to a file. */
 export interface TraceDocument {
+  /** Of the format. */
   version: 1 | 2;
   /** The version of Pingora that the port follows. */
   pingora: string;
+  /** The scenario, or `live`. */
   scenario: string;
+  /** The version of Node that it ran on. */
   node: string;
   /** When it began, in milliseconds since 1970, to the microsecond. Traces of before it was kept lack it. */
   began?: number;
+  /** The tasks, by their numbers. */
   tasks: TraceTask[];
   /** In order of start; a parent comes before its children. */
   spans: TraceSpan[];

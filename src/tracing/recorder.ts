@@ -27,7 +27,9 @@ export type Status = 'ok' | 'error' | 'cancelled';
 
 /** A logical thread of control: the main task, or what one `spawn` started. */
 export interface Task {
+  /** From 1, in the order in which tasks were spawned. */
   readonly id: number;
+  /** What it was spawned as. */
   readonly name: string;
   /** The span that called `spawn`; null for the main task. */
   readonly spawnedBy: Span | null;
@@ -39,23 +41,33 @@ export interface Task {
 
 /** One call of a traced function. */
 export interface Span {
+  /** From 1, in order of start. */
   readonly id: number;
+  /** The function that was called. */
   readonly site: Site;
+  /** The call that made it. */
   readonly parent: Span | null;
+  /** The task that it runs in. */
   readonly task: Task;
+  /** When it started. */
   readonly phase: Phase;
   /** Microseconds since the recorder was made. */
   readonly start: number;
   /** Microseconds since the recorder was made; null while it runs. */
   end: number | null;
+  /** How it ended. */
   status: Status;
   /** Facts worth reading beside the call, as `peer: "127.0.0.1:9101"`. */
   attributes: Record<string, string | number | boolean>;
   /** When it was on the CPU, if that is recorded and it ever waited: the rest of its time it was suspended. */
   runs: [from: number, to: number][] | null;
+  /** What went in. */
   in?: Facts | undefined;
+  /** What came out. */
   out?: Facts | undefined;
+  /** What it changed. */
   changed?: Change[] | undefined;
+  /** Why it failed. */
   error?: Failure | undefined;
   /** Calls below it that were polled and are pending: they are dropped when it ends. */
   pending: Span[] | null;
@@ -63,6 +75,7 @@ export interface Span {
 
 /** Says what is worth showing of calls. It is asked when a span begins and when it ends, and sets the span's fields. */
 export interface Values {
+  /** What goes in, made of the arguments. */
   in(span: Span, self: unknown, args: readonly unknown[], log: EventLog | null): void;
   /** The call returned `result`. */
   out(span: Span, self: unknown, args: readonly unknown[], result: unknown, log: EventLog | null): void;
@@ -262,6 +275,7 @@ export class Recorder {
   /** The callback that runs now is the recorder's own, and nobody's run. */
   #ownTurn = false;
 
+  /** Nothing is recorded before {@link Recorder.attach}. */
   constructor(options: RecorderOptions = {}) {
     this.#observe = options.observe;
     this.#keepRuns = options.runs ?? false;

@@ -10,7 +10,9 @@ import type { Site } from './recorder.ts';
 
 /** A line of a file, from 1. */
 export interface Place {
+  /** Relative to the project's folder, or for an application to where the program was started. */
   file: string;
+  /** From 1. */
   line: number;
 }
 

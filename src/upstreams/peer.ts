@@ -184,22 +184,27 @@ export class BasicPeer implements Peer {
     return new BasicPeer(toInet(address));
   }
 
+  /** Where to connect to. */
   address(): SocketAddr {
     return this._address;
   }
 
+  /** Whether to speak TLS: whether there is a server name. */
   tls(): boolean {
     return this.serverName !== '';
   }
 
+  /** The server's name, for TLS. Empty: none is sent. */
   sni(): string {
     return this.serverName;
   }
 
+  /** Peers with the same one may use each other's connections. */
   reuseHash(): string {
     return reuseKey(this._address, this.tls(), this.serverName, undefined, undefined, this.options);
   }
 
+  /** How to connect. */
   getPeerOptions(): PeerOptions {
     return this.options;
   }
@@ -212,6 +217,7 @@ export class BasicPeer implements Peer {
     return copy;
   }
 
+  /** As it is logged. */
   toString(): string {
     return `BasicPeer { _address: ${this._address}, sni: "${this.serverName}", options: ${this.options} }`;
   }
@@ -280,10 +286,12 @@ export class Proxy {
   readonly nextHop: string;
   /** Where the proxy shall connect to: a host name or an IP address. */
   readonly host: string;
+  /** The port of the server behind the proxy. */
   readonly port: number;
   /** Fields to add to the `CONNECT` request, by name. */
   readonly headers: Readonly<Record<string, string>>;
 
+  /** The proxy at the Unix socket `nextHop`, for the server at `host` and `port`. */
   constructor(nextHop: string, host: string, port: number, headers: Readonly<Record<string, string>> = {}) {
     this.nextHop = nextHop;
     this.host = host;
@@ -291,6 +299,7 @@ export class Proxy {
     this.headers = headers;
   }
 
+  /** As it is logged. */
   toString(): string {
     return `next_hop: ${this.nextHop}, host: ${this.host}, port: ${this.port}`;
   }
@@ -371,14 +380,17 @@ export class HttpPeer implements Peer {
     return this.scheme === 'HTTPS';
   }
 
+  /** Where to connect to. */
   address(): SocketAddr {
     return this._address;
   }
 
+  /** Whether to speak TLS. */
   tls(): boolean {
     return this.scheme === 'HTTPS';
   }
 
+  /** The server's name, for TLS. Empty: none is sent. */
   sni(): string {
     return this.serverName;
   }
@@ -394,18 +406,22 @@ export class HttpPeer implements Peer {
     return reuseKey(this._address, this.tls(), this.serverName, this.proxy, this.clientCertKey, this.options);
   }
 
+  /** How to connect. */
   getPeerOptions(): PeerOptions {
     return this.options;
   }
 
+  /** The CONNECT proxy on the way, if there is one. */
   getProxy(): Proxy | undefined {
     return this.proxy;
   }
 
+  /** The certificate to show to a server that asks for one. */
   getClientCertKey(): CertKey | undefined {
     return this.clientCertKey;
   }
 
+  /** Who is told of connections. */
   getTracer(): Tracer | undefined {
     return this.options.tracer;
   }
@@ -424,6 +440,7 @@ export class HttpPeer implements Peer {
     return copy;
   }
 
+  /** As it is logged. */
   toString(): string {
     let out = `addr: ${this._address}, scheme: ${this.scheme},`;
     if (this.serverName !== '') out += `sni: ${this.serverName},`;

@@ -65,22 +65,27 @@ export class CertKey {
     return CertKey.new(parseCertificates(certificates), createPrivateKey(key));
   }
 
+  /** The certificate itself: the first of the chain. */
   leaf(): X509Certificate {
     return this.#certificates[0]!;
   }
 
+  /** Its private key. */
   key(): KeyObject {
     return this.#key;
   }
 
+  /** What leads from the certificate to its root, without the root. */
   intermediates(): readonly X509Certificate[] {
     return this.#certificates.slice(1);
   }
 
+  /** The organization in the certificate's subject; undefined if it names none. */
   organization(): string | undefined {
     return getOrganization(this.leaf());
   }
 
+  /** The certificate's serial number, in hexadecimal. */
   serial(): string {
     return getSerial(this.leaf());
   }

@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 
 /** A package is used that isn't installed. */
 export class MissingPackage extends Error {
+  /** Always `MissingPackage`. */
   override readonly name = 'MissingPackage';
 }
 

@@ -15,6 +15,7 @@ const rust = ported('pingora-load-balancing/src/selection/consistent.rs');
 /** A ketama ring of backends. Only IP addresses have a place on it: backends with a Unix domain socket are left out. */
 @traced
 export class KetamaHashing implements BackendSelection {
+  /** The ring of points that the backends stand at. */
   readonly ring: Continuum;
   /** By address. */
   readonly backends: ReadonlyMap<string, Backend>;
@@ -37,6 +38,7 @@ export class KetamaHashing implements BackendSelection {
     return new KetamaHashing(Continuum.new(buckets), byAddress);
   }
 
+  /** From the point that `key` falls on, around the ring. */
   @rust.method('<KetamaHashing as BackendSelection>::iter')
   iter(key: Key): OwnedNodeIterator {
     return new OwnedNodeIterator(this, this.ring.nodeIdx(keyBytes(key)));
@@ -46,14 +48,17 @@ export class KetamaHashing implements BackendSelection {
 /** The backends along the ring. */
 @traced
 export class OwnedNodeIterator implements BackendIter, Cursor {
+  /** The point that comes next. */
   idx: number;
   private readonly hashing: KetamaHashing;
 
+  /** From the point `idx` on. */
   constructor(hashing: KetamaHashing, idx: number) {
     this.hashing = hashing;
     this.idx = idx;
   }
 
+  /** The backend of the next point, for ever. */
   @rust.method('<OwnedNodeIterator as BackendIter>::next')
   next(): Backend | undefined {
     const addr = this.hashing.ring.getAddr(this);

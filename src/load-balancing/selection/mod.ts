@@ -23,17 +23,21 @@ export interface BackendSelection {
 
 /** Makes a {@link BackendSelection} for a set of backends; the type parameter of the original's `LoadBalancer<S>`. */
 export interface Selection<S extends BackendSelection = BackendSelection> {
+  /** What chooses among these backends. */
   build(backends: BackendSet): S;
 }
 
 /** The first is the first choice; the others are for when it can't be used. May go on for ever and repeat itself. */
 export interface BackendIter {
+  /** The next backend, undefined at the end. A backend may come more than once. */
   next(): Backend | undefined;
 }
 
 /** A whole number that needs all of 64 bits. */
 export interface U64 {
+  /** The upper 32 bits. */
   readonly hi: number;
+  /** The lower 32 bits. */
   readonly lo: number;
 }
 
@@ -48,6 +52,7 @@ export interface SelectionAlgorithm {
 
 /** Makes a {@link SelectionAlgorithm}. */
 export interface AlgorithmClass<A extends SelectionAlgorithm = SelectionAlgorithm> {
+  /** An algorithm without a state of before. */
   new: () => A;
 }
 

@@ -35,9 +35,11 @@ function remainder(index: number | U64, of: number): number {
 /** Backends, each as often as it weighs, and what chooses among them. */
 @traced
 export class Weighted<A extends SelectionAlgorithm = SelectionAlgorithm> implements BackendSelection {
+  /** The backends in order. */
   readonly backends: readonly Backend[];
   /** Indices into `backends`. */
   readonly weighted: Uint16Array;
+  /** What makes numbers of keys. */
   readonly algorithm: A;
 
   private constructor(backends: readonly Backend[], weighted: Uint16Array, algorithm: A) {
@@ -67,6 +69,7 @@ export class Weighted<A extends SelectionAlgorithm = SelectionAlgorithm> impleme
     return new Weighted(list, weighted, algorithm.new());
   }
 
+  /** The first by weight, then all in the algorithm's order. */
   @rust.method('<Weighted as BackendSelection>::iter')
   iter(key: Key): WeightedIterator {
     return new WeightedIterator(key, this);
@@ -81,11 +84,13 @@ export class WeightedIterator implements BackendIter {
   private readonly selection: Weighted;
   private first = true;
 
+  /** Rather by {@link Weighted.iter}. */
   constructor(key: Key, selection: Weighted) {
     this.index = selection.algorithm.next(key);
     this.selection = selection;
   }
 
+  /** The next backend; it never ends. */
   @rust.method('<WeightedIterator as BackendIter>::next')
   next(): Backend | undefined {
     const { backends, weighted, algorithm } = this.selection;

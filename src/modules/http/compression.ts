@@ -16,15 +16,18 @@ const rust = ported('pingora-core/src/modules/http/compression.rs');
 export class ResponseCompression implements HttpModule {
   private readonly ctx: ResponseCompressionCtx;
 
+  /** Compresses as `ctx` decides. */
   constructor(ctx: ResponseCompressionCtx) {
     this.ctx = ctx;
   }
 
+  /** See what the client accepts. */
   @rust.method('<ResponseCompression as HttpModule>::request_header_filter')
   requestHeaderFilter(req: RequestHeader): void {
     this.ctx.requestFilter(req);
   }
 
+  /** Compress the head's announcement, then the body, piece by piece. */
   @rust.method('<ResponseCompression as HttpModule>::response_filter')
   responseFilter(task: HttpTask): HttpTask | undefined {
     return this.ctx.responseFilter(task);
@@ -46,6 +49,7 @@ export class ResponseCompressionBuilder implements HttpModuleBuilder {
     return new ResponseCompressionBuilder(level);
   }
 
+  /** The module of a new request. */
   @rust.method('<ResponseCompressionBuilder as HttpModuleBuilder>::init')
   init(): HttpModule {
     return new ResponseCompression(ResponseCompressionCtx.new(this.level, false));

@@ -23,6 +23,7 @@ export interface HttpModule {
 export interface HttpModuleBuilder {
   /** Modules with a higher order come first. Default: 0. */
   order?(): number;
+  /** The module of a new request. */
   init(): HttpModule;
 }
 
@@ -68,6 +69,7 @@ export class HttpModules {
 export class HttpModuleCtx {
   private readonly modules: readonly HttpModule[];
 
+  /** These modules, in the order in which they are passed. */
   constructor(modules: readonly HttpModule[]) {
     this.modules = modules;
   }

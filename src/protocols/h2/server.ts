@@ -443,6 +443,7 @@ export class HttpSession {
     return this.bodyRead === 0 && (this.isBodyDone() || this._reqHeader.headers.get('content-length') === '0');
   }
 
+  /** Whether more of the body was read than is kept for another try. */
   retryBufferTruncated(): boolean {
     return this.retryBuffer?.isTruncated() ?? false;
   }

@@ -103,6 +103,7 @@ export class Opt {
   /** The configuration's file. `-c`, `--conf`. Default: none. */
   conf: string | undefined = undefined;
 
+  /** The defaults, with these in their place. */
   constructor(options: Partial<Opt> = {}) {
     Object.assign(this, options);
   }

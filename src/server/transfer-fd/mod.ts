@@ -55,14 +55,17 @@ export class Fds {
 
   private constructor() {}
 
+  /** No sockets. */
   static new(): Fds {
     return new Fds();
   }
 
+  /** Keep a listening socket under its address. */
   add(address: string, fd: number): void {
     this.map.set(address, fd);
   }
 
+  /** The descriptor of the socket that listens on an address; undefined if there is none. */
   get(address: string): number | undefined {
     return this.map.get(address);
   }
@@ -72,6 +75,7 @@ export class Fds {
     return { addresses: [...this.map.keys()], fds: [...this.map.values()] };
   }
 
+  /** Keep sockets that were taken over: addresses and descriptors in the same order. */
   deserialize(addresses: readonly string[], fds: readonly number[]): void {
     for (const [i, address] of addresses.entries()) this.map.set(address, fds[i]!);
   }
