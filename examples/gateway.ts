@@ -50,7 +50,7 @@ class Gateway extends ProxyHttp {
   override logging(session: Session, error: PingoraError | undefined): void {
     this.requests++;
     const status = session.responseWritten()?.status ?? 0;
-    console.log(`#${this.requests} ${session.downstreamSession.requestSummary()} ${status}${error ? ` ${error}` : ''}`);
+    console.log(`#${this.requests} ${session.requestSummary()} ${status}${error ? ` ${error}` : ''}`);
   }
 }
 

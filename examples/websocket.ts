@@ -28,7 +28,7 @@ class Chat extends ProxyHttp<Ctx> {
   }
 
   override async requestFilter(session: Session, ctx: Ctx): Promise<boolean> {
-    if (!session.downstreamSession.isUpgradeReq()) return false;
+    if (!session.isUpgradeReq()) return false;
     const site = session.getHeader('Origin');
     // browsers send cookies along from any page: the server has to look where it comes from
     const refused = site !== undefined && site !== SITE ? 403 : this.connected >= LIMIT ? 503 : undefined;
@@ -47,15 +47,14 @@ class Chat extends ProxyHttp<Ctx> {
 
   override responseFilter(session: Session): void {
     // 101 comes here as any other response does
-    if (session.downstreamSession.isUpgradeReq()) console.log(`connected, ${this.connected} now`);
+    if (session.isUpgradeReq()) console.log(`connected, ${this.connected} now`);
   }
 
   /** Called once for each request, however it ended. */
   override logging(session: Session, error: PingoraError | undefined, ctx: Ctx): void {
     if (ctx.counts) this.connected--;
-    const { downstreamSession } = session;
-    if (!downstreamSession.wasUpgraded()) return;
-    const [up, down] = [downstreamSession.bodyBytesRead(), downstreamSession.bodyBytesSent()];
+    if (!session.wasUpgraded()) return;
+    const [up, down] = [session.bodyBytesRead(), session.bodyBytesSent()];
     console.log(`disconnected${error ? ` (${error})` : ''}, ${up} bytes up, ${down} bytes down`);
   }
 }

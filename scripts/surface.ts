@@ -118,7 +118,7 @@ export function surface(): Surface {
         for (const part of members.length > 0 ? members : [node]) {
           look(part, part === node ? name : `${name}.${nameOf(part)}`);
         }
-        if (!hasComment(node)) undocumented.push(name);
+        if (!hasComment(node) && !ts.isSourceFile(node)) undocumented.push(name);
         // one comment will do for all the ways in which a method can be called
         const told = new Set(members.filter(hasComment).map(nameOf));
         for (const member of members) if (!told.has(nameOf(member))) undocumented.push(`${name}.${nameOf(member)}`);

@@ -86,7 +86,7 @@ export class TransportConnector {
   private readonly connectionPool: ConnectionPool<Stream>;
   private readonly bindToV4: readonly SocketAddr[];
   private readonly bindToV6: readonly SocketAddr[];
-  /** Which HTTP version was found to work with a peer. */
+  /** @internal Which HTTP version was found to work with a peer. */
   readonly preferredHttpVersion = PreferredHttpVersion.new();
 
   private constructor(options: ConnectorOptions | undefined) {
@@ -131,7 +131,7 @@ export class TransportConnector {
   }
 
   /**
-   * Keep a connection for its next use under `key`, usually the peer's reuse hash, for up to `idleTimeout`
+   * @internal Keep a connection for its next use under `key`, usually the peer's reuse hash, for up to `idleTimeout`
    * milliseconds, or not at all if that is 0. What was spoken over it must be at its end: a connection on which
    * something waits unread is closed.
    */

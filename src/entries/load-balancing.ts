@@ -9,6 +9,7 @@ export { type Discovered, type ServiceDiscovery, Static, type ToSocketAddrs } fr
 export { DnsDiscovery, type DnsName, type Resolver } from '../load-balancing/discovery-dns.ts';
 export { type HealthCheck, HttpHealthCheck, TcpHealthCheck } from '../load-balancing/health-check.ts';
 export { Backend, Backends, LoadBalancer } from '../load-balancing/lib.ts';
+/** What makes numbers of keys, for {@link Weighted}. */
 export * as algorithms from '../load-balancing/selection/algorithms.ts';
 export { KetamaHashing, OwnedNodeIterator } from '../load-balancing/selection/consistent.ts';
 export {

@@ -30,13 +30,11 @@ export type {
 } from '../tracing/model.ts';
 export {
   type Phase,
-  type Polled,
   Recorder,
   type RecorderOptions,
   type Site,
   type Span,
   type Status,
   type Task,
-  type Values,
 } from '../tracing/recorder.ts';
 export type { Place } from '../tracing/sites.ts';

@@ -26,6 +26,7 @@ export interface FormatOptions {
   rust?: boolean | undefined;
   /** Whether to show the bytes that were read and written. */
   wire?: boolean | undefined;
+  /** Whether to show the frames of HTTP/2. */
   frames?: boolean | undefined;
   /** Columns of the terminal. */
   width?: number | undefined;

@@ -209,7 +209,7 @@ export class Listeners {
     this.stacks.push(new TransportStackBuilder(l4, tls));
   }
 
-  /** A stack for each address, bound by nobody yet. `upgradeListeners`: sockets of the process that is replaced. */
+  /** @internal A stack for each address, bound by nobody yet. `upgradeListeners`: sockets of the process that is replaced. */
   @rust.method('Listeners::build')
   build(upgradeListeners: ListenFds | undefined): TransportStack[] {
     return this.stacks.map((builder) => builder.build(upgradeListeners));

@@ -112,7 +112,7 @@ export class TlsSettings {
     this.alpn = alpn;
   }
 
-  /** What makes the handshakes, with the settings as they are now; later changes don't reach it. */
+  /** @internal What makes the handshakes, with the settings as they are now; later changes don't reach it. */
   @rust.method('TlsSettings::build')
   build(): Acceptor {
     const options = { ...this.options };

@@ -31,7 +31,7 @@ import { proxyToH1Upstream } from './proxy-h1.ts';
 import { proxyToH2Upstream } from './proxy-h2.ts';
 import type { ProxyHttp } from './proxy-trait.ts';
 
-export { ProxyHttp } from './proxy-trait.ts';
+export { type MaybePromise, ProxyHttp } from './proxy-trait.ts';
 
 const rust = ported('pingora-proxy/src/lib.rs');
 const log = new Log('pingora_proxy');
@@ -119,6 +119,64 @@ export class Session {
     this.downstreamSession.setKeepalive(seconds);
   }
 
+  // What follows is the session with the client, as Rust's `Deref` gives it. Not what would end it or read past the
+  // proxy: that is there on `downstreamSession`.
+
+  /** The session with the client: {@link Session.downstreamSession}, under the original's name. */
+  asDownstream(): HttpSession {
+    return this.downstreamSession;
+  }
+
+  /** Whether the client speaks HTTP/2. */
+  isHttp2(): boolean {
+    return this.downstreamSession.isHttp2();
+  }
+
+  /** The request's `METHOD PATH, Host: HOST`, for logs. */
+  requestSummary(): string {
+    return this.downstreamSession.requestSummary();
+  }
+
+  /** The request's head as HTTP/1 has it, in bytes. */
+  toH1Raw(): Buffer {
+    return this.downstreamSession.toH1Raw();
+  }
+
+  /** Whether the request asks for another protocol (`Upgrade`); never for HTTP/2. */
+  isUpgradeReq(): boolean {
+    return this.downstreamSession.isUpgradeReq();
+  }
+
+  /** Whether the origin agreed to the upgrade (101): bytes go both ways since. */
+  wasUpgraded(): boolean {
+    return this.downstreamSession.wasUpgraded();
+  }
+
+  /** Whether the request has no body at all. */
+  isBodyEmpty(): boolean {
+    return this.downstreamSession.isBodyEmpty();
+  }
+
+  /** Whether the request's body was read to its end. */
+  isBodyDone(): boolean {
+    return this.downstreamSession.isBodyDone();
+  }
+
+  /** How many bytes of the request's body were read, without framing. */
+  bodyBytesRead(): number {
+    return this.downstreamSession.bodyBytesRead();
+  }
+
+  /** How many bytes of the response's body were sent, without framing. */
+  bodyBytesSent(): number {
+    return this.downstreamSession.bodyBytesSent();
+  }
+
+  /** Whether the request's body is longer than the 64 KiB that are kept for another try: then there is none. */
+  retryBufferTruncated(): boolean {
+    return this.downstreamSession.retryBufferTruncated();
+  }
+
   /** Run the filters that are built in, then write. Returns whether the response ended. */
   @rust.method('Session::write_response_tasks')
   writeResponseTasks(tasks: HttpTask[]): boolean {
@@ -139,7 +197,7 @@ function badGateway(): ResponseHeader {
 /** Carries an application's {@link ProxyHttp} as an HTTP server application. Made by {@link httpProxyService}. */
 @traced
 export class HttpProxy<CTX = undefined> implements HttpServerApp {
-  /** The application's hooks. */
+  /** @internal The application's hooks. */
   readonly hooks: Hooks<CTX>;
   /** The application. */
   readonly inner: ProxyHttp<CTX>;
@@ -165,7 +223,7 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
     return new HttpProxy(inner, conf, metrics);
   }
 
-  /** Read the request. Undefined: there is none, or it was refused. */
+  /** @internal Read the request. Undefined: there is none, or it was refused. */
   @rust.method('HttpProxy::handle_new_request')
   *handleNewRequest(downstream: HttpSession): Future<HttpSession | undefined> {
     // The original drops whatever was read when it shuts down; here only a connection that is idle is closed, and late.
@@ -192,7 +250,7 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
     downstream.shutdown();
   }
 
-  /** One try: choose an origin, connect, exchange. `reuse`: the client's connection can be kept. */
+  /** @internal One try: choose an origin, connect, exchange. `reuse`: the client's connection can be kept. */
   @rust.method('HttpProxy::proxy_to_upstream')
   *proxyToUpstream(session: Session, ctx: CTX): Future<Outcome> {
     let peer: HttpPeer;
@@ -247,7 +305,7 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
     }
   }
 
-  /** Log the request and end the session. Returns the connection if it can serve another request. */
+  /** @internal Log the request and end the session. Returns the connection if it can serve another request. */
   @rust.method('HttpProxy::finish')
   *finish(session: Session, ctx: CTX, reuse: boolean, error: PingoraError | undefined): Future<Stream | undefined> {
     yield* this.log(session, error, ctx);
@@ -294,7 +352,7 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
     }
   }
 
-  /** The phases of a request, from the first filter to the log. */
+  /** @internal The phases of a request, from the first filter to the log. */
   @rust.method('HttpProxy::process_request')
   *processRequest(session: Session, ctx: CTX): Future<Stream | undefined> {
     try {
@@ -358,7 +416,7 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
     return yield* this.finish(session, ctx, reuse, failure);
   }
 
-  /** Serve a request that nobody waits for, as `createDummySession` makes them. */
+  /** @internal Serve a request that nobody waits for, as `createDummySession` makes them. */
   @rust.method('<HttpProxy as Subrequest>::process_subrequest')
   *processSubrequest(downstream: HttpSession): Future<void> {
     log.debug('starting subrequest');

@@ -13,7 +13,8 @@ import type { Session } from './lib.ts';
 
 const rust = ported('pingora-proxy/src/proxy_trait.rs');
 
-type MaybePromise<T> = T | Promise<T>;
+/** What a hook returns that may wait: a value, or a promise of it. */
+export type MaybePromise<T> = T | Promise<T>;
 
 /**
  * An HTTP proxy: extend it and override what you need. `upstreamPeer` and `newCtx` have no default.

@@ -122,7 +122,7 @@ export class Service implements ServiceTrait {
     this.listeners.addAddress(address);
   }
 
-  /** Serve a connection, again and again as long as it can be used again. It is closed when that ends. */
+  /** @internal Serve a connection, again and again as long as it can be used again. It is closed when that ends. */
   @rust.method('Service::handle_event')
   static *handleEvent(event: Stream, app: ServerApp, shutdown: ShutdownWatch): Future<void> {
     let reusable: Stream | undefined = event;
@@ -215,6 +215,7 @@ export class Service implements ServiceTrait {
     yield* Service.runEndpoint(this.appLogic, endpoint, watch, this.events, source);
   }
 
+  /** What the log calls it. */
   @rust.method('<Service as Service>::name')
   name(): string {
     return this._name;

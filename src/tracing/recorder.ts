@@ -89,7 +89,7 @@ export interface RecorderOptions {
   runs?: boolean;
   /** Called when a span begins and when it ends. */
   observe?: (span: Span, what: 'begin' | 'end') => void;
-  /** What is to be shown of calls. */
+  /** @internal What is to be shown of calls. */
   values?: Values | undefined;
   /** Record what happens beside calls: bytes, channels, pools, state machines. */
   events?: EventOptions | undefined;
@@ -267,7 +267,7 @@ export class Recorder {
   readonly #observe: RecorderOptions['observe'];
   readonly #keepRuns: boolean;
   readonly #values: Values | undefined;
-  /** What happened beside calls; null if that isn't recorded. */
+  /** @internal What happened beside calls; null if that isn't recorded. */
   readonly log: EventLog | null;
   #hook: AsyncHook | null = null;
   /** What runs now: a callback may run inside another one's. */
@@ -325,12 +325,12 @@ export class Recorder {
     return runIn(this.rootContext(name), body);
   }
 
-  /** The context of a task without a parent, for who polls it. */
+  /** @internal The context of a task without a parent, for who polls it. */
   rootContext(name: string): Context {
     return { recorder: this, span: null, task: this.#task(name, null) };
   }
 
-  /** Poll what `begin` gives as a task without a parent. */
+  /** @internal Poll what `begin` gives as a task without a parent. */
   *rootFuture<T>(name: string, begin: () => Future<T>): Future<T> {
     const context = this.rootContext(name);
     const future = this.#enter(context, begin);

@@ -8,6 +8,7 @@ import type { Recorder } from './recorder.ts';
 
 /** A function that can be traced: Pingora's name for it and the file it has there (`app`: the application's own). */
 export interface Site {
+  /** Pingora's name for the function. */
   readonly fn: string;
   /** Path in Pingora's repository, `app` for an application's hook, null for what only the port has. */
   readonly rust: string | null;

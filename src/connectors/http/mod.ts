@@ -37,7 +37,7 @@ export class Connector {
   }
 
   /**
-   * A session with `peer`. The boolean says whether its connection was used before.
+   * @internal A session with `peer`. The boolean says whether its connection was used before.
    *
    * A peer that allows HTTP/2 gets a stream on a connection that is open, else an idle HTTP/1 connection if it allows
    * that too (the server may not speak HTTP/2 at all), else a new connection, on which the handshake decides.
@@ -65,7 +65,7 @@ export class Connector {
     return [await this.h2.newHttpSession(peer), false];
   }
 
-  /** The session is over: keep its connection for up to `idleTimeout` milliseconds, if it can be used again. */
+  /** @internal The session is over: keep its connection for up to `idleTimeout` milliseconds, if it can be used again. */
   @rust.method('Connector::release_http_session')
   releaseHttpSession(session: HttpSession, peer: Peer, idleTimeout: number | undefined): void {
     const { h1, h2 } = session;

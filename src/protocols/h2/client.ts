@@ -53,6 +53,7 @@ export interface SharedConnection {
 /** One request to an origin over HTTP/2, and its response. */
 @traced
 export class Http2Session {
+  /** The connection, which streams share. */
   readonly conn: SharedConnection;
   /** The limit of each read of head, body and trailers, in milliseconds. It isn't one for the whole response. */
   readTimeout: number | undefined = undefined;

@@ -67,6 +67,7 @@ export interface H2Options {
 
 /** A connection of HTTP/2 with a client: streams that the client opens wait here until somebody accepts them. */
 export class H2Connection {
+  /** The connection's frames and streams. */
   readonly connection: ServerConnection;
   /** What carries it. */
   readonly socket: Socket;
@@ -181,6 +182,7 @@ export function* beginsWithPreface(stream: Stream): Future<boolean> {
 /** A request over HTTP/2 and its response: one stream. */
 @traced
 export class HttpSession {
+  /** The stream of the request. */
   readonly stream: H2Stream;
   /** The connection that the client opened the stream on. */
   readonly connection: H2Connection;

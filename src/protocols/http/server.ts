@@ -35,7 +35,7 @@ export class Session {
     return new Session(SessionV1.new(stream), undefined);
   }
 
-  /** A session on a stream of an HTTP/2 connection. */
+  /** @internal A session on a stream of an HTTP/2 connection. */
   @rust.method('Session::new_http2')
   static newHttp2(session: SessionV2): Session {
     return new Session(undefined, session);
@@ -46,12 +46,12 @@ export class Session {
     return this.h2 !== undefined;
   }
 
-  /** The HTTP/1 session inside; undefined for HTTP/2. */
+  /** @internal The HTTP/1 session inside; undefined for HTTP/2. */
   asHttp1(): SessionV1 | undefined {
     return this.h1;
   }
 
-  /** The HTTP/2 stream's session inside; undefined for HTTP/1. */
+  /** @internal The HTTP/2 stream's session inside; undefined for HTTP/1. */
   asHttp2(): SessionV2 | undefined {
     return this.h2;
   }
@@ -122,7 +122,7 @@ export class Session {
     return this.pollDrained() === PENDING ? polled(() => this.pollDrained()) : undefined;
   }
 
-  /** Ready when the client has taken so much that more can be written. Throws `WriteTimedout` and `WriteError`. */
+  /** @internal Ready when the client has taken so much that more can be written. Throws `WriteTimedout` and `WriteError`. */
   pollDrained(): Poll<void> {
     return this.any.pollDrained();
   }
@@ -234,13 +234,13 @@ export class Session {
     return this.any.getRetryBuffer();
   }
 
-  /** The next piece of the request's body; once there is no more, pending until the client leaves, and throws then. */
+  /** @internal The next piece of the request's body; once there is no more, pending until the client leaves, and throws then. */
   @rust.method('Session::read_body_or_idle')
   readBodyOrIdle(noBodyExpected: boolean): Poll<Buffer | undefined> {
     return this.any.readBodyOrIdle(noBodyExpected);
   }
 
-  /** A read that is pending is given up: no byte is lost. What `drop` does to it in Rust. */
+  /** @internal A read that is pending is given up: no byte is lost. What `drop` does to it in Rust. */
   dropRead(): void {
     this.any.dropRead();
   }

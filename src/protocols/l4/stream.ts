@@ -116,7 +116,7 @@ export class Stream implements Flushing {
     socket.on('close', this.onClose);
   }
 
-  /** The peer's IP address and port; undefined for a Unix socket. Kept: Node asks two getters each time. */
+  /** @internal The peer's IP address and port; undefined for a Unix socket. Kept: Node asks two getters each time. */
   get peerAddress(): PeerAddress | undefined {
     if (this._peerAddress === undefined) {
       const { remoteAddress: ip, remotePort: port } = this.socket;
@@ -236,13 +236,13 @@ export class Stream implements Flushing {
     return this.ended;
   }
 
-  /** How the connection broke, if it did. */
+  /** @internal How the connection broke, if it did. */
   get ioError(): IoError | null {
     return this.error;
   }
 
   /**
-   * Up to `max` bytes; pending if none are here. An empty buffer is the end of the stream. `patience`: how long this
+   * @internal Up to `max` bytes; pending if none are here. An empty buffer is the end of the stream. `patience`: how long this
    * read may be pending, in milliseconds.
    *
    * Throws the socket's error if the connection broke and nothing is left, and `Elapsed`.
@@ -259,7 +259,7 @@ export class Stream implements Flushing {
   }
 
   /**
-   * Whether more has arrived than `have` bytes; pending if neither that nor the end of the stream has. False at the
+   * @internal Whether more has arrived than `have` bytes; pending if neither that nor the end of the stream has. False at the
    * end. `patience`: how long this read may be pending, in milliseconds.
    *
    * Throws the socket's error if the connection broke and there is nothing more, and `Elapsed`.
@@ -288,7 +288,7 @@ export class Stream implements Flushing {
   }
 
   /**
-   * Ready once the peer has ended the connection, or it broke: see {@link Stream.ioError}. Bytes that arrive before are
+   * @internal Ready once the peer has ended the connection, or it broke: see {@link Stream.ioError}. Bytes that arrive before are
    * left alone.
    */
   pollEnded(): Poll<void> {
@@ -310,7 +310,7 @@ export class Stream implements Flushing {
   }
 
   /**
-   * Whoever was pending here waits no more, or whoever waited with `waker`, if that is another one by now: no byte is
+   * @internal Whoever was pending here waits no more, or whoever waited with `waker`, if that is another one by now: no byte is
    * lost. What `drop` does to a read in Rust.
    */
   dropRead(waker: Waker | null = this.reader): void {
@@ -390,7 +390,7 @@ export class Stream implements Flushing {
   }
 
   /**
-   * Ready when the peer has taken so much of what was written that more can be: the writer's backpressure. `patience`:
+   * @internal Ready when the peer has taken so much of what was written that more can be: the writer's backpressure. `patience`:
    * how long this may be pending, in milliseconds. Throws the socket's error if the connection broke, and `Elapsed`.
    */
   pollDrained(patience?: number): Poll<void> {

@@ -68,7 +68,7 @@ export class ResponseCompressionCtx {
     return this.phase === 'Header' ? this.level !== 0 || this.decompress : this.encoder !== null;
   }
 
-  /** What was done; undefined if nothing is. */
+  /** @internal What was done; undefined if nothing is. */
   getInfo(): Stat | undefined {
     return this.encoder?.stat();
   }
