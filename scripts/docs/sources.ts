@@ -131,6 +131,8 @@ export function writeSourcePages(root: string, out: string): void {
     const up = '../'.repeat(slashes(relative(out, path)).split('/').length - 1);
     const before = readFileSync(path, 'utf8');
     const after = before
+      // what is inherited from JavaScript itself has no page here
+      .replace(/<a href="[^"]*\/node_modules\/[^"]*">([\s\S]*?)<\/a>/g, '$1')
       .replaceAll(SOURCE_PAGES, `${up}source/`)
       .replaceAll(SITE, up)
       .replace(/href="(?:\.\.\/)*media\/([^"#]+\.ts)(#[^"]*)?"/g, (whole, copy: string, hash = '') => {

@@ -180,9 +180,11 @@ describe.skipIf(executablePath === undefined)('in a browser (needs Chromium)', (
       .map((path) => relative(site, path))
       .filter((path) => !/^(?:source|explorer)/.test(path));
     for (const path of all) {
-      await page.goto(`${address}/${encodeURI(path)}`);
+      await page.goto(`${address}/${encodeURI(path)}`, { waitUntil: 'domcontentloaded' });
       const found = await page.evaluate(() => {
         const { document } = globalThis as any;
+        // typedoc hides a page until its script has come
+        document.body.style.removeProperty('display');
         const content = document.querySelector('.col-content').cloneNode(true);
         for (const code of content.querySelectorAll('pre, code')) code.remove();
         const narrow = [...document.querySelectorAll('.col-content :is(td, th)')].filter(
@@ -196,7 +198,7 @@ describe.skipIf(executablePath === undefined)('in a browser (needs Chromium)', (
     }
     expect(wrong).toEqual([]);
     await page.close();
-  }, 120_000);
+  }, 400_000);
 
   /** Of typedoc's navigation: a group that opens has its link inside. Both work by keyboard. */
   const TYPEDOC = ['nested-interactive'];
@@ -259,7 +261,7 @@ describe.skipIf(executablePath === undefined)('in a browser (needs Chromium)', (
     expect(titles.length).toBeGreaterThan(20);
     expect(titles.slice(-3)).toEqual(['Answers', 'Glossary', 'Deviations']);
     await page.close();
-  });
+  }, 120_000);
 
   test('the site works from any folder of a server, and search finds what chapters say', async () => {
     const page = await browser.newPage();
@@ -293,13 +295,17 @@ describe.skipIf(executablePath === undefined)('in a browser (needs Chromium)', (
     const all = [...pages(site)].map((path) => relative(site, path)).filter((path) => !path.startsWith('source'));
     expect(all.length).toBeGreaterThan(80);
     for (const path of all) {
-      await page.goto(`${address}/${encodeURI(path)}`);
-      const width = await page.evaluate(() => (globalThis as any).document.documentElement.scrollWidth);
+      await page.goto(`${address}/${encodeURI(path)}`, { waitUntil: 'domcontentloaded' });
+      const width = await page.evaluate(() => {
+        const { document } = globalThis as any;
+        document.body.style.removeProperty('display');
+        return document.documentElement.scrollWidth;
+      });
       if (width > 390) wide.push(`${path}: ${width}`);
     }
     expect(wide).toEqual([]);
     await page.close();
-  }, 90_000);
+  }, 400_000);
 
   test('the explorer steps through tls-h2 by keyboard, from a shared address, beside the source', async () => {
     const page = await browser.newPage();
