@@ -24,7 +24,8 @@ export interface H2Origin {
   peer(): HttpPeer;
 }
 
-export type Serve = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => unknown;
+/** `raw`: names and values in turns, as they came. */
+export type Serve = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, raw: readonly string[]) => unknown;
 
 /** `hello`, at once. */
 export const hello: Serve = (stream) => {
@@ -49,10 +50,12 @@ export async function h2Origin(serve: Serve = hello, options: SecureServerOption
     sessions.push(session);
     session.on('error', () => {});
   });
-  server.on('stream', (stream, headers) => {
+  // the list is there, and missing in the types
+  server.on('stream', (...args: unknown[]) => {
+    const [stream, headers, , raw] = args as [ServerHttp2Stream, IncomingHttpHeaders, number, string[]];
     requests.push(headers);
     stream.on('error', () => {});
-    serve(stream, headers);
+    serve(stream, headers, raw);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
