@@ -16,6 +16,12 @@ import type { TraceDocument } from '../tracing/model.ts';
 import { Recorder } from '../tracing/recorder.ts';
 import { values } from '../values/mod.ts';
 
+/**
+ * A request may last for days and move gigabytes, as a tunnel does: what is recorded of it fits into some megabytes.
+ * The usual one makes two hundred spans.
+ */
+const LIMITS = { spans: 5000, ms: 10 * 60_000, runs: 1000 };
+
 /** The trace of one request. */
 export interface Sample {
   /** Counts up from 1. */
@@ -60,7 +66,7 @@ export class Sampler {
         this.uncount(session);
       }
     }
-    const recorder = new Recorder({ runs: true, values: this.values, events: {} });
+    const recorder = new Recorder({ runs: true, values: this.values, events: {}, limits: LIMITS });
     recorder.phase = 'request';
     try {
       return yield* recorder.rootFuture('request', () => settle(app.processNewHttp(session, shutdown)));

@@ -77,15 +77,19 @@ function numberTasks(tasks: readonly Task[]): Map<Task, number> {
 }
 
 /** What happened beside the calls, and what woke the tasks that waited. */
-function eventsOf({ log }: Recorder, spans: TraceSpan[]): Pick<TraceDocument, 'connections' | 'events' | 'cut'> {
-  if (log === null) return {};
+function eventsOf(
+  { log, leftOut }: Recorder,
+  spans: TraceSpan[],
+): Pick<TraceDocument, 'connections' | 'events' | 'cut'> {
+  const spansCut = leftOut > 0 ? { spans: leftOut } : undefined;
+  if (log === null) return spansCut === undefined ? {} : { cut: spansCut };
   const { connections, wakings, cut } = log;
   const events = [...log.events, ...wakesOf(spans, wakings)].sort((a, b) => a.time - b.time);
   return {
     ...(connections.length > 0 && { connections }),
     ...(events.length > 0 && { events }),
-    ...((cut.events > 0 || cut.bytes > 0) && {
-      cut: { ...(cut.events > 0 && { events: cut.events }), ...(cut.bytes > 0 && { bytes: cut.bytes }) },
+    ...((leftOut > 0 || cut.events > 0 || cut.bytes > 0) && {
+      cut: { ...spansCut, ...(cut.events > 0 && { events: cut.events }), ...(cut.bytes > 0 && { bytes: cut.bytes }) },
     }),
   };
 }

@@ -93,7 +93,25 @@ export interface RecorderOptions {
   values?: Values | undefined;
   /** Record what happens beside calls: bytes, channels, pools, state machines. */
   events?: EventOptions | undefined;
+  /** How much is recorded; calls beyond that run as if nobody recorded, and are counted. Default: all. */
+  limits?: Limits | undefined;
 }
+
+/** Where a trace is cut. */
+export interface Limits {
+  /** So many spans. */
+  readonly spans: number;
+  /** So many milliseconds after the recorder was made no span begins any more. */
+  readonly ms: number;
+  /** So many runs of one span; the last one takes in what comes later. */
+  readonly runs: number;
+}
+
+const NO_LIMITS: Limits = {
+  spans: Number.POSITIVE_INFINITY,
+  ms: Number.POSITIVE_INFINITY,
+  runs: Number.POSITIVE_INFINITY,
+};
 
 /** Where a call is made: in which span, of which task, recorded by whom. */
 export interface Context {
@@ -232,10 +250,10 @@ export function* tracedFuture<T>(site: Site, future: Future<T>, self: unknown, a
 }
 
 /** Turns that follow each other without a pause (less than a microsecond) are one run. */
-function addRun(runs: [from: number, to: number][], from: number, to: number): void {
+function addRun(runs: [from: number, to: number][], from: number, to: number, most: number): void {
   if (to < from) return;
   const last = runs.at(-1);
-  if (last && from - last[1] < 1) last[1] = Math.max(last[1], to);
+  if (last && (from - last[1] < 1 || runs.length >= most)) last[1] = Math.max(last[1], to);
   else runs.push([from, to]);
 }
 
@@ -256,6 +274,9 @@ export class Recorder {
   readonly spans: Span[] = [];
   /** In the order in which they were spawned. */
   readonly tasks: Task[] = [];
+  /** How many spans the limits left out. */
+  leftOut = 0;
+  readonly #limits: Limits;
   /** What spans that start now are marked with. Nobody but the recorder's owner sets it. */
   phase: Phase = 'startup';
   // before the other clock: Node loads what this needs when it is first used
@@ -279,6 +300,7 @@ export class Recorder {
   constructor(options: RecorderOptions = {}) {
     this.#observe = options.observe;
     this.#keepRuns = options.runs ?? false;
+    this.#limits = options.limits ?? NO_LIMITS;
     this.#values = options.values === undefined ? undefined : unseen(options.values);
     this.log = options.events === undefined ? null : new EventLog(() => this.now(), options.events);
   }
@@ -315,7 +337,8 @@ export class Recorder {
         const run = this.#running.pop();
         const own = this.#ownTurn;
         this.#ownTurn = false;
-        if (run?.span?.runs && !own) addRun(run.span.runs, run.since, Math.min(run.span.end ?? Infinity, this.now()));
+        if (run?.span?.runs && !own)
+          addRun(run.span.runs, run.since, Math.min(run.span.end ?? Infinity, this.now()), this.#limits.runs);
       },
     }).enable();
   }
@@ -377,6 +400,14 @@ export class Recorder {
     for (const span of task.open) this.#end(span, 'cancelled');
   }
 
+  /** Whether there is no room for one more span, which is counted then. */
+  #leavesOut(): boolean {
+    const { spans, ms } = this.#limits;
+    if (this.spans.length < spans && (ms === Number.POSITIVE_INFINITY || this.now() < ms * 1000)) return false;
+    this.leftOut++;
+    return true;
+  }
+
   #begin(site: Site, context: Context): Span {
     const span: Span = {
       id: this.spans.length + 1,
@@ -415,6 +446,7 @@ export class Recorder {
     const key = typeof owner === 'object' && owner !== null ? owner : null;
     const waiting = key === null ? undefined : pendingOf.get(key)?.get(site);
     const goesOn = waiting !== undefined && waiting.end === null && waiting.task === context.task;
+    if (!goesOn && this.#leavesOut()) return body();
     const span = goesOn ? waiting : this.#begin(site, context);
     if (!goesOn) this.#values?.in(span, self, args, this.log);
     const from = this.now();
@@ -429,13 +461,13 @@ export class Recorder {
     if (result === PENDING) {
       if (this.#keepRuns) {
         span.runs ??= [];
-        addRun(span.runs, from, this.now());
+        addRun(span.runs, from, this.now(), this.#limits.runs);
       }
       if (!goesOn && key !== null) this.#pend(key, site, span);
       return result;
     }
     if (result instanceof Promise) return this.#whenSettled(span, self, args, result);
-    if (span.runs !== null) addRun(span.runs, from, this.now());
+    if (span.runs !== null) addRun(span.runs, from, this.now(), this.#limits.runs);
     this.#ended(span, self, args, result);
     return result;
   }
@@ -482,6 +514,7 @@ export class Recorder {
 
   /** @internal Poll `future` inside a span of `site`. */
   *poll<T>(site: Site, context: Context, future: Future<T>, self: unknown, args: readonly unknown[]): Future<T> {
+    if (this.#leavesOut()) return yield* future;
     const span = this.#begin(site, context);
     this.#values?.in(span, self, args, this.log);
     const inside: Context = { recorder: this, span, task: context.task };
@@ -490,7 +523,7 @@ export class Recorder {
       for (;;) {
         const from = this.now();
         const polled = this.#enter(inside, () => future.next());
-        if (span.runs !== null) addRun(span.runs, from, this.now());
+        if (span.runs !== null) addRun(span.runs, from, this.now(), this.#limits.runs);
         if (polled.done) {
           this.#ended(span, self, args, polled.value);
           return polled.value;

@@ -2,13 +2,14 @@
 import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { Agent, createServer, get as httpGet, type IncomingMessage } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Ajv } from 'ajv';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import schema from '../../src/tracing/schema.json' with { type: 'json' };
 import { Program } from '../support/program.ts';
+import { Peer } from '../support/streams.ts';
 
 async function get(url: string, agent?: Agent): Promise<string> {
   const [answer] = (await once(httpGet(url, { agent: agent ?? false }), 'response')) as [IncomingMessage];
@@ -90,4 +91,41 @@ test.each([
   expect(await program.ended).toMatchObject({ code: 2 });
   expect(program.stderr.trim().split('\n')).toHaveLength(1);
   expect(program.stderr).toContain(`${flag} ${value}`);
+});
+
+test('what lasts and moves much, as a tunnel, is recorded up to a limit, and the trace says so', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sampler-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const origin = createServer();
+  origin.on('upgrade', (_request, socket: Socket) => {
+    socket.on('error', () => {});
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n');
+    socket.pipe(socket);
+  });
+  origin.listen(0, '127.0.0.1');
+  await once(origin, 'listening');
+  onTestFinished(() => void origin.close());
+  const upstream = `127.0.0.1:${(origin.address() as AddressInfo).port}`;
+  const flags = ['--listen', '127.0.0.1:0', '--upstream', upstream, '--trace', '1/1', '--trace-dir', folder];
+  const program = new Program('src/main.ts', flags);
+  onTestFinished(async () => {
+    program.child.kill('SIGKILL');
+    await program.ended;
+  });
+  await program.until(/ready/);
+  const client = new Peer(connect(Number(new URL(at(program)).port), '127.0.0.1'));
+  client.send('GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n');
+  await client.until((text) => text.includes('\r\n\r\n'));
+  const head = client.received.length;
+  for (let i = 1; i <= 1500; i++) {
+    client.send('ping');
+    await client.bytes(head + i * 4);
+  }
+  client.socket.end();
+  await client.end();
+  const file = join(folder, '0001.json');
+  await vi.waitFor(() => expect(JSON.parse(readFileSync(file, 'utf8'))).toHaveProperty('cut.spans'), 10_000);
+  const trace = JSON.parse(readFileSync(file, 'utf8'));
+  expect(trace.spans).toHaveLength(5000);
+  for (const { runs = [] } of trace.spans) expect(runs.length).toBeLessThanOrEqual(1000);
 });
