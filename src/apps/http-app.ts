@@ -60,7 +60,8 @@ class ServeHttpApp implements HttpServerApp {
         http.writeResponseHeader(head);
         log.debug('HTTP response header done.');
         if (body !== undefined && body.length > 0) {
-          http.writeResponseBody(body);
+          // what it is too slow for, `attempt` waits for
+          http.writeResponseBody(body)?.catch(() => {});
           log.debug('HTTP response written.');
         }
       });

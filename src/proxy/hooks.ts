@@ -40,8 +40,7 @@ export class Hooks<CTX> {
 
   /** Whether the application has left a hook as it is: then it brings its own span. */
   inherits(method: string): boolean {
-    const hooks = this.#app as unknown as Record<string, unknown>;
-    return hooks[method] === (ProxyHttp.prototype as unknown as Record<string, unknown>)[method];
+    return Reflect.get(this.#app, method) === Reflect.get(ProxyHttp.prototype, method);
   }
 
   @hook

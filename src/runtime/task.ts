@@ -47,7 +47,7 @@ export class Task<T> implements Waker, Woken {
   poll(): void {
     if (this.state === 'ended') return;
     const waker = enterPoll(this);
-    const { current } = tracing;
+    const before = tracing.current;
     tracing.current = this.context;
     this.state = 'polled';
     try {
@@ -70,7 +70,7 @@ export class Task<T> implements Waker, Woken {
       this.state = 'ended';
       this.reject(error);
     } finally {
-      tracing.current = current;
+      tracing.current = before;
       leavePoll(waker);
     }
   }
@@ -79,12 +79,12 @@ export class Task<T> implements Waker, Woken {
   drop(): void {
     if (this.state === 'ended') return;
     this.state = 'ended';
-    const { current } = tracing;
+    const before = tracing.current;
     tracing.current = this.context;
     try {
       this.future.return(undefined as T);
     } finally {
-      tracing.current = current;
+      tracing.current = before;
     }
   }
 }

@@ -152,7 +152,10 @@ export class Server {
     const name = service.name();
     const runtime = Server.createRuntime(name, threads, workStealing, key);
     // nobody waits for its end, and it never rejects
-    void runtime.getHandle().spawn(name, () => serviceTask(service, fds, shutdown));
+    runtime
+      .getHandle()
+      .spawn(name, () => serviceTask(service, fds, shutdown))
+      .catch(() => {});
     return runtime;
   }
 
