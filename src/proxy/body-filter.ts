@@ -62,7 +62,10 @@ export function filterRequestBody<CTX>(
 
 /** A body that a filter has left without a length is sent in chunks: else it would end with the connection. */
 export function ensureFramed(headers: HMap): void {
-  if (!headers.has('content-length') && !headers.has('transfer-encoding')) {
-    headers.insertUnchecked('Transfer-Encoding', 'chunked');
-  }
+  if (!isFramed(headers)) headers.insertUnchecked('Transfer-Encoding', 'chunked');
+}
+
+/** Whether the head says where the body ends. */
+export function isFramed(headers: HMap): boolean {
+  return headers.has('content-length') || headers.has('transfer-encoding');
 }

@@ -64,7 +64,11 @@ export class Exchange<CTX> {
     const { proxy, session, ctx } = this;
     for (let i = 0; i < tasks.length; i++) {
       const task = tasks[i]!;
-      revalidateOrStale(proxy, session, task, ctx);
+      if (revalidateOrStale(proxy, session, task, ctx)) {
+        // the cache's copy is served: the rest of the origin's answer isn't
+        tasks.length = i;
+        break;
+      }
       const transformed = session.upstreamCompression.responseFilter(task) ?? task;
       if (endsUnseen(proxy, session, transformed)) {
         const before = yield* endResponseBody(proxy, session, ctx);

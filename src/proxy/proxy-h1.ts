@@ -15,7 +15,7 @@ import { PENDING, type Poll } from '../runtime/poll.ts';
 import { Channel } from '../runtime/sync.ts';
 import { ported } from '../tracing/span.ts';
 import type { HttpPeer } from '../upstreams/peer.ts';
-import { ensureFramed, filterResponseBody } from './body-filter.ts';
+import { ensureFramed, filterResponseBody, isFramed } from './body-filter.ts';
 import { Exchange } from './exchange.ts';
 import { type HttpProxy, type Session, TASK_BUFFER_SIZE } from './lib.ts';
 import type { Outcome } from './proxy-cache.ts';
@@ -74,7 +74,8 @@ const proxy1to1 = rust.fn('HttpProxy::proxy_1to1', function* <
     return { reuse: false, reuseClient: true, error: PingoraError.from(error) };
   }
 
-  if (proxy.hooks.filtersRequest && !downstream.isUpgradeReq() && !downstream.isBodyEmpty()) {
+  const { filtersRequest } = proxy.hooks;
+  if (filtersRequest && !isFramed(request.headers) && !downstream.isUpgradeReq() && !downstream.isBodyEmpty()) {
     ensureFramed(request.headers);
   }
   session.upstreamCompression.requestFilter(request);

@@ -595,7 +595,7 @@ export class HttpSession {
   respondError(code: number): void {
     const response = code === 502 ? http502Response() : code === 400 ? http400Response() : genErrorResponse(code);
     try {
-      this.writeResponseHeader(response);
+      this.writeResponseHeaderRef(response);
     } catch (error) {
       // there is nobody left to tell
       log.error(`failed to send error response to downstream: ${error}`);
