@@ -32,14 +32,14 @@ export function currentWaker(): Waker {
   return current;
 }
 
-/** @internal Make `waker` the current one. Returns the one before, for {@link leavePoll}. */
+/** Make `waker` the current one. Returns the one before, for {@link leavePoll}. */
 export function enterPoll(waker: Waker): Waker {
   const before = current;
   current = waker;
   return before;
 }
 
-/** @internal */
+/** Put the waker back that was current before. */
 export function leavePoll(before: Waker): void {
   current = before;
 }
