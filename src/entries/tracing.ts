@@ -29,6 +29,7 @@ export type {
   WakeEvent,
 } from '../tracing/model.ts';
 export {
+  type Limits,
   type Phase,
   Recorder,
   type RecorderOptions,
