@@ -85,7 +85,11 @@ async function streams(get: Get): Promise<string> {
 
 async function retry(get: Get): Promise<string> {
   const trace = part(stable(await get('retry')), { from: 'HttpProxy::process_request' });
-  return printMermaid(trace, { depth: 3, only: ['proxy', 'app', 'connectors'] });
+  // the system gives another port each time
+  return printMermaid(trace, { depth: 3, only: ['proxy', 'app', 'connectors'] }).replace(
+    /(127\.0\.0\.1):\d+/g,
+    '$1:PORT',
+  );
 }
 
 const made: Record<string, { from: string; make: (get: Get) => Promise<string> }> = {

@@ -68,7 +68,7 @@ const ownName = (name: string) => name.slice(name.lastIndexOf('::') + 2);
 function declares(source: string, name: string): boolean {
   if (name === 'new') return /\bstatic new\(|\bconstructor\(|\bstatic new</.test(source);
   return new RegExp(
-    `(?:^\\s*|\\b(?:static|async|get|set|function|const|private|readonly|override|abstract)\\s+)#?_?${escaped(name)}\\??\\s*[(<=:]`,
+    `(?:^\\s*(?:private )?\\*?|\\b(?:static|async|get|set|function|const|private|readonly|override|abstract)\\s+)#?_?${escaped(name)}\\??\\s*[(<=:]`,
     'm',
   ).test(source);
 }
