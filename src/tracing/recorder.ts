@@ -519,15 +519,20 @@ export class Recorder {
     this.#values?.in(span, self, args, this.log);
     const inside: Context = { recorder: this, span, task: context.task };
     if (this.#keepRuns) span.runs = [];
+    let waited = false;
     try {
       for (;;) {
         const from = this.now();
-        const polled = this.#enter(inside, () => future.next());
+        // what it awaits of the promises' world goes on inside, too
+        const polled = runIn(inside, () => future.next());
         if (span.runs !== null) addRun(span.runs, from, this.now(), this.#limits.runs);
         if (polled.done) {
+          // it never waited
+          if (!waited) span.runs = null;
           this.#ended(span, self, args, polled.value);
           return polled.value;
         }
+        waited = true;
         yield;
       }
     } catch (error) {

@@ -24,8 +24,8 @@ export const seen: Readonly<Record<string, Seen>> = {
   'tls-h2': { requests: [get('/one', 'HTTP/2'), get('/two', 'HTTP/2')] },
   uds: { requests: [get('/hello')] },
   'bad-request': {
-    // it is no request, but its first line can be read in the reason
-    requests: [get('/')],
+    // it is no request
+    requests: [],
     answers: ['400 Bad Request'],
     peer: false,
     failures: ['InvalidHTTPHeader', 'invalid header name'],
