@@ -65,7 +65,7 @@ test('websocket: messages get through, pages of other sites don’t', async () =
   expect(said.toString()).toBe('you said hello');
   good.close(1000);
   await once(good, 'close');
-  await program.until(/connected, 1 so far\n.*disconnected, \d+ bytes up, \d+ bytes down/);
+  await program.until(/connected, 1 now\n.*disconnected, \d+ bytes up, \d+ bytes down/);
 });
 
 test('response-modification: JSON becomes YAML, of another length; what isn’t JSON stays', async () => {

@@ -177,7 +177,9 @@ test('live requests are sent as they end; a collector that is gone is logged onc
     const { resource, spans } = await receiver.next();
     expect(resource['pingora.scenario']).toBe('live');
     expect(spans[0]).toMatchObject({ name: '<HttpProxy as HttpServerApp>::process_new_http', parentSpanId: '' });
-    expect(spans.map(({ attributes }) => attributes.request)).toContain(`GET ${path}`);
+    expect(spans.map(({ attributes }) => `${attributes['http.request.method']} ${attributes['url.path']}`)).toContain(
+      `GET ${path}`,
+    );
   }
 
   receiver.stop();
