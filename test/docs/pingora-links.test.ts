@@ -30,7 +30,7 @@ test.each([
 
 test.each([
   ['src/error/lib.ts', 'PingoraError', 'pingora-error/src/lib.rs#L33', 'Error'],
-  ['src/protocols/mod.ts', 'ALPN', 'pingora-core/src/protocols/ssl/mod.rs#L182', 'ALPN'],
+  ['src/protocols/tls/alpn.ts', 'ALPN', 'pingora-core/src/protocols/ssl/mod.rs#L182', 'ALPN'],
   ['src/services/mod.ts', 'AnyService', 'pingora-core/src/services/mod.rs#L33', 'Service'],
 ])('%s: the type %s links to its namesake', (file, name, path, type) => {
   expect(links.type({ file, line: 0, name })).toBe(at(path, type));
