@@ -122,6 +122,7 @@ export function firstSentence(comment: string): string | null {
     .split('\n')
     .map((line) => line.replace(/^\s*\* ?/, ''))
     .join('\n')
+    .replace(/^\s*@internal\s+/, '')
     .split(/\n\s*\n|\n@/)[0]!
     .replace(/\{@link ([^}]+)\}/g, '$1')
     .replace(/\[([^\]]+)\]\([^)]+\)/g, '$1')

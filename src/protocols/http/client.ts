@@ -47,6 +47,7 @@ export class HttpSession {
     return this._writeRequestHeader(request) as AwaitableFuture<void>;
   }
 
+  /** What the method of the same name gives. It is polled, or awaited. */
   @rust.method('HttpSession::write_request_header')
   @awaitable
   private *_writeRequestHeader(request: RequestHeader): Future<void> {
@@ -60,6 +61,7 @@ export class HttpSession {
     return this._writeRequestBody(data, end) as AwaitableFuture<void>;
   }
 
+  /** What the method of the same name gives. It is polled, or awaited. */
   @rust.method('HttpSession::write_request_body')
   @awaitable
   private *_writeRequestBody(data: Buffer, end: boolean): Future<void> {
@@ -73,6 +75,7 @@ export class HttpSession {
     return this._finishRequestBody() as AwaitableFuture<void>;
   }
 
+  /** What the method of the same name gives. It is polled, or awaited. */
   @rust.method('HttpSession::finish_request_body')
   @awaitable
   private *_finishRequestBody(): Future<void> {
@@ -100,6 +103,7 @@ export class HttpSession {
     return this._readResponseHeader() as AwaitableFuture<void>;
   }
 
+  /** What the method of the same name gives. It is polled, or awaited. */
   @rust.method('HttpSession::read_response_header')
   @awaitable
   private *_readResponseHeader(): Future<void> {
@@ -113,6 +117,7 @@ export class HttpSession {
     return this._readResponseBody() as AwaitableFuture<Buffer | undefined>;
   }
 
+  /** What the method of the same name gives. It is polled, or awaited. */
   @rust.method('HttpSession::read_response_body')
   @awaitable
   private *_readResponseBody(): Future<Buffer | undefined> {

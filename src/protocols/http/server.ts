@@ -68,6 +68,7 @@ export class Session {
     return this._readRequest() as AwaitableFuture<number | true | undefined>;
   }
 
+  /** What the method of the same name gives. It is polled, or awaited. */
   @rust.method('Session::read_request')
   @awaitable
   private *_readRequest(): Future<number | true | undefined> {
@@ -90,6 +91,7 @@ export class Session {
     return this._readRequestBody() as AwaitableFuture<Buffer | undefined>;
   }
 
+  /** What the method of the same name gives. It is polled, or awaited. */
   @rust.method('Session::read_request_body')
   @awaitable
   private *_readRequestBody(): Future<Buffer | undefined> {
