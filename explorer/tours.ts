@@ -205,20 +205,20 @@ const tlsH2: Tour = {
       'From here on all is as with HTTP/1: the same function, the same phases. Only the session is another one.',
     ),
     stop(
+      '<HttpProxy as HttpServerApp>::process_new_http',
+      'The second stream',
+      'Both requests came in one read, so its task starts as soon as the first one’s has nothing to do. Mind the task’s name in the tree.',
+      { n: 2 },
+    ),
+    stop(
       '<app as ProxyHttp>::upstream_peer',
-      'Its peer',
-      'The peer of the first request. The second one will ask for itself.',
+      'The first request’s peer',
+      'Each request asks for a peer of its own.',
     ),
     stop(
       'l4::connect',
       'The first request waits',
-      'While the first request waits for its connection, the second stream is taken up. Mind the task’s name in the tree.',
-    ),
-    stop(
-      '<HttpProxy as HttpServerApp>::process_new_http',
-      'The second stream',
-      'Another task, at the same time: neither waits for the other.',
-      { n: 2 },
+      'Its task waits for the connection. The second request’s task goes on meanwhile: neither waits for the other.',
     ),
     stop(
       'ConnectionPool::get',

@@ -87,7 +87,7 @@ function writeTraces(folder: string | undefined, out: string, warn: (text: strin
     const script = `assets/traces/${key}.js`;
     const { length: spans } = trace.spans;
     index.set(key, { name: key, about: null, spans, tasks: trace.tasks.length, micros: 0, script, record: true });
-    const assign = `(globalThis.explorerTraces ??= {})[${scriptJson(key)}] = ${scriptJson(trace)};\n`;
+    const assign = `(globalThis.explorerTraces ??= new Map()).set(${scriptJson(key)}, ${scriptJson(trace)});\n`;
     writeFileSync(join(out, script), assign);
   }
   return [...index.values()];
@@ -155,12 +155,16 @@ function stale(name: string, { spans }: ReturnType<typeof parseTrace>): string[]
   return [`${name}: ${moved.length} of ${spans.length} calls lead to lines that have moved since; record it again`];
 }
 
+/** Where a call may lead to: files with functions that have spans, and those with classes that may be an application. */
 function writeSources(out: string): void {
+  const traced = new Set(declaredSites().map(({ file }) => file));
   const sources: Record<string, string> = {};
   for (const folder of SOURCES) {
     for (const path of filesIn(join(projectRoot, folder))) {
       if (!path.endsWith('.ts')) continue;
-      sources[relative(projectRoot, path).split(sep).join('/')] = readFileSync(path, 'utf8');
+      const name = relative(projectRoot, path).split(sep).join('/');
+      const source = readFileSync(path, 'utf8');
+      if (traced.has(name) || /\bclass \w+ (?:extends|implements) /.test(source)) sources[name] = source;
     }
   }
   writeFileSync(join(out, 'assets/sources.js'), `globalThis.explorerSources = ${scriptJson(sources)};\n`);

@@ -99,6 +99,8 @@ test.runIf(process.platform === 'linux')(
 
     for (const line of lines('ExecStart')) await exec(line);
     const before = pid();
+    // the first process ends when the daemon has settled in, before it listens
+    await vi.waitFor(() => ask(port, '/'), { timeout: 60_000 });
     expect(await ask(port, '/')).toBe('quick');
     const slow = ask(port, '/slow');
     await asked;

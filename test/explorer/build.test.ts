@@ -41,7 +41,10 @@ describe('building the explorer', () => {
     runInNewContext(text, page);
     runInNewContext(readFileSync(join(out, 'assets/sources.js'), 'utf8'), page);
     expect(JSON.parse(JSON.stringify(page.explorerTraces.get('h1')))).toEqual(trace);
-    expect(page.explorerSources['src/tracing/recorder.ts']).toBe(readFileSync('src/tracing/recorder.ts', 'utf8'));
+    expect(page.explorerSources['src/proxy/lib.ts']).toBe(readFileSync('src/proxy/lib.ts', 'utf8'));
+    // an application's hooks, which no annotation names, and what no call leads to
+    expect(page.explorerSources['src/scenarios/app.ts']).toBeDefined();
+    expect(page.explorerSources['src/formats/tree.ts']).toBeUndefined();
   });
 
   test('tells traces of one scenario apart', async () => {

@@ -298,13 +298,13 @@ export class Stream implements Flushing {
     return PENDING;
   }
 
-  /** As {@link Stream.pollRead}, for applications that live among promises. */
+  /** As `pollRead`, for applications that live among promises. */
   read(max: number): Buffer | Promise<Buffer> {
     const bytes = this.pollRead(max);
     return bytes === PENDING ? polled(() => this.pollRead(max)) : bytes;
   }
 
-  /** As {@link Stream.pollDrained}, for applications that live among promises. */
+  /** As `pollDrained`, for applications that live among promises. */
   drained(): void | Promise<void> {
     return this.pollDrained() === PENDING ? polled(() => this.pollDrained()) : undefined;
   }
@@ -328,7 +328,7 @@ export class Stream implements Flushing {
 
   /**
    * Add to what is to be sent. Text is bytes (latin1). Small pieces wait for {@link Stream.flush}; whoever may write
-   * more than the peer reads waits with {@link Stream.pollDrained}. Throws the socket's error if the connection broke.
+   * more than the peer reads waits with `pollDrained`. Throws the socket's error if the connection broke.
    */
   write(data: string | Buffer): void {
     observer.wrote(this, data);
