@@ -210,11 +210,7 @@ const tlsH2: Tour = {
       'Both requests came in one read, so its task starts as soon as the first one’s has nothing to do. Mind the task’s name in the tree.',
       { n: 2 },
     ),
-    stop(
-      '<app as ProxyHttp>::upstream_peer',
-      'The first request’s peer',
-      'Each request asks for a peer of its own.',
-    ),
+    stop('<app as ProxyHttp>::upstream_peer', 'The first request’s peer', 'Each request asks for a peer of its own.'),
     stop(
       'l4::connect',
       'The first request waits',
