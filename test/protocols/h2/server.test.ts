@@ -249,7 +249,10 @@ test('a writer that waits learns that the client left', async () => {
   running = await listen(async (session) => {
     session.writeResponseHeader(head(200), false);
     try {
-      for (;;) await session.writeBody(Buffer.alloc(64 * 1024), false);
+      for (;;) {
+        session.writeBody(Buffer.alloc(64 * 1024), false);
+        await polled(() => session.pollDrained());
+      }
     } catch (error) {
       resolve(error);
     }
@@ -270,8 +273,9 @@ test('waiting for the client to leave ends with its reason, and a body cut short
   let begun = 0;
   running = await listen(async (session) => {
     try {
-      if (session.reqHeader().method === 'POST') await polled(() => session.readBodyBytes());
-      const waiting = polled(() => session.readBodyOrIdle(false));
+      const posts = session.reqHeader().method === 'POST';
+      if (posts) await polled(() => session.readBodyBytes());
+      const waiting = polled(() => session.readBodyOrIdle(!posts));
       if (++begun === 2) both.resolve();
       await waiting;
     } catch (error) {
@@ -298,7 +302,7 @@ test('waiting for the client to leave ends with its reason, and a body cut short
 test('a wait for the client can be given up', async () => {
   const seen: unknown[] = [];
   running = await listen(async (session) => {
-    seen.push(polled(() => session.readBodyOrIdle(true)));
+    await polled(() => void seen.push(session.readBodyOrIdle(true)));
     session.dropRead();
     session.writeResponseHeader(head(204), true);
   });
