@@ -27,6 +27,36 @@ function headings(html: string): Map<string, string> {
   return found;
 }
 
+const ENTITIES: Readonly<Record<string, string>> = {
+  '&lt;': '<',
+  '&gt;': '>',
+  '&quot;': '"',
+  '&#39;': "'",
+  '&amp;': '&',
+};
+
+/** GitHub's anchors: typedoc leaves a heading's code out of its own, and then links that work there lead nowhere here. */
+export function mendAnchors(html: string): string {
+  const anchors = new Map<string, string>();
+  const taken = new Set<string>();
+  for (const [id, heading] of headings(html)) {
+    const slug = heading
+      .replace(/<\/?code>/g, '')
+      .replace(/&(?:lt|gt|quot|#39|amp);/g, (entity) => ENTITIES[entity]!)
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+      .trim()
+      .replace(/\s/g, '-');
+    let anchor = slug;
+    for (let n = 1; taken.has(anchor); n++) anchor = `${slug}-${n}`;
+    taken.add(anchor);
+    anchors.set(id, anchor);
+  }
+  return html
+    .replace(/(<h[1-6] id=")([^"]+)"/g, (_, start: string, id: string) => `${start}${anchors.get(id) ?? id}"`)
+    .replace(/(<a href="#)([^"]+)"/g, (_, start: string, id: string) => `${start}${anchors.get(id) ?? id}"`);
+}
+
 /** `html` of a document, mended. `group`: where it belongs. */
 export function mendDocument(
   html: string,
@@ -82,7 +112,7 @@ export function mendPages(out: string): void {
   for (const name of names) {
     const at = order.indexOf(name);
     const around: Neighbours = at < 0 ? {} : { before: order[at - 1], after: order[at + 1] };
-    writeFileSync(join(folder, name), mendDocument(read(name), name, around, titles));
+    writeFileSync(join(folder, name), mendDocument(mendAnchors(read(name)), name, around, titles));
   }
   const front = join(out, 'index.html');
   if (existsSync(front)) writeFileSync(front, mendFront(readFileSync(front, 'utf8')));

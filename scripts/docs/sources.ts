@@ -12,15 +12,17 @@ export const SOURCE_PAGES = 'https://sources.invalid/';
 /** What stands for the site's root until then. */
 export const SITE = 'https://site.invalid/';
 
-const FOLDERS = ['src', 'examples', 'explorer', 'scripts', 'bench', 'test', 'walkthrough'];
+const FOLDERS = ['src', 'examples', 'explorer', 'scripts', 'bench', 'test', 'walkthrough', 'lint'];
+/** What pages link to: sources, what stands beside them for a reader, and how a proxy is deployed. */
+const SHOWN = /\.(?:ts|js|rs)$|^src\/.*README\.md$|^examples\/deploy\//;
 
 const escaped = (text: string) => text.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/>/g, '&gt;');
 
 const TOKEN =
   /(?<comment>\/\*[\s\S]*?\*\/|\/\/[^\n]*)|(?<string>'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|`(?:[^`\\]|\\[\s\S])*`)|(?<word>\b(?:abstract|async|await|break|case|catch|class|const|continue|default|else|export|extends|finally|for|from|function|get|if|implements|import|in|instanceof|interface|let|new|null|of|override|private|readonly|return|set|static|switch|throw|true|false|try|type|typeof|undefined|void|while|yield|this|super)\b)|(?<decorator>@[\w.]+)/g;
 
-/** The text as HTML, one element a line, lightly coloured. */
-function highlighted(text: string): string {
+/** The text as HTML, one element a line, lightly coloured if it is JavaScript or TypeScript. */
+function highlighted(text: string, file: string): string {
   let html = '';
   let at = 0;
   const span = (kind: string, part: string) =>
@@ -28,7 +30,7 @@ function highlighted(text: string): string {
       .split('\n')
       .map((line) => (line === '' ? '' : `<span class="${kind}">${escaped(line)}</span>`))
       .join('\n');
-  for (const match of text.matchAll(TOKEN)) {
+  for (const match of /\.[jt]s$/.test(file) ? text.matchAll(TOKEN) : []) {
     html += escaped(text.slice(at, match.index));
     const kind = Object.entries(match.groups ?? {}).find(([, part]) => part !== undefined)?.[0] ?? 'word';
     html += span(kind, match[0]);
@@ -99,8 +101,9 @@ function writeFolderPage(folder: string, files: Iterable<string>, out: string): 
 export function writeSourcePages(root: string, out: string): void {
   const contents = new Map<string, string>();
   for (const folder of FOLDERS) {
-    for (const path of filesIn(join(root, folder), '.ts')) {
+    for (const path of filesIn(join(root, folder), '')) {
       const file = slashes(relative(root, path));
+      if (!SHOWN.test(file)) continue;
       const text = readFileSync(path, 'utf8');
       contents.set(file, text);
       const to = join(out, 'source', `${file}.html`);
@@ -108,7 +111,7 @@ export function writeSourcePages(root: string, out: string): void {
       mkdirSync(dirname(to), { recursive: true });
       writeFileSync(
         to,
-        `<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width">\n<title>${file}</title>\n<style>${STYLE}</style>\n<header><a href="${up}index.html">pingora-traced</a> / ${file}</header>\n<pre>${highlighted(text)}</pre>\n<script>${SCRIPT}</script>\n</html>\n`,
+        `<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width">\n<title>${file}</title>\n<style>${STYLE}</style>\n<header><a href="${up}index.html">pingora-traced</a> / ${file}</header>\n<pre>${highlighted(text, file)}</pre>\n<script>${SCRIPT}</script>\n</html>\n`,
       );
     }
   }
@@ -118,9 +121,9 @@ export function writeSourcePages(root: string, out: string): void {
 
   // typedoc tells copies of the same name apart by a number: which file a copy is, its text says
   const copied = new Map<string, string>();
-  for (const path of filesIn(join(out, 'media'), '.ts')) {
+  for (const path of filesIn(join(out, 'media'), '')) {
     const text = readFileSync(path, 'utf8');
-    const stem = basename(path).replace(/(-\d+)?\.ts$/, '.ts');
+    const stem = basename(path).replace(/(-\d+)?(\.\w+)$/, '$2');
     const file = [...contents].find(([name, content]) => basename(name) === stem && content === text)?.[0];
     if (file === undefined) continue;
     copied.set(basename(path), file);
@@ -135,7 +138,7 @@ export function writeSourcePages(root: string, out: string): void {
       .replace(/<a href="[^"]*\/node_modules\/[^"]*">([\s\S]*?)<\/a>/g, '$1')
       .replaceAll(SOURCE_PAGES, `${up}source/`)
       .replaceAll(SITE, up)
-      .replace(/href="(?:\.\.\/)*media\/([^"#]+\.ts)(#[^"]*)?"/g, (whole, copy: string, hash = '') => {
+      .replace(/href="(?:\.\.\/)*media\/([^"#]+)(#[^"]*)?"/g, (whole, copy: string, hash = '') => {
         const file = copied.get(copy);
         return file === undefined ? whole : `href="${up}source/${file}.html${hash}"`;
       })

@@ -62,7 +62,7 @@ test('what is ported is linked to its original: types, functions with a span, fu
     `Pingora: <a href="https://github.com/cloudflare/pingora/blob/0.1.0/${at}"><code>${name}</code></a>`;
   const service = page('classes/pingora-traced.Service');
   expect(service).toContain(link('pingora-core/src/services/listening.rs#L35', 'Service'));
-  expect(service).toContain(link('pingora-core/src/services/listening.rs#L113', 'Service::handle_event'));
+  expect(service).toContain(link('pingora-core/src/services/listening.rs#L107', 'Service::add_address'));
   expect(page('classes/pingora-traced.PingoraError')).toContain(
     link('pingora-error/src/lib.rs#L254', 'Error::because'),
   );
