@@ -72,6 +72,26 @@ test('request_filter can answer itself, and the connection is kept', async () =>
   }
 });
 
+/** Asks the origin by its own name. */
+class ByItsName extends ToOrigin {
+  override upstreamRequestFilter(_session: Session, upstreamRequest: RequestHeader): void {
+    upstreamRequest.insertHeader('Host', 'origin.test');
+  }
+}
+
+test('the origin gets the client’s Host, unless upstream_request_filter gives it another one', async () => {
+  for (const [Proxy, host] of [
+    [ToOrigin, 'a.test'],
+    [ByItsName, 'origin.test'],
+  ] as const) {
+    const origin = await Origin.start(answering(() => HELLO));
+    const client = await (await startProxy(new Proxy(to(origin)))).client();
+    client.send(get('/'));
+    await client.until((text) => text.endsWith('hello'));
+    expect(origin.received.match(/^Host: .*$/gim)).toEqual([`Host: ${host}`]);
+  }
+});
+
 test('requests that were sent ahead are answered in their order', async () => {
   const origin = await Origin.start(answering((request) => saying(request.split(' ')[1]!)));
   const client = await (await startProxy(new ToOrigin(to(origin)))).client();
