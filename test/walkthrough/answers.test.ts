@@ -80,12 +80,12 @@ class ByItsName extends ToOrigin {
 }
 
 test('the origin gets the client’s Host, unless upstream_request_filter gives it another one', async () => {
-  for (const [Proxy, host] of [
+  for (const [App, host] of [
     [ToOrigin, 'a.test'],
     [ByItsName, 'origin.test'],
   ] as const) {
     const origin = await Origin.start(answering(() => HELLO));
-    const client = await (await startProxy(new Proxy(to(origin)))).client();
+    const client = await (await startProxy(new App(to(origin)))).client();
     client.send(get('/'));
     await client.until((text) => text.endsWith('hello'));
     expect(origin.received.match(/^Host: .*$/gim)).toEqual([`Host: ${host}`]);
