@@ -1013,6 +1013,7 @@ export abstract class Connection implements FrameSink {
     output.pos += HEADER_LENGTH;
     if (length > 0) output.append(piece);
     stream.sendWindow -= length;
+    stream.sent += length;
     this.sendWindow -= length;
     this.controlBudget.earn(4);
     this.flushLater();

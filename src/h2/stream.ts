@@ -49,6 +49,8 @@ export class Stream {
   sendQueue: Buffer[] = [];
   /** @internal Bytes in `sendQueue`. */
   unsent = 0;
+  /** Bytes of the body that have gone out: they grow as long as the peer lets more of it come. */
+  sent = 0;
   /** @internal The stream ends after what waits. */
   endQueued = false;
   /** @internal Trailers that go after what waits: names and values. */

@@ -67,12 +67,12 @@ export const proxyToH2Upstream = rust.fn('HttpProxy::proxy_to_h2_upstream', func
   } catch (error) {
     return { reuse: false, error: PingoraError.from(error) };
   }
-  return yield* proxy1to2(proxy, session, client, peer, ctx);
+  return yield* proxy1to2(proxy, session, client, reused, peer, ctx);
 });
 
 const proxy1to2 = rust.fn('HttpProxy::proxy_1to2', function* <
   CTX,
->(proxy: HttpProxy<CTX>, session: Session, client: Http2Session, peer: HttpPeer, ctx: CTX): Future<Outcome> {
+>(proxy: HttpProxy<CTX>, session: Session, client: Http2Session, reused: boolean, peer: HttpPeer, ctx: CTX): Future<Outcome> {
   const { downstreamSession: downstream } = session;
   const request = session.reqHeader().clone();
   const { headers } = request;
@@ -103,7 +103,10 @@ const proxy1to2 = rust.fn('HttpProxy::proxy_1to2', function* <
     client.writeRequestHeader(request, bodyEmpty && !noHeaderEos);
     if (bodyEmpty && noHeaderEos) client.writeRequestBody(EMPTY, true);
   } catch (error) {
-    return { reuse: false, error: PingoraError.from(error).intoUp() };
+    const failed = PingoraError.from(error).intoUp();
+    // nothing was sent: what must not be done twice may be sent on another connection, too
+    failed.decideReuse(reused);
+    return { reuse: false, error: failed };
   }
   client.readTimeout = peer.options.readTimeout;
   downstream.enableRetryBuffering();

@@ -4,7 +4,7 @@
  * Port of `pingora-proxy/src/proxy_trait.rs`. The hooks of the cache that concern only a cache (keys, variance, hits)
  * come with the cache: 0.1.0's is present and off, and so it is here.
  */
-import type { PingoraError } from '../error/lib.ts';
+import { ErrorType, type PingoraError } from '../error/lib.ts';
 import type { HMap, RequestHeader, ResponseHeader } from '../http/lib.ts';
 import type { Digest } from '../protocols/digest.ts';
 import { ported, traced } from '../tracing/span.ts';
@@ -274,7 +274,8 @@ export abstract class ProxyHttp<CTX = undefined> {
    * An exchange with a connected origin failed: say more about it, and decide whether to try again. Returns the error
    * that goes on, the same or another one.
    *
-   * Default: try again if the connection was a reused one and the request's body, if any, is still at hand.
+   * Default: try again if the connection was a reused one, the request's body, if any, is still at hand, and the method
+   * is idempotent: the origin may have acted on the request (RFC 9110 9.2.2). The original doesn't look at the method.
    */
   @rust.method('ProxyHttp::error_while_proxy')
   errorWhileProxy(
@@ -285,7 +286,10 @@ export abstract class ProxyHttp<CTX = undefined> {
     clientReused: boolean,
   ): PingoraError {
     const more = error.moreContext(`Peer: ${peer}`);
-    more.decideReuse(clientReused && !session.downstreamSession.retryBufferTruncated());
+    const harmless = isIdempotent(session.reqHeader().method);
+    more.decideReuse(clientReused && harmless && !session.downstreamSession.retryBufferTruncated());
+    // an origin that answers what isn't HTTP/2 may have done what it was asked
+    if (!harmless && more.etype().is(ErrorType.InvalidH2)) more.setRetry(false);
     return more;
   }
 
@@ -362,6 +366,24 @@ export abstract class ProxyHttp<CTX = undefined> {
     return false;
   }
 }
+
+/** Whether doing it twice does the same as doing it once (RFC 9110 9.2.2, and the registry of methods). */
+function isIdempotent(method: string): boolean {
+  return IDEMPOTENT.has(method);
+}
+
+const IDEMPOTENT = new Set([
+  'GET',
+  'HEAD',
+  'OPTIONS',
+  'TRACE',
+  'PUT',
+  'DELETE',
+  'PROPFIND',
+  'REPORT',
+  'SEARCH',
+  'QUERY',
+]);
 
 function statusOf(error: PingoraError): number {
   const { name, code } = error.etype();

@@ -23,12 +23,12 @@ export const stories: readonly Scenario[] = [
   },
   {
     name: 'broken-reuse',
-    about: 'a connection from the pool breaks under a POST, which is sent again on a new one',
+    about: 'a connection from the pool breaks under a PUT, which is sent again on a new one',
     listeners: ['tcp'],
-    does: ['GET /one', 'POST /again, body "hello"; the origin closes the connection instead of answering, once'],
+    does: ['GET /one', 'PUT /again, body "hello"; the origin closes the connection instead of answering, once'],
     client: async (client) => {
       answered(await client.http('/one'), 200);
-      answered(await client.http('/again', { method: 'POST', body: 'hello' }), 200);
+      answered(await client.http('/again', { method: 'PUT', body: 'hello' }), 200);
     },
   },
   {

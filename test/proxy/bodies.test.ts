@@ -1,11 +1,13 @@
 /** What happens to bodies on their way: changed by the application, announced, refused, followed by trailers. */
 import { once } from 'node:events';
-import type { ClientHttp2Stream, IncomingHttpHeaders } from 'node:http2';
+import type { ClientHttp2Stream, IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
+import { setTimeout as later } from 'node:timers';
 import { setImmediate, setTimeout } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import type { HMap, RequestHeader, ResponseHeader } from '../../src/http/lib.ts';
 import type { Session } from '../../src/proxy/lib.ts';
 import { HttpPeer } from '../../src/upstreams/peer.ts';
+import { request } from '../protocols/h2/harness.ts';
 import { h2Origin } from '../support/h2-origin.ts';
 import { startH2Proxy, ToPeer } from '../support/h2-proxy.ts';
 import { answering, dechunk, HELLO, Origin } from '../support/origin.ts';
@@ -199,24 +201,61 @@ describe("a response's head", () => {
   });
 });
 
-test('an upload may take longer than read_timeout, as long as it goes on', async () => {
-  class Impatient extends ToOrigin {
-    override upstreamPeer(session: Session): HttpPeer {
-      const peer = super.upstreamPeer(session);
-      peer.options.readTimeout = 300;
-      return peer;
+describe('an upload may take longer than read_timeout, as long as it goes on', () => {
+  test.each(['h1', 'h2'])('when the client is slow (%s origin)', async (kind) => {
+    const peer = kind === 'h1' ? h1Peer(await Origin.start()) : (await h2Origin(afterBody)).peer();
+    peer.options.readTimeout = 300;
+    const client = await (await startProxy(new ToPeer(peer))).client();
+    client.send('POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 8\r\n\r\n');
+    for (let piece = 1; piece <= 8; piece++) {
+      // the pieces are what takes time here: together more than twice as long as a read may take
+      await setTimeout(100);
+      client.send(`${piece}`);
     }
-  }
-  const origin = await Origin.start();
-  const client = await (await startProxy(new Impatient(`127.0.0.1:${origin.port}`))).client();
-  client.send('POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 8\r\n\r\n');
-  for (let piece = 1; piece <= 8; piece++) {
-    // the pieces are what takes time here: together more than twice as long as a read may take
-    await setTimeout(100);
-    client.send(`${piece}`);
-  }
-  expect(await client.until((text) => text.endsWith('hello'))).toMatch(/^HTTP\/1\.1 200 /);
+    expect(await client.until((text) => text.includes('hello'))).toMatch(/^HTTP\/1\.1 200 /);
+  });
+
+  // Uploads that share a connection wait for each other: of some that were going on all ended in 502 together.
+  test('when an HTTP/2 origin reads slowly, for the others of the connection too', async () => {
+    const SLICE = 32 * 1024;
+    const origin = await h2Origin((stream) => {
+      let got = 0;
+      stream.on('data', (piece: Buffer) => {
+        const slices = Math.floor(got / SLICE);
+        got += piece.length;
+        if (Math.floor(got / SLICE) === slices) return;
+        stream.pause();
+        later(() => stream.resume(), 50);
+      });
+      stream.on('end', () => {
+        if (stream.destroyed) return;
+        stream.respond({ ':status': 200 });
+        stream.end(String(got));
+      });
+    });
+    const peer = origin.peer();
+    peer.options.readTimeout = 600;
+    peer.options.maxH2Streams = 4;
+    const client = (await startH2Proxy(new ToPeer(peer))).client();
+    // the connection that they share
+    await request(client, { ':method': 'POST' }, 'x');
+    const answers = Array.from({ length: 4 }, () => request(client, { ':method': 'POST' }, 'x'.repeat(800_000)));
+    for (const { status, body } of await Promise.all(answers)) {
+      expect([status, body.toString()]).toEqual([200, '800000']);
+    }
+    expect(origin.sessions).toHaveLength(1);
+  });
 });
+
+/** `hello`, once the whole body has come. */
+function afterBody(stream: ServerHttp2Stream): void {
+  stream.on('end', () => {
+    if (stream.destroyed) return;
+    stream.respond({ ':status': 200 });
+    stream.end('hello');
+  });
+  stream.resume();
+}
 
 describe('Expect: 100-continue', () => {
   const HEAD = 'POST / HTTP/1.1\r\nHost: a.test\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n';

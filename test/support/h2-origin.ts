@@ -7,7 +7,7 @@ import {
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { createServer, type TLSSocket } from 'node:tls';
 import { generate } from 'selfsigned';
 import { onTestFinished } from 'vitest';
@@ -18,6 +18,8 @@ const certificate = generate([{ name: 'commonName', value: 'origin.test' }], { a
 export interface H2Origin {
   readonly port: number;
   readonly sessions: ServerHttp2Session[];
+  /** The connections below TLS. */
+  readonly sockets: Socket[];
   /** The heads of the requests, in their order. */
   readonly requests: IncomingHttpHeaders[];
   /** For HTTP/2 only, its certificate not verified. */
@@ -45,7 +47,9 @@ export async function h2Origin(serve: Serve = hello, options: SecureServerOption
   const { private: key, cert } = await certificate;
   const sessions: ServerHttp2Session[] = [];
   const requests: IncomingHttpHeaders[] = [];
+  const sockets: Socket[] = [];
   const server = createSecureServer({ key, cert, ...options });
+  server.on('connection', (socket: Socket) => sockets.push(socket));
   server.on('session', (session) => {
     sessions.push(session);
     session.on('error', () => {});
@@ -65,7 +69,7 @@ export async function h2Origin(serve: Serve = hello, options: SecureServerOption
     await once(server, 'close');
   });
   const { port } = server.address() as AddressInfo;
-  return { port, sessions, requests, peer: () => peerOf(port) };
+  return { port, sessions, sockets, requests, peer: () => peerOf(port) };
 }
 
 /** An origin that chooses `protocol` and then does with the connection what `serve` says. */

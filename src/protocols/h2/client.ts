@@ -72,6 +72,8 @@ export class Http2Session {
   /** Who reads, and how long that may be pending. */
   private reader: Waker | null = null;
   private readLimit: Limit | null = null;
+  /** Bytes of the request's body that were sent when that began to count. */
+  private sentBefore = 0;
 
   private constructor(connection: ClientConnection, conn: SharedConnection) {
     this.connection = connection;
@@ -192,12 +194,21 @@ export class Http2Session {
     }
   }
 
-  /** A read is pending; throws `ReadTimedout` when it has been for too long. */
+  /**
+   * A read is pending; throws `ReadTimedout` when it has been for too long. Each piece of the request's body that goes
+   * out begins that time anew, as with HTTP/1: else no upload could take longer than a read may, and many at once on
+   * one connection, whose window they share, would fail together.
+   */
   private pend(what: string): typeof PENDING {
     const { readTimeout } = this;
     if (readTimeout === undefined) return PENDING;
     this.reader = currentWaker();
     this.readLimit ??= new Limit(() => this.reader?.wake());
+    const { sent } = this.stream!;
+    if (sent !== this.sentBefore) {
+      this.sentBefore = sent;
+      this.readLimit.clear();
+    }
     try {
       this.readLimit.check(readTimeout);
     } catch (error) {
