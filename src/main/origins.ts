@@ -73,16 +73,24 @@ export class Origins {
 
   /** The next one that isn't among `failed`. Undefined: there is none, or all have more requests than they may. */
   choose(failed: readonly Backend[]): Backend | undefined {
-    const now = performance.now();
-    const { maxOriginRequests } = this.options;
-    const may = (backend: Backend, ready: boolean) =>
-      ready && !failed.includes(backend) && (this.busy.get(backend.hashKey()) ?? 0) < maxOriginRequests;
-    const rested = (backend: Backend) => (this.resting.get(backend.hashKey()) ?? 0) <= now;
-    const chosen =
-      this.balancer.selectWith('', 256, (backend, ready) => may(backend, ready) && rested(backend)) ??
-      this.balancer.selectWith('', 256, may);
+    let chosen: Backend | undefined;
+    if (this.resting.size > 0) {
+      const now = performance.now();
+      chosen = this.balancer.selectWith(
+        '',
+        256,
+        (backend, ready) => this.may(backend, ready, failed) && (this.resting.get(backend.hashKey()) ?? 0) <= now,
+      );
+    }
+    chosen ??= this.balancer.selectWith('', 256, (backend, ready) => this.may(backend, ready, failed));
     if (chosen !== undefined) this.busy.set(chosen.hashKey(), (this.busy.get(chosen.hashKey()) ?? 0) + 1);
     return chosen;
+  }
+
+  private may(backend: Backend, ready: boolean, failed: readonly Backend[]): boolean {
+    return (
+      ready && !failed.includes(backend) && (this.busy.get(backend.hashKey()) ?? 0) < this.options.maxOriginRequests
+    );
   }
 
   /** Whether there is one beside those. */

@@ -5,7 +5,7 @@
  */
 
 import { ErrorType, PingoraError } from '../error/lib.ts';
-import type { HMap, RequestHeader } from '../http/lib.ts';
+import type { RequestHeader } from '../http/lib.ts';
 import { Log } from '../log.ts';
 import type { HttpSession as HttpSessionV1 } from '../protocols/h1/client.ts';
 import { removeHopByHop } from '../protocols/h1/common.ts';
@@ -31,20 +31,7 @@ export interface H1Outcome extends Outcome {
 }
 
 /** An exchange with an HTTP/1 origin. */
-class H1Exchange<CTX> extends Exchange<CTX> {
-  readonly client: HttpSessionV1;
-  /** The request's body, from the client's half to the origin's. */
-  readonly toUpstream = new Channel<HttpTask>(TASK_BUFFER_SIZE, 'request');
-  /** The response, from the origin's half to the client's. */
-  readonly toDownstream = new Channel<HttpTask>(TASK_BUFFER_SIZE, 'response');
-  /** The request's trailers, once its body was read. */
-  trailers: HMap | undefined = undefined;
-
-  constructor(proxy: HttpProxy<CTX>, session: Session, client: HttpSessionV1, ctx: CTX) {
-    super(proxy, session, ctx);
-    this.client = client;
-  }
-}
+type H1Exchange = Exchange<any, HttpSessionV1, Channel<HttpTask>>;
 
 export const proxyToH1Upstream = rust.fn('HttpProxy::proxy_to_h1_upstream', function* <
   CTX,
@@ -87,7 +74,9 @@ const proxy1to1 = rust.fn('HttpProxy::proxy_1to1', function* <
   }
 
   downstream.enableRetryBuffering();
-  const exchange = new H1Exchange(proxy, session, client, ctx);
+  const toUpstream = new Channel<HttpTask>(TASK_BUFFER_SIZE, 'request');
+  const toDownstream = new Channel<HttpTask>(TASK_BUFFER_SIZE, 'response');
+  const exchange = new Exchange(proxy, session, client, ctx, toUpstream, toDownstream);
   try {
     yield* tryJoin(proxyHandleDownstream(exchange), proxyHandleUpstream(exchange));
   } catch (error) {
@@ -122,72 +111,69 @@ function requestTo1(session: Session): RequestHeader {
 }
 
 /** The origin's half: reads its response, writes the request's body to it. */
-const proxyHandleUpstream = rust.fn(
-  'HttpProxy::proxy_handle_upstream',
-  function* (exchange: H1Exchange<any>): Future<void> {
-    const { client, toDownstream: tx, toUpstream: rx } = exchange;
-    let requestDone = false;
-    let responseDone = false;
-    /** The request's body could not be sent on; the origin may have answered nevertheless (RFC 9112 9.5). */
-    let unsent: PingoraError | undefined;
-    try {
-      while (!requestDone || !responseDone) {
-        // `select!`: the response, while there is room for it. The original waits for the room in the branch itself,
-        // and sends nothing meanwhile.
-        const room = responseDone ? PENDING : tx.pollReserve();
-        if (room !== PENDING) {
-          let task: Poll<HttpTask>;
-          try {
-            task = client.readResponseTask();
-          } catch (thrown) {
-            // The other half deals with it, after what came before. If it is gone, nobody has to.
-            tx.trySend(HttpTask.Failed(unsent ?? PingoraError.from(thrown).intoUp()));
-            return;
-          }
-          if (task !== PENDING) {
-            responseDone = HttpTask.isEnd(task);
-            if (!tx.trySend(task) && !client.isUpgradeReq()) {
-              throw PingoraError.explain(ErrorType.InternalError, 'Failed to send upstream header to pipe');
-            }
-            continue;
-          }
+const proxyHandleUpstream = rust.fn('HttpProxy::proxy_handle_upstream', function* (exchange: H1Exchange): Future<void> {
+  const { client, toDownstream: tx, toUpstream: rx } = exchange;
+  let requestDone = false;
+  let responseDone = false;
+  /** The request's body could not be sent on; the origin may have answered nevertheless (RFC 9112 9.5). */
+  let unsent: PingoraError | undefined;
+  try {
+    while (!requestDone || !responseDone) {
+      // `select!`: the response, while there is room for it. The original waits for the room in the branch itself,
+      // and sends nothing meanwhile.
+      const room = responseDone ? PENDING : tx.pollReserve();
+      if (room !== PENDING) {
+        let task: Poll<HttpTask>;
+        try {
+          task = client.readResponseTask();
+        } catch (thrown) {
+          // The other half deals with it, after what came before. If it is gone, nobody has to.
+          tx.trySend(HttpTask.Failed(unsent ?? PingoraError.from(thrown).intoUp()));
+          return;
         }
-        // `select!`: the request's body, once the origin has taken what was written before. The original waits for
-        // that in the branch itself, and reads nothing meanwhile: an origin that answers before it reads would stall.
-        if (!requestDone) {
-          let task: Poll<HttpTask | undefined>;
-          try {
-            task = client.pollDrained() === PENDING ? PENDING : rx.pollRecv();
-            if (task !== PENDING) {
-              if (task === undefined && exchange.refused) break;
-              if (exchange.trailers !== undefined) client.setRequestTrailers(exchange.trailers);
-              requestDone = sendBodyTo1(client, task);
-            }
-          } catch (thrown) {
-            unsent = PingoraError.from(thrown).intoUp();
-            if (!unsent.etype().is(ErrorType.WriteError)) throw unsent;
-            exchange.bodyLeft = true;
-            requestDone = true;
-            rx.closeReceiver();
+        if (task !== PENDING) {
+          responseDone = HttpTask.isEnd(task);
+          if (!tx.trySend(task) && !client.isUpgradeReq()) {
+            throw PingoraError.explain(ErrorType.InternalError, 'Failed to send upstream header to pipe');
           }
-          // an upgraded connection ends when either side ends
-          if (requestDone && client.wasUpgraded()) responseDone = true;
-          if (task !== PENDING) continue;
+          continue;
         }
-        yield;
       }
-    } finally {
-      client.dropRead();
-      tx.close();
-      rx.closeReceiver();
+      // `select!`: the request's body, once the origin has taken what was written before. The original waits for
+      // that in the branch itself, and reads nothing meanwhile: an origin that answers before it reads would stall.
+      if (!requestDone) {
+        let task: Poll<HttpTask | undefined>;
+        try {
+          task = client.pollDrained() === PENDING ? PENDING : rx.pollRecv();
+          if (task !== PENDING) {
+            if (task === undefined && exchange.refused) break;
+            if (exchange.trailers !== undefined) client.setRequestTrailers(exchange.trailers);
+            requestDone = sendBodyTo1(client, task);
+          }
+        } catch (thrown) {
+          unsent = PingoraError.from(thrown).intoUp();
+          if (!unsent.etype().is(ErrorType.WriteError)) throw unsent;
+          exchange.bodyLeft = true;
+          requestDone = true;
+          rx.closeReceiver();
+        }
+        // an upgraded connection ends when either side ends
+        if (requestDone && client.wasUpgraded()) responseDone = true;
+        if (task !== PENDING) continue;
+      }
+      yield;
     }
-  },
-);
+  } finally {
+    client.dropRead();
+    tx.close();
+    rx.closeReceiver();
+  }
+});
 
 /** The client's half: reads the request's body, filters the response and writes it. */
 const proxyHandleDownstream = rust.fn(
   'HttpProxy::proxy_handle_downstream',
-  function* (exchange: H1Exchange<any>): Future<void> {
+  function* (exchange: H1Exchange): Future<void> {
     const { proxy, session, downstream, toUpstream: tx, toDownstream: rx } = exchange;
     const filters = proxy.hooks.filtersRequestBody;
     try {

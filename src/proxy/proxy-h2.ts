@@ -47,16 +47,7 @@ export const updateH2SchemeAuthority = rust.fn(
 );
 
 /** An exchange with an HTTP/2 origin. */
-class H2Exchange<CTX> extends Exchange<CTX> {
-  readonly client: Http2Session;
-  /** The response, from the origin's half to the client's. */
-  readonly toDownstream = new Channel<HttpTask>(TASK_BUFFER_SIZE, 'response');
-
-  constructor(proxy: HttpProxy<CTX>, session: Session, client: Http2Session, ctx: CTX) {
-    super(proxy, session, ctx);
-    this.client = client;
-  }
-}
+type H2Exchange = Exchange<any, Http2Session, undefined>;
 
 export const proxyToH2Upstream = rust.fn('HttpProxy::proxy_to_h2_upstream', function* <
   CTX,
@@ -111,7 +102,8 @@ const proxy1to2 = rust.fn('HttpProxy::proxy_1to2', function* <
   client.readTimeout = peer.options.readTimeout;
   downstream.enableRetryBuffering();
 
-  const exchange = new H2Exchange(proxy, session, client, ctx);
+  const toDownstream = new Channel<HttpTask>(TASK_BUFFER_SIZE, 'response');
+  const exchange = new Exchange(proxy, session, client, ctx, undefined, toDownstream);
   try {
     yield* tryJoin(bidirection1to2(exchange), pipe2to1Response(client, exchange.toDownstream));
   } catch (error) {
@@ -121,7 +113,7 @@ const proxy1to2 = rust.fn('HttpProxy::proxy_1to2', function* <
 });
 
 /** The client's half: sends the request's body on, filters the response and writes it. */
-const bidirection1to2 = rust.fn('HttpProxy::bidirection_1to2', function* (exchange: H2Exchange<any>): Future<void> {
+const bidirection1to2 = rust.fn('HttpProxy::bidirection_1to2', function* (exchange: H2Exchange): Future<void> {
   const { proxy, session, downstream, client, toDownstream: rx } = exchange;
   const filters = proxy.hooks.filtersRequestBody;
   try {

@@ -14,7 +14,7 @@ import { note, ported, traced } from '../tracing/span.ts';
 import { Cancelled } from './cancelled.ts';
 import type { Future } from './future.ts';
 import { Notify } from './sync.ts';
-import { Task } from './task.ts';
+import { type Ending, Task } from './task.ts';
 import { workerNumber } from './worker.ts';
 import { workers } from './workers.ts';
 
@@ -52,16 +52,31 @@ async function run(name: string, body: () => Promise<unknown>, context: Context 
 export function spawnDetached(name: string, future: Future<unknown>, ended: () => void = nothing): void {
   const context = spawned(name);
   running++;
-  const end = () => {
+  new Task(future, context, new Spawned(name, context, ended)).wake();
+}
+
+/** The end of a task that was spawned. */
+class Spawned implements Ending<unknown> {
+  private readonly name: string;
+  private readonly context: Context | null;
+  private readonly ended: () => void;
+
+  constructor(name: string, context: Context | null, ended: () => void) {
+    this.name = name;
+    this.context = context;
+    this.ended = ended;
+  }
+
+  resolve(): void {
     running--;
-    taskEnded(context);
-    ended();
-  };
-  const task = new Task(future, context, end, (error) => {
-    failed(name, error);
-    end();
-  });
-  task.wake();
+    taskEnded(this.context);
+    this.ended();
+  }
+
+  reject(error: unknown): void {
+    failed(this.name, error);
+    this.resolve();
+  }
 }
 
 /**

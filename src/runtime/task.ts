@@ -9,26 +9,25 @@ import { pollInTurn, type Woken } from './turn.ts';
 /** A task that wakes itself so often in a row lets others go first: tokio's budget of a task. */
 const BUDGET = 128;
 
+/** Who hears of a task's end. */
+export interface Ending<T> {
+  resolve(value: T): void;
+  reject(error: unknown): void;
+}
+
 /** A future, and who hears of its end. */
 export class Task<T> implements Waker, Woken {
   private readonly future: Future<T>;
-  private readonly resolve: (value: T) => void;
-  private readonly reject: (error: unknown) => void;
+  private readonly end: Ending<T>;
   /** In which span its polls are. */
   private readonly context: Context | null;
   private woken = false;
   private state: 'waiting' | 'polled' | 'queued' | 'ended' = 'waiting';
 
-  constructor(
-    future: Future<T>,
-    context: Context | null,
-    resolve: (value: T) => void,
-    reject: (error: unknown) => void,
-  ) {
+  constructor(future: Future<T>, context: Context | null, end: Ending<T>) {
     this.future = future;
     this.context = context;
-    this.resolve = resolve;
-    this.reject = reject;
+    this.end = end;
   }
 
   wake(first = false): void {
@@ -56,7 +55,7 @@ export class Task<T> implements Waker, Woken {
         const polled = this.future.next();
         if (polled.done) {
           this.state = 'ended';
-          this.resolve(polled.value);
+          this.end.resolve(polled.value);
           return;
         }
         if (!this.woken) {
@@ -68,7 +67,7 @@ export class Task<T> implements Waker, Woken {
       pollInTurn(this);
     } catch (error) {
       this.state = 'ended';
-      this.reject(error);
+      this.end.reject(error);
     } finally {
       tracing.current = before;
       leavePoll(waker);
@@ -94,7 +93,7 @@ export class Task<T> implements Waker, Woken {
  * woken, in a task of its own.
  */
 export function promised<T>(future: Future<T>, context = currentContext()): Promise<T> {
-  return new Promise<T>((resolve, reject) => new Task(future, context, resolve, reject).poll());
+  return new Promise<T>((resolve, reject) => new Task(future, context, { resolve, reject }).poll());
 }
 
 /** A promise of what `poll` gives once it is ready. */

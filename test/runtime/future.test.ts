@@ -132,12 +132,7 @@ describe('what a future waits for', () => {
   it('is time, which is let go when it is dropped', async () => {
     await promised(sleeping(1));
     const before = process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
-    const task = new Task(
-      sleeping(60_000),
-      null,
-      () => {},
-      () => {},
-    );
+    const task = new Task(sleeping(60_000), null, { resolve: () => {}, reject: () => {} });
     task.poll();
     expect(process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length).toBe(before + 1);
     task.drop();
@@ -174,12 +169,7 @@ describe('a task', () => {
         seen.push('dropped');
       }
     }
-    const task = new Task(
-      waits(),
-      null,
-      () => {},
-      () => {},
-    );
+    const task = new Task(waits(), null, { resolve: () => {}, reject: () => {} });
     task.poll();
     task.drop();
     task.drop();

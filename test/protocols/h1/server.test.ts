@@ -63,12 +63,7 @@ describe('reading a request', () => {
     const connection = await pair();
     const reading = HttpSession.new(connection.stream).readRequest();
     let head: number | undefined;
-    const task = new Task(
-      reading,
-      null,
-      (size) => (head = size),
-      () => {},
-    );
+    const task = new Task(reading, null, { resolve: (size) => (head = size), reject: () => {} });
     task.poll();
     if (begin !== '') {
       connection.peer.send(begin);
