@@ -59,6 +59,7 @@ class Queue<T> {
 const first = new Queue<Woken>();
 const ready = new Queue<Woken>();
 let flushed: Flushing[] = [];
+/** The tasks in line will be polled, or are being polled. */
 let polls = false;
 let writes = false;
 
@@ -85,18 +86,19 @@ function writeSoon(): void {
 }
 
 function poll(): void {
-  polls = false;
   try {
     for (let left = EVENT_INTERVAL; left > 0; left--) {
       const task = first.shift() ?? ready.shift();
-      if (task === undefined) return;
+      if (task === undefined) break;
       task.poll();
     }
   } finally {
     // the rest, or those behind one that threw
-    if (!polls && first.length + ready.length > 0) {
-      polls = true;
+    polls = first.length + ready.length > 0;
+    if (polls) {
       setImmediate(poll);
+      // behind it again: what it flushes must not wait for another turn
+      writeSoon();
     }
   }
 }
