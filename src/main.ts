@@ -7,6 +7,7 @@ import { splitAddress } from './listeners/l4.ts';
 import { TlsSettings } from './listeners/tls.ts';
 import { setLog } from './log.ts';
 import { checkAddress, tryBind, tryUds } from './main/addresses.ts';
+import { DEMO } from './main/demo.ts';
 import { Gateway } from './main/gateway.ts';
 import { logger } from './main/logger.ts';
 import { Complaint, checkNeeds, type Options, program } from './main/options.ts';
@@ -118,11 +119,14 @@ async function main(argv: string[], name: string): Promise<void> {
   const listeners = options.listen.length + options.tlsListen.length + options.uds.length;
   for (const address of options.listen) checkAddress('--listen', address);
   for (const address of options.tlsListen) checkAddress('--tls-listen', address);
-  for (const address of options.upstream) checkAddress('--upstream', address);
+  for (const address of options.upstream) if (address !== DEMO) checkAddress('--upstream', address);
   if (options.prometheus !== undefined) checkAddress('--prometheus', options.prometheus);
   if (!options.test || listeners > 0 || options.upstream.length > 0) {
     if (options.upstream.length === 0)
-      throw new Complaint('--upstream is missing: where to forward to, as --upstream 127.0.0.1:8080', 2);
+      throw new Complaint(
+        '--upstream is missing: where to forward to, as --upstream 127.0.0.1:8080, or demo to try it',
+        2,
+      );
     if (listeners === 0) throw new Complaint('nowhere to listen: give --listen, --tls-listen or --uds', 2);
   }
   checkNeeds(options);

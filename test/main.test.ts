@@ -94,6 +94,11 @@ describe.concurrent('a command line that cannot be understood ends it with statu
     ['a place for traces without any', [...FROM_TO, '--trace-dir', 'x'], /--trace-dir needs --trace/],
     ['a path to check without a check', [...FROM_TO, '--health-check-path', '/'], /--health-check-path needs --health/],
     ['TLS to an origin without a name', [...FROM_TO, '--upstream-tls'], /127\.0\.0\.1 is an address.*--sni NAME/],
+    [
+      'TLS to the origin that is built in',
+      ['--listen', '127.0.0.1:0', '--upstream', 'demo', '--upstream-tls', '--sni', 'x'],
+      /--upstream demo.*leave --upstream-tls out/,
+    ],
     ['no time', [...FROM_TO, '--read-timeout', 'soon'], /--read-timeout soon: write a number of seconds/],
     ['no size', [...FROM_TO, '--max-body', '1x'], /--max-body 1x: write a number of bytes/],
     ['no name', [...FROM_TO, '--via', 'a b'], /--via a b: write one word/],
@@ -284,6 +289,21 @@ describe.concurrent('it', () => {
     program.child.kill('SIGINT');
     expect(await program.ended).toEqual({ code: 0, signal: null });
     expect(existsSync(uds)).toBe(false);
+  });
+
+  test('has an origin of its own to be tried with, one for all threads', async () => {
+    const program = new Program(entry, ['--threads', '2', '--listen', '127.0.0.1:0', '--upstream', 'demo']);
+    await program.until(/^ready, forwarding to demo/m);
+    const [, port] = await program.until(/listening on http:\/\/127\.0\.0\.1:(\d+)/);
+    const answers = await Promise.all(Array.from({ length: 8 }, () => fetched(port!, '/some/where')));
+    for (const answer of answers) expect(answer).toMatch(/demo origin got: GET \/some\/where\n/);
+    const [refused] = (await once(get({ host: '127.0.0.1', port, path: '/status/503', agent: false }), 'response')) as [
+      IncomingMessage,
+    ];
+    refused.resume();
+    expect(refused.statusCode).toBe(503);
+    program.child.kill('SIGINT');
+    expect(await program.ended).toEqual({ code: 0, signal: null });
   });
 
   test('serves with as many threads as it is told, says everything once, and counts what all of them served', async () => {

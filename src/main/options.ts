@@ -62,6 +62,7 @@ const collect = (value: string, before: string[]): string[] => [...before, ...va
 
 const EXAMPLES = `
 Examples:
+  $ --listen 127.0.0.1:8080 --upstream demo
   $ --listen 127.0.0.1:8080 --upstream 127.0.0.1:3000,127.0.0.1:3001
   $ --tls-listen 127.0.0.1:8443 --h2 --upstream 127.0.0.1:3000 --access-log
   $ --listen :8080 --upstream example.com:443 --upstream-tls --sni example.com
@@ -144,7 +145,12 @@ export function program(name: string): Command {
     .option('--listen <address>', 'listen for HTTP on host:port; may be repeated', collect, [])
     .option('--tls-listen <address>', 'listen for HTTPS on host:port; may be repeated', collect, [])
     .option('--uds <path>', 'listen for HTTP on a Unix socket; may be repeated', collect, [])
-    .option('--upstream <address>', 'an origin, host:port; several with commas or by repeating', collect, [])
+    .option(
+      '--upstream <address>',
+      'an origin, host:port; several with commas or by repeating; demo: one that is built in',
+      collect,
+      [],
+    )
     .option('--cert <file>', 'PEM certificate chain for --tls-listen; without it one is made on the spot')
     .option('--key <file>', 'PEM key of --cert')
     .option('--h2', 'offer HTTP/2 on --tls-listen', false)

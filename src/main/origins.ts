@@ -5,6 +5,7 @@ import { Static } from '../load-balancing/discovery.ts';
 import { HttpHealthCheck, TcpHealthCheck } from '../load-balancing/health-check.ts';
 import { type Backend, Backends, LoadBalancer } from '../load-balancing/lib.ts';
 import { RoundRobin } from '../load-balancing/selection/mod.ts';
+import { DEMO, demoOrigin } from './demo.ts';
 import { Complaint, type Options } from './options.ts';
 
 /** An origin that couldn't be reached is left alone for so long, in milliseconds, as long as there are others. */
@@ -31,7 +32,10 @@ export class Origins {
   static async of(options: Options): Promise<Origins> {
     const backends: Backend[] = [];
     const names = new Map<string, string>();
-    for (const address of options.upstream) {
+    for (const given of options.upstream) {
+      if (given === DEMO && options.upstreamTls)
+        throw new Complaint('--upstream demo: that origin speaks no TLS: leave --upstream-tls out', 2);
+      const address = given === DEMO ? await demoOrigin() : given;
       const name = splitAddress(address)?.host ?? '';
       if (options.upstreamTls && options.sni === '' && !options.insecure && isIP(name) !== 0) {
         const wanted = `--sni NAME, which its certificate must have, or --insecure`;
@@ -43,7 +47,7 @@ export class Origins {
           if (isIP(name) === 0 && !names.has(backend.hashKey())) names.set(backend.hashKey(), name);
         }
       } catch (error) {
-        throw new Complaint(`--upstream ${address}: ${error instanceof Error ? error.message : error}`);
+        throw new Complaint(`--upstream ${given}: ${error instanceof Error ? error.message : error}`);
       }
     }
     const balancer = LoadBalancer.fromBackends(Backends.new(Static.new(backends)), RoundRobin);
