@@ -15,6 +15,7 @@ import { showLists } from './lists.ts';
 import { watchLive } from './live-server.ts';
 import { onFiles, showProblem, showTab, showToast, type Tab, toggleTheme } from './page.ts';
 import { PhasesView } from './phases-view.ts';
+import { RequestsView } from './requests-view.ts';
 import { SearchBox } from './search-box.ts';
 import { makeSplitter } from './splitter.ts';
 import { StateView } from './state-view.ts';
@@ -46,7 +47,7 @@ class App implements Host {
   /** The traces that are compared. */
   #compared: [string, string] | null = null;
   #level: Level = 'all';
-  readonly #live = new URLSearchParams(location.search).has('live');
+  readonly #requests = new URLSearchParams(location.search).has('live') ? new RequestsView() : null;
   readonly #listChanged = onceAFrame(() => this.#showList());
   #opening = 0;
   #playing: ReturnType<typeof setInterval> | undefined;
@@ -65,7 +66,7 @@ class App implements Host {
     this.#views = [this.#tree, this.#code, this.#lanes, phases, this.#wireView, new StateView(this)];
     this.#wire();
     this.#showList();
-    if (this.#live) this.#watch();
+    if (this.#requests) this.#watch();
     this.#follow();
   }
 
@@ -282,7 +283,7 @@ class App implements Host {
     const [, kind, name] = /^(file|live):(.*)$/.exec(key) ?? [];
     this.#close();
     if (kind === 'file') showProblem(`This link leads into the file ${name}: drop it here, then follow the link again`);
-    else if (kind === 'live' && this.#live) showToast(`Waiting for trace ${name}`);
+    else if (kind === 'live' && this.#requests) showToast(`Waiting for trace ${name}`);
     else if (kind === 'live') showProblem(`This link leads to trace ${name} of a running server`);
     else showProblem(`There is no trace “${key}” here`);
   }
@@ -377,7 +378,7 @@ class App implements Host {
   }
 
   #showList(): void {
-    showLists(this.#store, this.#key, this.#live, (entry) => this.#openFrom(entry));
+    showLists(this.#store, this.#key, this.#requests, (entry) => this.#openFrom(entry));
   }
 
   #watch(): void {

@@ -2,6 +2,7 @@
 import { count, duration } from '../format.ts';
 import { COURSE, tours } from '../tours.ts';
 import { byId, h } from './dom.ts';
+import type { RequestsView } from './requests-view.ts';
 import type { Entry, Store } from './store.ts';
 
 /** Scenarios in the order in which one learns them, the others after them. */
@@ -39,8 +40,14 @@ function showTours(store: Store, live: boolean): void {
   );
 }
 
-/** Bring both up to date. `key`: what is open; `live`: traces come by themselves. */
-export function showLists(store: Store, key: string | null, live: boolean, open: (entry: Entry) => void): void {
+/** Bring both up to date. `key`: what is open; `requests`: where traces that come by themselves are listed. */
+export function showLists(
+  store: Store,
+  key: string | null,
+  requests: RequestsView | null,
+  open: (entry: Entry) => void,
+): void {
+  const live = requests !== null;
   const all = inCourse([...store.entries.values()].filter(({ kind }) => kind !== 'record'));
   showTours(store, live);
   // The newest request of a running server comes first.
@@ -48,11 +55,13 @@ export function showLists(store: Store, key: string | null, live: boolean, open:
     ...all.filter(({ kind }) => kind === 'live').reverse(),
     ...all.filter(({ kind }) => kind !== 'live'),
   ];
+  requests?.show(all.filter(({ kind }) => kind === 'live'));
+  const listed = entries.filter(({ kind }) => kind !== 'live');
   const facts = ({ spans, micros }: Entry) =>
     [spans !== null && count(spans, 'call'), micros !== null && duration(micros)].filter(Boolean).join(' · ');
-  byId('list').hidden = entries.length === 0;
+  byId('list').hidden = listed.length === 0;
   byId('list').replaceChildren(
-    ...entries.map((entry) => {
+    ...listed.map((entry) => {
       const button = h(
         'button',
         { type: 'button' },

@@ -1,6 +1,7 @@
 /** The traces that can be opened: those of the page, files, and those of a running server. */
 import type { Embedded } from '../embedded.ts';
 import type { LiveEntry } from '../live.ts';
+import type { LiveRequest } from '../requests.ts';
 import { checkTrace, parseTrace, type TraceDocument } from '../trace.ts';
 import { fetchLive } from './live-server.ts';
 
@@ -12,6 +13,8 @@ export interface Entry {
   about: string | null;
   spans: number | null;
   micros: number | null;
+  /** Of a live request, if the server says it. */
+  request: LiveRequest | null;
   load(): Promise<TraceDocument>;
 }
 
@@ -65,6 +68,7 @@ export class Store {
         about,
         spans,
         micros,
+        request: null,
         async load() {
           if (!neighbours.explorerTraces?.has(name)) await loadScript(script);
           return checkTrace(neighbours.explorerTraces?.get(name));
@@ -83,6 +87,7 @@ export class Store {
       about: trace.scenario,
       spans: spans.length,
       micros: null,
+      request: null,
       load: () => Promise.resolve(trace),
     };
     this.entries.set(entry.key, entry);
@@ -98,6 +103,7 @@ export class Store {
       about: null,
       spans: live.spans,
       micros: null,
+      request: live.request,
       load: () => {
         loading ??= fetchLive(live).catch((error: unknown) => {
           loading = null;

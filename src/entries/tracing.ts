@@ -7,7 +7,7 @@ export type { Level } from '../formats/levels.ts';
 export { type Format, type FormatOptions, formats } from '../formats/mod.ts';
 export { intoOtlp, OtlpError } from '../live/endpoint.ts';
 export { intoFolder } from '../live/folder.ts';
-export { type Sample, Sampler } from '../live/sampler.ts';
+export { type Sample, type SampledRequest, Sampler } from '../live/sampler.ts';
 export { TraceUi } from '../live/ui.ts';
 export type { EventOptions } from '../tracing/events.ts';
 export { exportTrace, PINGORA } from '../tracing/export.ts';

@@ -16,6 +16,8 @@ import type { Sample } from './sampler.ts';
 const writeLater = promisify(write);
 const log = new Log('pingora_traced::folder');
 
+/** So many traces stay in a folder unless its owner wants another number. */
+const KEPT = 1000;
 /** So many traces wait to be written; then the newest is lost. */
 const WAITING = 100;
 
@@ -59,6 +61,9 @@ class Writing {
 
 class Folder {
   private readonly path: string;
+  private readonly keep: number;
+  /** The numbers of those in the folder, the oldest first. */
+  private readonly there: number[];
   private last: number;
   private readonly waiting: Writing[] = [];
   private current: { writing: Writing; fd: number } | undefined;
@@ -66,11 +71,16 @@ class Folder {
   private failing = false;
   private lost = 0;
 
-  constructor(path: string) {
+  constructor(path: string, keep: number) {
     this.path = path;
+    this.keep = keep;
     mkdirSync(path, { recursive: true });
-    // traces of an earlier start stay
-    this.last = Math.max(0, ...readdirSync(path).map((name) => Number(/^(\d+)\.json$/.exec(name)?.[1] ?? 0)));
+    // traces of an earlier start stay as long as there is room
+    this.there = readdirSync(path)
+      .flatMap((name) => /^(\d{4,15})\.json$/.exec(name)?.[1] ?? [])
+      .map(Number)
+      .sort((a, b) => a - b);
+    this.last = this.there.at(-1) ?? 0;
     // it must be possible to write there
     const probe = join(path, `.${process.pid}`);
     closeSync(openSync(probe, 'w'));
@@ -116,16 +126,24 @@ class Folder {
     }
   }
 
-  private nextPath(): string {
-    return join(this.path, `${String(++this.last).padStart(4, '0')}.json`);
+  private pathOf(number: number): string {
+    return join(this.path, `${String(number).padStart(4, '0')}.json`);
+  }
+
+  /** Make room for one more. */
+  private makeRoom(): void {
+    while (this.there.length >= this.keep) rmSync(this.pathOf(this.there.shift()!), { force: true });
   }
 
   /** A file that nobody else has: another server may write to the same folder. */
   private create(): { fd: number; path: string } {
+    this.makeRoom();
     for (let missing = false; ; ) {
-      const path = this.nextPath();
+      const path = this.pathOf(++this.last);
       try {
-        return { fd: openSync(path, 'wx'), path };
+        const fd = openSync(path, 'wx');
+        this.there.push(this.last);
+        return { fd, path };
       } catch (error) {
         const { code } = error as NodeJS.ErrnoException;
         if (code === 'EEXIST') continue;
@@ -167,8 +185,11 @@ class Folder {
   }
 }
 
-/** Write to `path`, which is made if it isn't there. Throws what the file system does. */
-export function intoFolder(path: string): (sample: Sample) => void {
-  const folder = new Folder(path);
+/**
+ * Write to `path`, which is made if it isn't there. The newest `keep` traces stay in it, those of earlier starts
+ * counted. Throws what the file system does.
+ */
+export function intoFolder(path: string, keep = KEPT): (sample: Sample) => void {
+  const folder = new Folder(path, keep);
   return ({ trace }) => folder.take(trace);
 }

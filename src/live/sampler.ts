@@ -22,12 +22,28 @@ import { values } from '../values/mod.ts';
  */
 const LIMITS = { spans: 5000, ms: 10 * 60_000, runs: 1000 };
 
+/** What a list of requests says of one. */
+export interface SampledRequest {
+  /** When its first byte was read, in milliseconds since 1970. */
+  readonly time: number;
+  /** How long it took from there to its end, in milliseconds. */
+  readonly ms: number;
+  /** Null: it was refused before it was a request. */
+  readonly method: string | null;
+  /** Without its query, up to 300 characters; null as `method`. */
+  readonly path: string | null;
+  /** What the client got; null: nothing. */
+  readonly status: number | null;
+}
+
 /** The trace of one request. */
 export interface Sample {
   /** Counts up from 1. */
   readonly id: number;
   /** `GET /path 200`. */
   readonly name: string;
+  /** The request, for lists and filters; absent if the trace isn't one of a request. */
+  readonly request?: SampledRequest;
   /** The whole trace. */
   readonly trace: TraceDocument;
 }
@@ -83,15 +99,34 @@ export class Sampler {
   }
 
   private end(recorder: Recorder, session: Session): void {
-    const request = requestOf(session);
-    const name = `${request?.method ?? '-'} ${request?.path ?? '-'} ${session.responseWritten()?.status ?? '-'}`;
-    this.deliver({ id: ++this.samples, name, trace: exportTrace(recorder, 'live', [], workerNumber()) });
+    const head = requestOf(session);
+    const trace = exportTrace(recorder, 'live', [], workerNumber());
+    const micros = (trace.spans[0]?.end ?? 0) - beganAt(trace);
+    const request: SampledRequest = {
+      time: Math.round(Date.now() - micros / 1000),
+      ms: Math.round(micros) / 1000,
+      method: head?.method ?? null,
+      path: head === undefined ? null : listed(head.path),
+      status: session.responseWritten()?.status ?? null,
+    };
+    const name = `${request.method ?? '-'} ${request.path ?? '-'} ${request.status ?? '-'}`;
+    this.deliver({ id: ++this.samples, name, request, trace });
   }
 
   /** Choose no more. */
   stop(): void {
     this.gate.detach();
   }
+}
+
+/** A path may be as long as a head may be, and lists are sent to every page that is open. */
+const listed = (path: string) => (path.length > 300 ? `${path.slice(0, 300)}…` : path);
+
+/** When the client's first byte came: a kept connection has waited for it, which is no part of the request. */
+function beganAt({ connections = [], events = [], spans }: TraceDocument): number {
+  const downstream = connections.find(({ side }) => side === 'downstream')?.id;
+  const first = events.find((event) => event.kind === 'bytes' && event.way === 'in' && event.connection === downstream);
+  return first?.time ?? spans[0]?.start ?? 0;
 }
 
 /** The request's head; undefined if it was refused before it was one. */

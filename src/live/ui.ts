@@ -8,7 +8,7 @@ import { extname, join, normalize, sep } from 'node:path';
 import { spawn } from '../runtime/lib.ts';
 import { lose } from '../utils/losses.ts';
 import { breath, piecesOf } from './pieces.ts';
-import type { Sample } from './sampler.ts';
+import type { Sample, SampledRequest } from './sampler.ts';
 import { pageServer, refuse } from './web.ts';
 
 /** So many traces are kept, … */
@@ -27,7 +27,7 @@ const TYPES = new Map([
   ['.js', 'text/javascript; charset=utf-8'],
 ]);
 
-interface Entry {
+interface Entry extends Partial<SampledRequest> {
   readonly id: string;
   readonly name: string;
   readonly spans: number;
@@ -91,13 +91,14 @@ export class TraceUi {
 
   private async take(): Promise<void> {
     for (let sample = this.waiting.shift(); sample !== undefined; sample = this.waiting.shift()) {
-      const { id, name, trace } = sample;
+      const { id, name, request, trace } = sample;
       const pieces: Buffer[] = [];
       for (const piece of piecesOf(trace)) {
         pieces.push(Buffer.from(piece));
         if (pieces.length % 4 === 0) await breath();
       }
-      this.keep({ entry: { id: String(id), name, spans: trace.spans.length }, json: Buffer.concat(pieces) });
+      const entry = { id: String(id), name, spans: trace.spans.length, ...request };
+      this.keep({ entry, json: Buffer.concat(pieces) });
     }
     this.busy = false;
   }

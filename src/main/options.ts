@@ -45,6 +45,8 @@ export interface Options {
   /** One request in so many is traced. */
   trace?: number;
   traceDir?: string;
+  /** So many files stay in it; 0: all. */
+  traceKeep: number;
   traceUi?: string;
   /** A collector's address. */
   traceOtlp?: string;
@@ -178,6 +180,7 @@ export function program(name: string): Command {
       '--trace-dir <folder>',
       'where --trace writes its traces, a file each (default: "traces", or nowhere with --trace-otlp)',
     )
+    .addOption(number('trace-keep', 'so many traces stay in --trace-dir, the oldest go; 0: all', 1000))
     .option('--trace-ui <address>', 'serve the trace explorer there, each new trace as it ends')
     .option('--trace-otlp <url>', 'send the traces to a collector of OpenTelemetry, as http://127.0.0.1:4318')
     .option('--prometheus <address>', 'serve metrics on host:port, for Prometheus to read')

@@ -25,7 +25,7 @@ export async function sampling(options: Options): Promise<((app: HttpServerApp) 
   if (trace !== undefined && traceDir !== undefined) {
     try {
       const { intoFolder } = await import('../live/folder.ts');
-      takers.push(intoFolder(traceDir));
+      takers.push(intoFolder(traceDir, options.traceKeep === 0 ? Number.POSITIVE_INFINITY : options.traceKeep));
     } catch (error) {
       throw new Complaint(`--trace-dir ${traceDir}: can't write there: ${(error as Error).message}`);
     }

@@ -597,7 +597,7 @@ describe.skipIf(executablePath === undefined)('the trace explorer', () => {
       server?.close();
     });
 
-    const names = () => page.locator('#list b').allInnerTexts();
+    const names = () => page.locator('#requests-rows tr:visible .path').allInnerTexts();
 
     test('lists its traces, those that come later too, and opens them', async () => {
       streams = [];
@@ -610,7 +610,7 @@ describe.skipIf(executablePath === undefined)('the trace explorer', () => {
       streams[0]!.write(`data: ${JSON.stringify({ id: '7', name: 'GET /late' })}\n\n`);
       await eventually(names).toEqual(expect.arrayContaining(['GET /early', 'GET /late', 'GET /bad']));
       expect(await text('#live')).toBe('live, 3 traces');
-      await page.locator('#list button', { hasText: 'GET /late' }).click();
+      await page.locator('#requests a', { hasText: 'GET /late' }).click();
       await eventually(now).toBe('Server::bootstrap');
       expect(page.url()).toContain('#trace=live:7');
       await page.locator('#traces').selectOption({ label: 'GET /bad' });
@@ -628,6 +628,45 @@ describe.skipIf(executablePath === undefined)('the trace explorer', () => {
       await eventually(async () => (await names())[0]).toBe('request 500');
       const listed = (await names()).filter((name) => name.startsWith('request '));
       expect(listed).toEqual(Array.from({ length: 200 }, (_, i) => `request ${500 - i}`));
+    });
+
+    test('narrows its requests down by status, path and duration, by keyboard alone', async () => {
+      streams = [];
+      const entry = (id: number, path: string, status: number | null, ms: number) => ({
+        ...{ id, name: `GET ${path} ${status}`, spans: 3 },
+        ...{ time: 1_790_000_000_000, method: 'GET', path, status, ms },
+      });
+      traces = [
+        entry(1, '/cart', 200, 3),
+        entry(2, '/cart/pay', 502, 1200),
+        entry(3, '/<b>bold</b>', 404, 40),
+        entry(4, '/gone', null, 2000),
+      ];
+      await open('', {}, url);
+      await eventually(names).toEqual(['/gone', '/<b>bold</b>', '/cart/pay', '/cart']);
+      expect(await page.locator('#requests-rows tr').nth(2).innerText()).toMatch(
+        /^\d\d:\d\d:\d\d\s+GET\s+\/cart\/pay\s+502\s+1\.20 s\s+3$/,
+      );
+      const type = async (field: string, keys: string) => {
+        await page.locator(field).focus();
+        await page.keyboard.type(keys);
+      };
+      await type('#wanted-status', '5xx, 404');
+      expect(await names()).toEqual(['/<b>bold</b>', '/cart/pay']);
+      await type('#wanted-slower', '100');
+      expect(await names()).toEqual(['/cart/pay']);
+      expect(await text('#requests-count')).toBe('1 of 4 requests');
+      // one that comes meanwhile shows if it is wanted
+      await eventually(() => streams.length).toBe(1);
+      streams[0]!.write(`data: ${JSON.stringify(entry(5, '/late', 503, 101))}\n\n`);
+      streams[0]!.write(`data: ${JSON.stringify(entry(6, '/quick', 503, 99))}\n\n`);
+      await eventually(() => text('#requests-count')).toBe('2 of 6 requests');
+      expect(await names()).toEqual(['/late', '/cart/pay']);
+      await page.locator('#wanted [type=reset]').focus();
+      await page.keyboard.press('Enter');
+      await eventually(async () => (await names()).length).toBe(6);
+      await type('#wanted-path', 'CART');
+      expect(await names()).toEqual(['/cart/pay', '/cart']);
     });
 
     test('waits for the trace that the address names', async () => {

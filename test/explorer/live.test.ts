@@ -7,8 +7,24 @@ test('an entry of the list of a running server is read', () => {
     id: '7',
     name: 'GET / 200',
     spans: 131,
+    request: null,
     trace: null,
   });
+});
+
+test('an entry may tell of the request', () => {
+  const said = { time: 1_790_000_000_000, method: 'GET', path: '/a', status: 200, ms: 3.25 };
+  expect(readEntry({ id: '7', ...said })).toMatchObject({ request: said });
+  // one that was refused, and got no answer
+  expect(readEntry({ id: '7', time: 1, ms: 2, method: null, path: null, status: null })).toMatchObject({
+    request: { time: 1, ms: 2, method: '–', path: '–', status: null },
+  });
+  for (const wrong of [
+    { ...said, time: 'now' },
+    { ...said, ms: null },
+  ]) {
+    expect(readEntry({ id: '7', ...wrong })).toMatchObject({ request: null });
+  }
 });
 
 test('an entry may say less', () => {

@@ -1,6 +1,6 @@
 /** Tracing of a server that serves, as `npm start` offers it. */
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent, createServer, get as httpGet, type IncomingMessage } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -58,6 +58,17 @@ test('one request in N is traced, counted over kept and new connections', async 
   }
 });
 
+test('a folder holds so many traces: the oldest go, those of an earlier start first', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sampler-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  for (const name of ['0001.json', '0002.json', 'notes.json', '7.json']) writeFileSync(join(folder, name), '{}');
+  const program = await start('--trace', '1/1', '--trace-dir', folder, '--trace-keep', '3');
+  for (let i = 0; i < 4; i++) expect(await get(`${at(program)}/${i}`)).toBe('hello');
+  program.child.kill('SIGINT'); // what is read below is complete then
+  await program.ended;
+  expect(readdirSync(folder).sort()).toEqual(['0004.json', '0005.json', '0006.json', '7.json', 'notes.json']);
+});
+
 test('the explorer is served live: a trace is listed, and told of, as its request ends', async () => {
   const program = await start('--trace-ui', '127.0.0.1:0');
   const [, ui] = (await program.until(/trace explorer on (\S+)\/\?live/))!;
@@ -75,7 +86,10 @@ test('the explorer is served live: a trace is listed, and told of, as its reques
   })();
   await get(`${at(program)}/one`);
   await told;
-  expect(heard).toMatch(/data: \{"id":"1","name":"GET \/one 200","spans":\d+\}/);
+  expect(JSON.parse(/data: (.*)/.exec(heard)![1]!)).toMatchObject({
+    ...{ id: '1', name: 'GET /one 200', spans: expect.any(Number) },
+    ...{ time: expect.any(Number), ms: expect.any(Number), method: 'GET', path: '/one', status: 200 },
+  });
   expect(JSON.parse(await get(`${ui}/traces/1`))).toMatchObject({ version: 2, scenario: 'live' });
   expect(await get(`${ui}/traces/2`)).toBe('no such trace, or not any more\n');
   expect(await get(`${ui}/../../package.json`)).toBe('no such page\n');
