@@ -133,6 +133,8 @@ const proxyHandleUpstream = rust.fn('HttpProxy::proxy_handle_upstream', function
         }
         if (task !== PENDING) {
           responseDone = HttpTask.isEnd(task);
+          // RFC 9110 7.8: the request had a body, and the new protocol comes behind it
+          if (requestDone && unsent === undefined && client.isTunnel()) requestDone = false;
           if (!tx.trySend(task) && !client.isUpgradeReq()) {
             throw PingoraError.explain(ErrorType.InternalError, 'Failed to send upstream header to pipe');
           }
@@ -143,6 +145,7 @@ const proxyHandleUpstream = rust.fn('HttpProxy::proxy_handle_upstream', function
       // that in the branch itself, and reads nothing meanwhile: an origin that answers before it reads would stall.
       if (!requestDone) {
         let task: Poll<HttpTask | undefined>;
+        const tunnel = client.isTunnel();
         try {
           task = client.pollDrained() === PENDING ? PENDING : rx.pollRecv();
           if (task !== PENDING) {
@@ -158,7 +161,10 @@ const proxyHandleUpstream = rust.fn('HttpProxy::proxy_handle_upstream', function
           rx.closeReceiver();
         }
         // an upgraded connection ends when either side ends
-        if (requestDone && client.wasUpgraded()) responseDone = true;
+        if (requestDone && client.wasUpgraded()) {
+          if (tunnel || unsent !== undefined) responseDone = true;
+          else requestDone = false; // it was the request's body
+        }
         if (task !== PENDING) continue;
       }
       yield;
@@ -177,7 +183,7 @@ const proxyHandleDownstream = rust.fn(
     const { proxy, session, downstream, toUpstream: tx, toDownstream: rx } = exchange;
     const filters = proxy.hooks.filtersRequestBody;
     try {
-      const downstreamState = DownstreamStateMachine.new(downstream.isBodyDone());
+      let downstreamState = DownstreamStateMachine.new(downstream.isBodyDone());
       const buffer = downstream.getRetryBuffer();
       // another try sends what was kept of the body; a request without one says so
       if (buffer !== undefined || downstream.isBodyEmpty()) {
@@ -199,8 +205,9 @@ const proxyHandleDownstream = rust.fn(
             if (filters) data = yield* exchange.filterBody(data, end);
             if (end) exchange.trailers = requestTrailers(downstream);
             // the client has ended an upgraded connection: that is its normal end
-            if (data === undefined && downstream.wasUpgraded()) responseState.maybeSetUpstreamDone(true);
+            if (data === undefined && downstream.isTunnel()) responseState.maybeSetUpstreamDone(true);
             downstreamState.maybeFinished(sendBodyToPipe(data, end, tx));
+            if (downstream.beginTunnel()) downstreamState = DownstreamStateMachine.new(false);
             continue;
           }
         } else if (permit === false && responseState.isDone()) {
@@ -221,8 +228,9 @@ const proxyHandleDownstream = rust.fn(
               session.setKeepalive(undefined);
             }
             responseState.maybeSetUpstreamDone(yield* exchange.filterAndWrite(tasks, h1ResponseFilter));
-            // an upgrade that was refused has no body left to read
-            downstreamState.maybeFinished(downstream.isBodyDone());
+            // an upgrade that was refused has no body left to read; one that was agreed to may have had one
+            if (!responseState.isDone() && downstream.beginTunnel()) downstreamState = DownstreamStateMachine.new(false);
+            else downstreamState.maybeFinished(downstream.isBodyDone());
             if (responseState.upstreamDone() && exchange.refused) break;
             continue;
           }

@@ -79,6 +79,8 @@ export class HttpSession {
   private _digest: Digest | undefined = undefined;
   private bytesSent = 0;
   private upgraded = false;
+  /** The request was sent whole and the upgrade agreed to: what is written belongs to the new protocol. */
+  private tunnelling = false;
   /** How many bytes of the response's head have been looked at. */
   private scanned = 0;
 
@@ -166,8 +168,21 @@ export class HttpSession {
     } catch (error) {
       throw PingoraError.because(ErrorType.WriteError, 'flushing body', error);
     }
-    this.maybeForceCloseBodyReader();
+    // that was the request's own body, and the server had agreed before it was whole
+    if (this.upgraded && !this.tunnelling) this.beginTunnel();
+    else this.maybeForceCloseBodyReader();
     return written;
+  }
+
+  /** RFC 9110 7.8: the new protocol begins behind the request, which may have a body, as `docker exec` sends one. */
+  private beginTunnel(): void {
+    this.tunnelling = true;
+    this.bodyWriter.initHttp10();
+  }
+
+  /** Whether what is written is passed on as it is, as the upgrade wants it. */
+  isTunnel(): boolean {
+    return this.tunnelling;
   }
 
   /**
@@ -208,6 +223,8 @@ export class HttpSession {
       this.scanned = 0;
       stream.consume(parsed.size);
       this.upgraded = this.isUpgradeReq() && isUpgradeResp(response);
+      const { bodyWriter } = this;
+      if (this.upgraded && (bodyWriter.mode === 'HTTP1_0' || bodyWriter.finished())) this.beginTunnel();
       this.responseHeader = response;
       return parsed.size;
     }

@@ -119,6 +119,8 @@ export class HttpSession {
   updateRespHeaders = true;
   private retryBuffer: FixedBuffer | undefined = undefined;
   private upgraded = false;
+  /** A body came before the new protocol, and was read. */
+  private tunnelling = false;
 
   private constructor(stream: Stream) {
     this._stream = stream;
@@ -540,6 +542,22 @@ export class HttpSession {
   /** A read that is pending is given up: no byte is lost. What `drop` does to it in Rust. */
   dropRead(): void {
     this._stream.dropRead();
+  }
+
+  /**
+   * The upgrade was agreed to, and the request's body, if it had one, was read: what comes now is the new protocol's.
+   * False: not yet, or it was said before.
+   */
+  beginTunnel(): boolean {
+    if (!this.upgraded || !this.bodyReader.complete || this.isTunnel()) return false;
+    this.tunnelling = true;
+    this.bodyReader.initHttp10();
+    return true;
+  }
+
+  /** Whether what is read is the new protocol's. */
+  isTunnel(): boolean {
+    return this.upgraded && (this.tunnelling || !this.hasBody());
   }
 
   /** The request's head as it arrived. */

@@ -264,6 +264,16 @@ export class Session {
     return this.h1?.wasUpgraded() ?? false;
   }
 
+  /** The upgrade was agreed to, and the request's body was read: what comes now is the new protocol's. */
+  beginTunnel(): boolean {
+    return this.h1?.beginTunnel() ?? false;
+  }
+
+  /** Whether what is read is the new protocol's; never for HTTP/2. */
+  isTunnel(): boolean {
+    return this.h1?.isTunnel() ?? false;
+  }
+
   /** How many bytes of the request's body were read, without framing. */
   bodyBytesRead(): number {
     return this.any.bodyBytesRead();
