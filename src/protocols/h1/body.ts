@@ -279,8 +279,8 @@ export class BodyWriter {
     this.total = length;
   }
 
-  // A body whose length is known waits in the stream until it is whole: fewer writes. The others may be produced as
-  // they happen, so every piece of theirs is sent at once.
+  // Every piece is sent at the end of the turn in which it came, for it may be all that there is for a while. The original
+  // keeps a body whose length is known until it is whole, or there is more of it than fits into its buffer.
 
   /** Write a piece. Returns how much of it was taken, undefined if the body is at its end. */
   @rust.method('BodyWriter::write_body')
@@ -313,7 +313,7 @@ export class BodyWriter {
       taken = data.subarray(0, left);
     }
     this.written += taken.length;
-    return sent(stream, taken, this.written >= this.total, taken.length);
+    return sent(stream, taken, taken.length);
   }
 
   @rust.method('BodyWriter::do_write_chunked_body')
@@ -335,7 +335,7 @@ export class BodyWriter {
   @rust.method('BodyWriter::do_write_http1_0_body')
   private doWriteHttp10Body(stream: Stream, data: Buffer): number {
     this.written += data.length;
-    return sent(stream, data, true, data.length);
+    return sent(stream, data, data.length);
   }
 
   /** There is no more to write. Throws `PrematureBodyEnd` if less was written than the length announced. */
@@ -391,11 +391,11 @@ function pieceOf(stream: Stream, max: number, patience: number | undefined): Pol
   }
 }
 
-/** Write a piece, and flush if so told. Returns `result`. */
-function sent(stream: Stream, data: Buffer, flush: boolean, result: number): number {
+/** Write a piece and flush. Returns `result`. */
+function sent(stream: Stream, data: Buffer, result: number): number {
   try {
     stream.write(data);
-    if (flush) stream.flush();
+    stream.flush();
   } catch (error) {
     return writeError(error);
   }

@@ -317,13 +317,12 @@ export class HttpSession {
       headers.insertUnchecked('Connection', this.willKeepalive() ? 'keep-alive' : 'close');
     }
 
-    // The length is not known: it may be made as it goes. Informational ones are for now.
-    const flush = informational || !headers.has('content-length') || this.bodyWriter.finished();
     try {
       const stream = this._stream;
       stream.write(`HTTP/1.1 ${status} ${header.reason}\r\n${headers.toWire()}\r\n`);
       this._responseWritten = header;
-      if (flush) stream.flush();
+      // What comes with it in the same turn leaves with it. The original lets a head with a length wait for its body.
+      stream.flush();
     } catch (error) {
       throw PingoraError.because(ErrorType.WriteError, 'writing response header', error);
     }
