@@ -229,7 +229,8 @@ const proxyHandleDownstream = rust.fn(
             }
             responseState.maybeSetUpstreamDone(yield* exchange.filterAndWrite(tasks, h1ResponseFilter));
             // an upgrade that was refused has no body left to read; one that was agreed to may have had one
-            if (!responseState.isDone() && downstream.beginTunnel()) downstreamState = DownstreamStateMachine.new(false);
+            if (!responseState.isDone() && downstream.beginTunnel())
+              downstreamState = DownstreamStateMachine.new(false);
             else downstreamState.maybeFinished(downstream.isBodyDone());
             if (responseState.upstreamDone() && exchange.refused) break;
             continue;
