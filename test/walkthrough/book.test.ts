@@ -74,7 +74,7 @@ describe('an excerpt', () => {
     expect(cut('src/proxy/lib.ts', 'httpProxyService').fn).toBe('pingora_proxy::http_proxy_service');
     expect(cut('src/apps/mod.ts', 'ServerApp').code).toMatch(/^export interface ServerApp \{/);
     expect(cut('src/runtime/lib.ts', 'Handle').code).toMatch(/^export class Handle \{/);
-    expect(cut('test/walkthrough/answers.test.ts', 'Careful.errorWhileProxy').code).toContain('setRetry(false)');
+    expect(cut('test/walkthrough/answers.test.ts', 'Keyed.errorWhileProxy').code).toContain('decideReuse');
   });
 
   test('shows head, end and what is asked for, and says where something is left out', () => {
