@@ -28,6 +28,7 @@ interface Options {
   quick?: boolean;
   h2?: boolean;
   tracing?: boolean;
+  traced?: boolean;
   bundled?: boolean;
   wrk?: boolean;
   threads?: boolean;
@@ -49,6 +50,7 @@ const command = new Command('npm run bench --')
   .option('--quick', 'fewer and shorter rounds')
   .option('--h2', 'HTTP/2 over TLS, beside node:http2 with undici')
   .option('--tracing', 'the port, tracing off, beside a build of it in which nothing can be traced')
+  .option('--traced', 'the port, tracing off, beside one that records each request: calls, values, bytes')
   .option('--bundled', 'add the port as one bundled file')
   .option('--threads', 'requests a second of a hook that computes: two threads beside one')
   .option('--wrk', 'make the load with wrk, which has to be installed');
@@ -118,6 +120,15 @@ async function contestants(options: Options, directory: string): Promise<Contest
     return [
       port('untraceable build', await bundle('untraced', [untraced]), tls),
       port('pingora-traced, tracing off', await bundle('main', []), tls),
+    ];
+  }
+  if (options.traced) {
+    return [
+      other('tracing off', 'traced.ts', ['off']),
+      other('beside a request that is traced', 'traced.ts', ['others']),
+      other('calls', 'traced.ts', ['spans']),
+      other('calls and values', 'traced.ts', ['values']),
+      other('calls, values and bytes', 'traced.ts', ['bytes']),
     ];
   }
   const list = options.h2
