@@ -98,6 +98,8 @@ function requestTo1(session: Session): RequestHeader {
     if (!downstream.isBodyEmpty() && !headers.has('content-length')) {
       headers.insertUnchecked('Transfer-Encoding', 'chunked');
     }
+    // RFC 9110 10.1.4: what the client's connection can do says nothing of this one
+    headers.remove('te');
     // `:authority` became no field on its way here
     if (!headers.has('host')) headers.insertUnchecked('Host', request.authority ?? '');
   } else {

@@ -70,8 +70,18 @@ export function bufToContentLength(value: string | undefined): number | undefine
   return length;
 }
 
-export function isUpgradeReq(request: RequestHeader): boolean {
-  return request.version === 'HTTP/1.1' && request.headers.has('upgrade');
+/**
+ * Whether the request asks for another protocol. HTTP/2 in the clear is none that is passed on: its requests would reach
+ * the origin past the proxy's filters, and RFC 9113 3.1 has given it up.
+ */
+export function isUpgradeReq({ version, headers }: RequestHeader): boolean {
+  return version === 'HTTP/1.1' && headers.has('upgrade') && otherThanH2c(headers).length > 0;
+}
+
+/** The protocols that `Upgrade` names, without HTTP/2. */
+function otherThanH2c(headers: HMap): string[] {
+  const named = (headers.joined('upgrade') ?? '').split(',').map((protocol) => protocol.trim());
+  return named.filter((protocol) => protocol !== '' && !/^h2c?$/i.test(protocol));
 }
 
 /** A 101 is an upgrade whatever its other fields say: not every server sends the ones that it should. */
@@ -111,8 +121,18 @@ export function removeHopByHop(headers: HMap, kind: 'request' | 'response', upgr
       else if (all.trim().toLowerCase() !== 'upgrade') headers.insertUnchecked('Connection', 'Upgrade');
     }
   }
+  if (kind === 'request') removeUnasked(headers, upgrade);
   if (headers.has('keep-alive')) headers.remove('keep-alive');
   if (headers.has('proxy-connection')) headers.remove('proxy-connection');
+}
+
+/** RFC 9110 7.6.1 and 10.1.4: these are for the next hop, whether `Connection` names them or not. */
+function removeUnasked(headers: HMap, upgrade: boolean): void {
+  if (headers.has('te')) headers.remove('te');
+  if (headers.has('http2-settings')) headers.remove('http2-settings');
+  if (!headers.has('upgrade')) return;
+  if (!upgrade) headers.remove('upgrade');
+  else if (/h2/i.test(headers.joined('upgrade')!)) headers.insertUnchecked('Upgrade', otherThanH2c(headers).join(', '));
 }
 
 /** They frame or route the message: naming them in `Connection` can't take them away. */

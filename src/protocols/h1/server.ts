@@ -304,6 +304,11 @@ export class HttpSession {
       this.keepalive = 'Off';
       if (headers.has('transfer-encoding')) headers.remove('transfer-encoding');
     }
+    if (informational || status === 204) {
+      // RFC 9110 8.6 and RFC 9112 6.1: whoever believed them would wait for a body
+      headers.remove('content-length');
+      headers.remove('transfer-encoding');
+    }
     if (status === 101) this.setKeepalive(undefined);
     if (status === 101 || !informational) {
       const upgrade = this.isUpgrade(header);

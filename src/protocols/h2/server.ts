@@ -277,6 +277,8 @@ export class HttpSession {
     const { headers, isInformational } = header;
     if (!isInformational) headers.insertUnchecked('Date', getCachedDate());
     removeConnectionSpecific(headers, always);
+    // RFC 9110 8.6
+    if (isInformational || header.status === 204) headers.remove('content-length');
     const ends = !isInformational && (end || this.hasNoBody(header.status));
     try {
       this.stream.respond(header.status, headers.names, headers.values, ends);

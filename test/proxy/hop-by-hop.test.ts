@@ -1,0 +1,94 @@
+/** What belongs to one connection and goes no further, and what a head without a body may say: RFC 9110 7.6.1, 7.8, 8.6. */
+import { describe, expect, test } from 'vitest';
+import { HttpPeer } from '../../src/upstreams/peer.ts';
+import { request } from '../protocols/h2/harness.ts';
+import { h2Origin } from '../support/h2-origin.ts';
+import { startH2Proxy, ToPeer } from '../support/h2-proxy.ts';
+import { answering, HELLO, Origin } from '../support/origin.ts';
+import { startProxy } from '../support/proxy.ts';
+
+const h1Peer = (origin: Origin) => HttpPeer.new(`127.0.0.1:${origin.port}`, false, '');
+
+/** Send `fields` to an HTTP/1 origin that answers `answer`. Returns what the origin and the client have got. */
+async function through(fields: string, answer = HELLO): Promise<{ asked: string; got: string }> {
+  const origin = await Origin.start(answering(() => answer));
+  const client = await (await startProxy(new ToPeer(h1Peer(origin)))).client();
+  client.send(`GET / HTTP/1.1\r\nHost: a.test\r\n${fields}\r\n`);
+  const got = await client.until((text) => text.includes('\r\n\r\n'));
+  return { asked: origin.received, got };
+}
+
+const PLAIN = 'GET / HTTP/1.1\r\nHost: a.test\r\n\r\n';
+
+describe('an HTTP/1 request', () => {
+  test.each([
+    ['TE that Connection names', 'Connection: TE\r\nTE: trailers\r\n'],
+    ['TE that Connection does not name', 'TE: trailers, deflate\r\n'],
+    // the requests that follow would reach the origin past every filter
+    [
+      'an upgrade to HTTP/2',
+      'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n',
+    ],
+    [
+      'an upgrade to HTTP/2 whose settings Connection does not name',
+      'Connection: Upgrade\r\nUpgrade: H2C\r\nHTTP2-Settings: AA\r\n',
+    ],
+  ])('leaves out %s', async (_, fields) => {
+    expect((await through(fields)).asked).toBe(PLAIN);
+  });
+
+  test('asks for another protocol only, where HTTP/2 is one of two', async () => {
+    const { asked } = await through('Connection: Upgrade\r\nUpgrade: h2c, websocket\r\n');
+    expect(asked).toMatch(/\r\nUpgrade: websocket\r\n/);
+    expect(asked).toMatch(/\r\nConnection: Upgrade\r\n/);
+  });
+
+  test('gets no tunnel for HTTP/2, whatever the origin says', async () => {
+    const switches = 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n';
+    const { got } = await through('Upgrade: h2c\r\nConnection: Upgrade\r\n', switches);
+    expect(got).toMatch(/^HTTP\/1\.1 502 /);
+  });
+
+  test('leaves them out on its way to an HTTP/2 origin too', async () => {
+    const origin = await h2Origin();
+    const client = await (await startProxy(new ToPeer(origin.peer()))).client();
+    client.send('GET / HTTP/1.1\r\nHost: a.test\r\nTE: trailers\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n\r\n');
+    await client.until((text) => text.endsWith('0\r\n\r\n'));
+    const [seen] = origin.requests;
+    expect([seen!.te, seen!.upgrade, seen!['http2-settings']]).toEqual([undefined, undefined, undefined]);
+  });
+});
+
+test('TE of an HTTP/2 client goes no further to an HTTP/1 origin, and on to an HTTP/2 one', async () => {
+  const h1 = await Origin.start();
+  await request((await startH2Proxy(new ToPeer(h1Peer(h1)))).client(), { te: 'trailers' });
+  expect(h1.received.toLowerCase()).not.toContain('\r\nte:');
+  const h2 = await h2Origin();
+  await request((await startH2Proxy(new ToPeer(h2.peer()))).client(), { te: 'trailers' });
+  expect(h2.requests[0]!.te).toBe('trailers');
+});
+
+describe('204', () => {
+  test.each([
+    ['Content-Length', 'HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n'],
+    ['Transfer-Encoding', 'HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n'],
+  ])('of an HTTP/1 origin loses its %s, for clients of either version', async (_, answer) => {
+    const { got } = await through('', answer);
+    expect(got).toMatch(/^HTTP\/1\.1 204 /);
+    expect(got).not.toMatch(/content-length|transfer-encoding/i);
+    const origin = await Origin.start(answering(() => answer));
+    const over = await request((await startH2Proxy(new ToPeer(h1Peer(origin)))).client(), {});
+    expect([over.status, over.headers['content-length']]).toEqual([204, undefined]);
+  });
+
+  test('of an HTTP/2 origin loses its Content-Length', async () => {
+    const origin = await h2Origin((stream) =>
+      stream.respond({ ':status': 204, 'content-length': '0' }, { endStream: true }),
+    );
+    const client = await (await startProxy(new ToPeer(origin.peer()))).client();
+    client.send(PLAIN);
+    const got = await client.until((text) => text.includes('\r\n\r\n'));
+    expect(got).toMatch(/^HTTP\/1\.1 204 /);
+    expect(got).not.toMatch(/content-length|transfer-encoding/i);
+  });
+});
