@@ -104,7 +104,9 @@ class HttpAsServerApp implements ServerApp {
 
   /** The task of one stream. */
   private *serve(session: HttpSession, shutdown: ShutdownWatch): Future<void> {
-    yield* settle(this.app.processNewHttp(ServerSession.newHttp2(session), shutdown));
+    const served = this.app.processNewHttp(ServerSession.newHttp2(session), shutdown);
+    if (isFuture(served)) yield* served;
+    else yield* settle(served);
   }
 
   @rust.method('<T as ServerApp>::cleanup')

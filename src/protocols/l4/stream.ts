@@ -154,7 +154,8 @@ export class Stream implements Flushing {
     this.flowing = true;
     const { socket } = this;
     if (!this.direct) socket.on('data', this.onBytes);
-    socket.on('end', () => (wasReset(socket) ? this.onError(connectionReset()) : this.end()));
+    // what this end has closed has no peer either, once the other one has
+    socket.on('end', () => (!this.discard && wasReset(socket) ? this.onError(connectionReset()) : this.end()));
     socket.on('drain', () => this.wakeWriter());
     if (socket.isPaused()) socket.resume();
   }
