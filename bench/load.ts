@@ -7,25 +7,35 @@
  */
 import { type ClientHttp2Session, connect as connectH2 } from 'node:http2';
 import { connect, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { fileURLToPath } from 'node:url';
-import { ORIGIN_BODY, startOrigin } from './origin.ts';
+import type { Case } from './cases.ts';
+import { bodyOf, startOrigin } from './origin.ts';
 
 /** What the load generator is told to do. */
 export type LoadCommand =
   | { readonly origin: true }
-  | { readonly start: { readonly port: number; readonly connections: number; readonly streams: number } }
+  | { readonly start: { readonly port: number; readonly load: Case } }
   | { readonly count: true }
   | { readonly stop: true };
 
-/** What it says. `failed` ends the bench. */
-export type LoadReport = { readonly port: number } | { readonly count: number } | { readonly failed: string };
+/** How much has been answered since the start, and how many of those answers took longer than a second. */
+export interface Counted {
+  readonly count: number;
+  readonly slow: number;
+}
 
-const REQUEST = Buffer.from('GET /bench HTTP/1.1\r\nHost: localhost\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n');
-const BODY = Buffer.from(ORIGIN_BODY);
-const TWO = 50;
+/** What it says. `failed` ends the bench. */
+export type LoadReport = { readonly port: number } | Counted | { readonly failed: string };
+
+/** An answer that took longer than this, in milliseconds, is a slow one. */
+const SLOW = 1000;
 
 let count = 0;
+let slow = 0;
 let running = false;
+/** Connections that are in use; a measurement is over once they are closed. */
+const sockets = new Set<Socket | ClientHttp2Session>();
 
 function fail(reason: string): void {
   if (!running) return;
@@ -33,113 +43,178 @@ function fail(reason: string): void {
   process.send!({ failed: reason } satisfies LoadReport);
 }
 
-/** One keepalive connection over HTTP/1.1. */
-class Connection {
-  readonly socket: Socket;
-  /** An answer that isn't whole. */
-  #partial = '';
-  /** The length of an answer that was right. */
-  #right = 0;
+function answered(since: number): void {
+  count++;
+  if (performance.now() - since > SLOW) slow++;
+}
 
-  constructor(port: number) {
-    this.socket = connect({
-      port,
-      host: '127.0.0.1',
-      noDelay: true,
-      // one buffer for the connection: an allocation a read would be the generator's own cost
-      onread: { buffer: Buffer.allocUnsafe(16 * 1024), callback: (n, buffer) => this.#read(n, buffer) },
-    });
-    this.socket.on('connect', () => this.socket.write(REQUEST));
-    this.socket.on('error', (error) => fail(`connection: ${error.message}`));
-    this.socket.on('close', () => fail('the proxy closed a connection'));
+/** The fields that a request has beyond the usual ones. */
+function moreFields({ fields }: Case): [string, string][] {
+  return Array.from({ length: fields }, (_, i) => [`x-field-${i}`, `value ${i} of some length`]);
+}
+
+function requestOf(load: Case): Buffer {
+  const lines = [
+    `${load.body > 0 ? 'POST' : 'GET'} /${load.answer} HTTP/1.1`,
+    'Host: localhost',
+    'User-Agent: bench',
+    'Accept: */*',
+    ...moreFields(load).map(([name, value]) => `${name}: ${value}`),
+  ];
+  if (load.body > 0) lines.push(`Content-Length: ${load.body}`);
+  if (load.fresh) lines.push('Connection: close');
+  return Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`), Buffer.alloc(load.body, 'x')]);
+}
+
+/** One connection over HTTP/1.1. */
+class Connection {
+  private readonly load: Case;
+  private readonly port: number;
+  private readonly request: Buffer;
+  private socket!: Socket;
+  /** A head that isn't whole. */
+  private head = '';
+  /** Bytes of the body that are still to come; -1: the head is. */
+  private left = -1;
+  private since = 0;
+
+  constructor(port: number, load: Case, request: Buffer) {
+    this.port = port;
+    this.load = load;
+    this.request = request;
+    this.open();
   }
 
-  #read(n: number, bytes: Uint8Array): boolean {
-    const buffer = bytes as Buffer;
-    // as one that was looked at: each is nearly always
-    if (n === this.#right && buffer[9] === TWO && buffer.compare(BODY, 0, BODY.length, n - BODY.length, n) === 0) {
-      count++;
-      if (running) this.socket.write(REQUEST);
-      return true;
+  private open(): void {
+    const { port } = this;
+    const options = { port, host: '127.0.0.1', noDelay: true };
+    // the certificate was made for this run, by the one who runs it
+    const socket = this.load.tls
+      ? connectTls({ ...options, rejectUnauthorized: false, ALPNProtocols: ['http/1.1'] })
+      : connect(options);
+    this.socket = socket;
+    sockets.add(socket);
+    socket.on(this.load.tls ? 'secureConnect' : 'connect', () => this.send());
+    socket.on('data', (bytes: Buffer) => this.read(bytes));
+    socket.on('error', (error) => fail(`connection: ${error.message}`));
+    socket.on('close', () => {
+      sockets.delete(socket);
+      if (!this.load.fresh) fail('the proxy closed a connection');
+      else if (running) this.open();
+    });
+  }
+
+  private send(): void {
+    if (!running) return;
+    this.since = performance.now();
+    this.socket.write(this.request);
+  }
+
+  private read(bytes: Buffer): void {
+    const wrong = this.left < 0 ? this.begin(bytes) : this.goOn(bytes.length);
+    if (wrong !== undefined) fail(wrong);
+    if (this.left !== 0) return;
+    this.left = -1;
+    answered(this.since);
+    if (!this.load.fresh) this.send();
+    else this.socket.end();
+  }
+
+  /** What is wrong with the beginning of an answer, if anything is. */
+  private begin(bytes: Buffer): string | undefined {
+    this.head += bytes.toString('latin1');
+    const end = this.head.indexOf('\r\n\r\n');
+    if (end < 0) return undefined;
+    const { head } = this;
+    const { answer } = this.load;
+    this.head = '';
+    if (!head.startsWith('HTTP/1.1 200 ')) return `not a 200: ${JSON.stringify(head.slice(0, 200))}`;
+    if (!head.toLowerCase().includes(`\r\ncontent-length: ${answer}\r\n`)) {
+      return `not the origin's length: ${JSON.stringify(head.slice(0, end))}`;
     }
-    const text = buffer.toString('latin1', 0, n);
-    const answer = this.#partial === '' ? text : this.#partial + text;
-    const head = answer.indexOf('\r\n\r\n');
-    const length = head < 0 ? null : /\r\ncontent-length: *(\d+)\r\n/i.exec(answer);
-    if (head >= 0 && length === null) fail(`an answer without a length: ${JSON.stringify(answer)}`);
-    if (head < 0 || length === null || answer.length < head + 4 + Number(length[1])) {
-      this.#partial = answer;
-      return true;
+    const body = head.slice(end + 4);
+    if (body.length > answer || !bodyOf(answer).subarray(0, body.length).equals(Buffer.from(body, 'latin1'))) {
+      return "not the origin's body";
     }
-    this.#partial = '';
-    if (!answer.startsWith('HTTP/1.1 200 ')) fail(`not a 200: ${JSON.stringify(answer)}`);
-    else if (!answer.endsWith(ORIGIN_BODY) || answer.length !== head + 4 + ORIGIN_BODY.length) {
-      fail(`not the origin's body: ${JSON.stringify(answer)}`);
-    }
-    count++;
-    if (answer === text) this.#right = n;
-    if (running) this.socket.write(REQUEST);
-    return true;
+    this.left = answer - body.length;
+    return undefined;
+  }
+
+  private goOn(length: number): string | undefined {
+    this.left -= length;
+    return this.left < 0 ? 'more than the body' : undefined;
   }
 }
 
-/** One stream after the other, `streams` at a time, on an HTTP/2 connection over TLS. */
-function h2Connection(port: number, streams: number): ClientHttp2Session {
+/** One stream after the other, so many at a time, on an HTTP/2 connection over TLS. */
+function h2Connection(port: number, load: Case): void {
   // the certificate was made for this run, by the one who runs it
   const session = connectH2(`https://127.0.0.1:${port}`, { rejectUnauthorized: false });
+  sockets.add(session);
   session.on('error', (error) => fail(`connection: ${error.message}`));
-  session.on('close', () => fail('the proxy closed a connection'));
+  session.on('close', () => {
+    sockets.delete(session);
+    fail('the proxy closed a connection');
+  });
+  const fields = { ':path': `/${load.answer}`, 'user-agent': 'bench', accept: '*/*' };
+  Object.assign(fields, Object.fromEntries(moreFields(load)));
   const next = () => {
     if (!running) return;
-    const stream = session.request({ ':path': '/bench', 'user-agent': 'bench', accept: '*/*' });
+    const since = performance.now();
+    const stream = session.request(fields);
     let status: number | undefined;
-    let body = '';
-    stream.setEncoding('latin1');
+    let length = 0;
     stream.on('response', (headers) => {
       status = headers[':status'];
     });
-    stream.on('data', (data: string) => {
-      body += data;
+    stream.on('data', (data: Buffer) => {
+      length += data.length;
     });
     stream.on('error', (error) => {
       if (!session.destroyed) fail(`stream: ${error.message}`);
     });
     stream.on('end', () => {
-      if (status !== 200 || body !== ORIGIN_BODY) fail(`not the origin's answer: ${status} ${JSON.stringify(body)}`);
-      count++;
+      if (status !== 200 || length !== load.answer) fail(`not the origin's answer: ${status}, ${length} bytes`);
+      answered(since);
       next();
     });
   };
   session.on('connect', () => {
-    for (let i = 0; i < streams; i++) next();
+    for (let i = 0; i < load.streams; i++) next();
   });
-  return session;
+}
+
+function start(port: number, load: Case): void {
+  running = true;
+  count = 0;
+  slow = 0;
+  const request = requestOf(load);
+  for (let i = 0; i < load.connections; i++) {
+    if (load.streams > 0) h2Connection(port, load);
+    else new Connection(port, load, request);
+  }
+}
+
+function stop(): void {
+  running = false;
+  for (const socket of sockets) {
+    // its end is no failure, even if it comes when the next measurement has begun
+    socket.removeAllListeners();
+    socket.on('error', () => {});
+    socket.destroy();
+  }
+  sockets.clear();
 }
 
 function main(): void {
-  let sockets: (Socket | ClientHttp2Session)[] = [];
   process.on('message', (command: LoadCommand) => {
     if ('origin' in command) {
       startOrigin().then((port) => process.send!({ port } satisfies LoadReport), fail);
-    } else if ('start' in command) {
-      const { port, connections, streams } = command.start;
-      running = true;
-      count = 0;
-      sockets = Array.from({ length: connections }, () =>
-        streams > 0 ? h2Connection(port, streams) : new Connection(port).socket,
-      );
-      process.send!({ count } satisfies LoadReport);
-    } else if ('count' in command) process.send!({ count } satisfies LoadReport);
-    else {
-      running = false;
-      for (const socket of sockets) {
-        // its end is no failure, even if it comes when the next measurement has begun
-        socket.removeAllListeners();
-        socket.on('error', () => {});
-        socket.destroy();
-      }
-      process.send!({ count } satisfies LoadReport);
+      return;
     }
+    if ('start' in command) start(command.start.port, command.start.load);
+    else if ('stop' in command) stop();
+    process.send!({ count, slow } satisfies LoadReport);
   });
   process.on('disconnect', () => process.exit());
 }

@@ -1,20 +1,33 @@
 /**
  * What a request costs: CPU time of the proxy's process, user and system, by its own accounting, beside other proxies
- * in Node on the same machine at the same time.
+ * on the same machine at the same time.
  *
  * CPU time rather than requests a second, ratios rather than microseconds, alternating rounds and their median rather
  * than one long run: each is what noise moves less. Ends with 1 if the port costs more than {@link LIMIT} times
  * fast-proxy.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError } from 'commander';
-import { build, type Plugin } from 'esbuild';
 import pc from 'picocolors';
-import { generate } from 'selfsigned';
-import { type Contestant, endAll, Load, notPinned, output, Running, wrk } from './processes.ts';
+import { type Case, cases } from './cases.ts';
+import {
+  bundled,
+  fastProxy,
+  http2Undici,
+  httpProxy,
+  makeTls,
+  nginx,
+  pingora,
+  port,
+  tracedInSteps,
+  withoutTracing,
+} from './contestants.ts';
+import { type Cost, costs, median } from './measure.ts';
+import { type Contestant, endAll, Load, notPinned, output, Running } from './processes.ts';
+import { markdown, type Row, row } from './report.ts';
 import { benchThreads } from './threads.ts';
 
 /** The port may cost at most this, as a multiple of fast-proxy. */
@@ -32,9 +45,10 @@ interface Options {
   bundled?: boolean;
   wrk?: boolean;
   threads?: boolean;
+  cases?: string[] | true;
+  write?: boolean;
 }
 
-const root = fileURLToPath(new URL('..', import.meta.url));
 const positive = (text: string) => {
   const value = Number(text);
   if (!(value > 0)) throw new InvalidArgumentError('It must be a number above zero.');
@@ -42,157 +56,59 @@ const positive = (text: string) => {
 };
 
 const command = new Command('npm run bench --')
-  .description("CPU time a request: the port beside other proxies in Node, as multiples of the first one's")
-  .option('--rounds <n>', 'measure each proxy so often (default: 7; with --quick 3)', positive)
-  .option('--seconds <s>', 'for so long each time (default: 3; with --quick 1)', positive)
+  .description("CPU time a request: the port beside other proxies, as multiples of the first one's")
+  .option('--rounds <n>', 'measure each proxy so often (default: 7, with --cases 5, with --quick 3)', positive)
+  .option('--seconds <s>', 'for so long each time (default: 3, with --cases 2, with --quick 1)', positive)
   .option('--connections <n>', 'with so many connections (default: 32; with --h2 4, each with 16 streams)', positive)
   .option('--only <names...>', 'only the proxies whose names begin with one of these')
   .option('--quick', 'fewer and shorter rounds')
   .option('--h2', 'HTTP/2 over TLS, beside node:http2 with undici')
+  .option(
+    '--cases [names...]',
+    `a row for each kind of load, or for these: ${cases.map(({ name }) => name).join(', ')}`,
+  )
+  .option('--write', 'with --cases: write BENCHMARKS.md')
   .option('--tracing', 'the port, tracing off, beside a build of it in which nothing can be traced')
   .option('--traced', 'the port, tracing off, beside one that records each request: calls, values, bytes')
   .option('--bundled', 'add the port as one bundled file')
   .option('--threads', 'requests a second of a hook that computes: two threads beside one')
-  .option('--wrk', 'make the load with wrk, which has to be installed');
+  .option('--wrk', 'make the load with wrk, which has to be installed')
+  .addHelpText(
+    'after',
+    '\nPINGORA_BIN names a program of Pingora 0.1.0, which is measured too (how it is started: bench/contestants.ts).\n' +
+      'nginx is measured with --cases where it is installed.',
+  );
 
 function parse(): Options {
   const given = command.parse().opts<Partial<Options>>();
   const { quick, h2 } = given;
-  const defaults = { rounds: quick ? 3 : 7, seconds: quick ? 1 : 3, connections: h2 ? 4 : 32 };
-  return { ...defaults, ...given };
+  const [rounds, seconds] = quick ? [3, 1] : given.cases === undefined ? [7, 3] : [5, 2];
+  const options = { rounds, seconds, connections: h2 ? 4 : 32, ...given };
+  if (Array.isArray(options.cases)) {
+    for (const name of options.cases) {
+      if (!cases.some((each) => each.name === name)) command.error(`error: there is no case '${name}'`);
+    }
+  }
+  return options;
 }
-
-/** Functions stay as they are. */
-const untraced: Plugin = {
-  name: 'untraced',
-  setup(bundle) {
-    bundle.onResolve({ filter: /\/span\.ts$/ }, () => ({ path: join(root, 'bench/untraced.ts') }));
-  },
-};
-
-/** The port as one file, its dependencies beside it. */
-async function bundle(name: string, plugins: Plugin[]): Promise<string> {
-  // inside node_modules, so that the dependencies are found and no tool looks at it
-  const directory = join(root, 'node_modules/.cache/bench');
-  mkdirSync(directory, { recursive: true });
-  const outfile = join(directory, `${name}.mjs`);
-  await build({
-    entryPoints: [join(root, 'src/main.ts')],
-    outfile,
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node20',
-    packages: 'external',
-    logLevel: 'error',
-    plugins,
-  });
-  return outfile;
-}
-
-function port(name: string, file: string, tls: readonly string[]): Contestant {
-  return {
-    name,
-    args: (listen, origin) => {
-      const address = `127.0.0.1:${listen}`;
-      const listener = tls.length === 0 ? ['--listen', address] : ['--tls-listen', address, '--h2'];
-      if (tls.length > 0) listener.push('--cert', tls[0]!, '--key', tls[1]!);
-      return [file, ...listener, '--upstream', `127.0.0.1:${origin}`, '--log-level', 'error'];
-    },
-  };
-}
-
-const other = (name: string, file: string, more: readonly string[] = []): Contestant => ({
-  name,
-  args: (listen, origin) => [join(root, 'bench/proxies', file), String(listen), String(origin), ...more],
-});
 
 /** The first one is what the others are compared with. */
 async function contestants(options: Options, directory: string): Promise<Contestant[]> {
-  let tls: string[] = [];
+  if (options.tracing) return withoutTracing();
+  if (options.traced) return tracedInSteps();
   if (options.h2) {
-    const made = await generate([{ name: 'commonName', value: 'localhost' }], { keySize: 2048 });
-    tls = [join(directory, 'cert.pem'), join(directory, 'key.pem')];
-    writeFileSync(tls[0]!, made.cert);
-    writeFileSync(tls[1]!, made.private);
+    const tls = await makeTls(directory);
+    return [http2Undici(tls), port(tls)];
   }
-  if (options.tracing) {
-    return [
-      port('untraceable build', await bundle('untraced', [untraced]), tls),
-      port('pingora-traced, tracing off', await bundle('main', []), tls),
-    ];
-  }
-  if (options.traced) {
-    return [
-      other('tracing off', 'traced.ts', ['off']),
-      other('beside a request that is traced', 'traced.ts', ['others']),
-      other('calls', 'traced.ts', ['spans']),
-      other('calls and values', 'traced.ts', ['values']),
-      other('calls, values and bytes', 'traced.ts', ['bytes']),
-    ];
-  }
-  const list = options.h2
-    ? [other('node:http2 + undici', 'http2-undici.ts', tls)]
-    : [other('fast-proxy (undici)', 'fast-proxy.ts')];
-  list.push(port('pingora-traced', join(root, 'src/main.ts'), tls));
-  if (options.bundled) list.push(port('pingora-traced, bundled', await bundle('main', []), tls));
-  if (!options.h2) list.push(other('http-proxy', 'http-proxy.ts'));
-  const { only } = options;
-  return only === undefined ? list : list.filter(({ name }) => only.some((prefix) => name.startsWith(prefix)));
-}
-
-const sleep = (seconds: number) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
-
-/** Microseconds a request. */
-interface Cost {
-  readonly user: number;
-  readonly system: number;
-  readonly total: number;
-}
-
-function cost(before: NodeJS.CpuUsage, after: NodeJS.CpuUsage, requests: number): Cost {
-  const user = (after.user - before.user) / requests;
-  const system = (after.system - before.system) / requests;
-  return { user, system, total: user + system };
-}
-
-/** Requests until V8 has compiled what it will compile; a proxy that isn't there yet costs several times as much. */
-const WARM_UP = 40_000;
-
-async function warmUp(proxy: Running, load: Load, options: Options): Promise<void> {
-  const patience = performance.now() + (options.quick ? 3_000 : 15_000);
-  await load.start(proxy.port, options.connections, options.h2 ? 16 : 0);
-  while ((await load.count()) < WARM_UP && performance.now() < patience) await sleep(0.05);
-  await load.stop();
-}
-
-/** One round of one proxy. */
-async function measure(proxy: Running, load: Load, options: Options, seconds: number): Promise<Cost> {
-  if (options.wrk) {
-    const before = await proxy.cpu();
-    const answers = await wrk(proxy.port, options.connections, Math.ceil(seconds));
-    return cost(before, await proxy.cpu(), answers);
-  }
-  await load.start(proxy.port, options.connections, options.h2 ? 16 : 0);
-  await sleep(0.2); // connections, to both sides, are there
-  const [answered, before] = await Promise.all([load.count(), proxy.cpu()]);
-  await sleep(seconds);
-  const [answers, after] = await Promise.all([load.count(), proxy.cpu()]);
-  await load.stop();
-  if (answers === answered) throw new Error(`${proxy.name} answered nothing in ${seconds} s`);
-  return cost(before, after, answers - answered);
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+  const list = [fastProxy(), port()];
+  if (options.bundled) list.push(await bundled());
+  return [...list, httpProxy()];
 }
 
 interface Result {
   readonly name: string;
-  readonly costs: Cost[];
-  readonly ratios: number[];
+  readonly costs: readonly Cost[];
+  readonly ratios: readonly number[];
 }
 
 function table(results: readonly Result[]): void {
@@ -209,38 +125,40 @@ function table(results: readonly Result[]): void {
   }
 }
 
-async function run(options: Options, directory: string): Promise<number> {
-  if (options.threads) {
-    await benchThreads(options);
-    return 0;
-  }
+function pinning(): string {
+  return notPinned === undefined
+    ? 'the proxy on core 0, load and origin on core 1'
+    : pc.yellow(`processes are not pinned to cores: ${notPinned}`);
+}
+
+/** One kind of load, the proxies in Node beside each other. */
+async function one(options: Options, directory: string): Promise<number> {
   const load = new Load();
   const origin = await load.origin();
+  const { only } = options;
   const proxies: Running[] = [];
   for (const contestant of await contestants(options, directory)) {
+    if (only !== undefined && !only.some((prefix) => contestant.name.startsWith(prefix))) continue;
     proxies.push(await Running.start(contestant, origin));
   }
   if (proxies.length === 0) throw new Error('no proxy has such a name');
-  const what = options.h2
-    ? `HTTP/2 over TLS, ${options.connections} connections of 16 streams`
-    : `HTTP/1.1, ${options.connections} keepalive connections`;
+  const kind = {
+    ...cases.find(({ name }) => name === (options.h2 ? 'h2' : 'h1-32'))!,
+    connections: options.connections,
+  };
   console.log(
-    `${what}, 64-byte answers; ${options.rounds} rounds of ${options.seconds} s each, Node ${process.version}`,
+    `${options.h2 ? 'HTTP/2 over TLS' : 'HTTP/1.1'}, ${options.connections} connections${options.h2 ? ' of 16 streams' : ''}, ` +
+      `64-byte answers; ${options.rounds} rounds of ${options.seconds} s each, Node ${process.version}`,
   );
-  console.log(
-    notPinned === undefined
-      ? 'the proxy on core 0, load and origin on core 1'
-      : pc.yellow(`processes are not pinned to cores: ${notPinned}`),
+  console.log(pinning());
+  const measured = await costs(proxies, load, kind, options);
+  const results = proxies.map(
+    ({ name }, i): Result => ({
+      name,
+      costs: measured[i]!,
+      ratios: measured[i]!.map(({ total }, round) => total / measured[0]![round]!.total),
+    }),
   );
-  for (const proxy of proxies) await warmUp(proxy, load, options);
-  const results = proxies.map(({ name }): Result => ({ name, costs: [], ratios: [] }));
-  for (let round = 0; round < options.rounds; round++) {
-    for (const [i, proxy] of proxies.entries()) {
-      const measured = await measure(proxy, load, options, options.seconds);
-      results[i]!.costs.push(measured);
-      results[i]!.ratios.push(measured.total / results[0]!.costs[round]!.total);
-    }
-  }
   console.log(`\nCPU time a request, as multiples of ${results[0]!.name}:\n`);
   table(results);
   const mine = results.find(({ name }) => name === 'pingora-traced');
@@ -251,6 +169,48 @@ async function run(options: Options, directory: string): Promise<number> {
   return 1;
 }
 
+/** A kind of load after the other: the port beside Pingora, nginx and a proxy in Node. */
+async function all(options: Options, directory: string): Promise<number> {
+  const tls = await makeTls(directory);
+  const chosen = cases.filter(({ name }) => options.cases === true || options.cases!.includes(name));
+  console.log(`${options.rounds} rounds of ${options.seconds} s each, Node ${process.version}; ${pinning()}`);
+  const rows: Row[] = [];
+  for (const kind of chosen) rows.push(await caseRow(kind, options, directory, tls));
+  if (options.write) {
+    writeFileSync(fileURLToPath(new URL('../BENCHMARKS.md', import.meta.url)), markdown(rows, options));
+  }
+  return 0;
+}
+
+async function caseRow(
+  kind: Case,
+  options: Options,
+  directory: string,
+  tls: Awaited<ReturnType<typeof makeTls>>,
+): Promise<Row> {
+  const secure = kind.tls ? tls : undefined;
+  const load = new Load();
+  const origin = await load.origin();
+  const inNode = kind.streams > 0 ? http2Undici(tls) : kind.tls ? undefined : fastProxy();
+  const candidates = [pingora(secure), port(secure), nginx(directory, secure), inNode];
+  const proxies: Running[] = [];
+  for (const contestant of candidates) {
+    if (contestant !== undefined) proxies.push(await Running.start(contestant, origin));
+  }
+  try {
+    const measured = await costs(proxies, load, kind, options);
+    const made = row(
+      kind,
+      proxies.map(({ name }) => name),
+      measured,
+    );
+    console.log(made.text);
+    return made;
+  } finally {
+    await endAll();
+  }
+}
+
 const options = parse();
 const directory = mkdtempSync(join(tmpdir(), 'bench-'));
 const interrupted = () => process.exit(130); // the others end when this process does
@@ -258,7 +218,8 @@ process.on('SIGINT', interrupted);
 process.on('SIGTERM', interrupted);
 process.on('exit', () => rmSync(directory, { recursive: true, force: true }));
 try {
-  process.exitCode = await run(options, directory);
+  if (options.threads) await benchThreads(options);
+  else process.exitCode = await (options.cases === undefined ? one : all)(options, directory);
 } catch (error) {
   console.error(pc.red(`${error instanceof Error ? error.message : error}`));
   console.error(output());

@@ -1,10 +1,12 @@
 /** The processes of a measurement: each on its own core, each ended with the bench. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import type { LoadCommand, LoadReport } from './load.ts';
+import type { Case } from './cases.ts';
+import type { Counted, LoadCommand, LoadReport } from './load.ts';
 
 /** Waiting for a process longer than this, in milliseconds, is an error. */
 const PATIENCE = 20_000;
@@ -33,11 +35,16 @@ export class Child {
   #waiting: ((message: any, error?: Error) => void)[] = [];
 
   /** `core`: 0 for what is measured, 1 for what measures; undefined: all cores. */
-  constructor(name: string, core: 0 | 1 | undefined, nodeArgs: readonly string[]) {
+  constructor(name: string, core: 0 | 1 | undefined, program: Program) {
     this.#name = name;
     const pin = notPinned === undefined && core !== undefined ? ['taskset', '-c', String(core)] : [];
-    const [command, ...args] = [...pin, process.execPath, ...nodeArgs];
-    this.#process = spawn(command!, args, { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+    const [command, ...args] = [...pin, program.command, ...program.args];
+    const { cwd, env, talks } = program;
+    this.#process = spawn(command!, args, {
+      stdio: ['ignore', 'pipe', 'pipe', ...(talks ? ['ipc' as const] : [])],
+      ...(cwd !== undefined && { cwd }),
+      env: { ...process.env, ...env },
+    });
     running.add(this);
     const keep = (chunk: Buffer) => {
       this.output = (this.output + chunk.toString()).slice(-8192);
@@ -90,6 +97,18 @@ export class Child {
     });
   }
 
+  /** Microseconds of CPU time that the process has used, by the system's accounting, in steps of ten milliseconds. */
+  usage(): NodeJS.CpuUsage {
+    this.check();
+    const stat = readFileSync(`/proc/${this.#process.pid}/stat`, 'latin1');
+    const [user, system] = stat
+      .slice(stat.lastIndexOf(')') + 2)
+      .split(' ')
+      .slice(11, 13)
+      .map(Number);
+    return { user: user! * 10_000, system: system! * 10_000 };
+  }
+
   /** End it and wait until it is gone. */
   async end(): Promise<void> {
     if (!running.has(this)) return;
@@ -108,11 +127,34 @@ export async function endAll(): Promise<void> {
   await Promise.all(Array.from(running, (child) => child.end()));
 }
 
+/** A program that is started. */
+export interface Program {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly cwd?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** It is one of Node's, which talks to the bench. */
+  readonly talks: boolean;
+}
+
+/** A program of Node's: its sources may be TypeScript. */
+export function inNode(args: readonly string[]): Program {
+  return { command: process.execPath, args: ['--import', tsx, ...args], talks: true };
+}
+
 /** A proxy that is measured. */
 export interface Contestant {
   readonly name: string;
-  /** Arguments for node, given where to listen and where the origin is. */
-  args(listen: number, origin: number): readonly string[];
+  /** Where it listens, if that can't be chosen. */
+  readonly port?: number;
+  /** How it is started, given where to listen and where the origin is. */
+  program(listen: number, origin: number): Program;
+}
+
+/** A proxy of Node's. */
+export function nodeContestant(name: string, args: (listen: number, origin: number) => readonly string[]): Contestant {
+  const preload = ['--import', pathToFileURL(here('./report-cpu.ts')).href];
+  return { name, program: (listen, origin) => inNode([...preload, ...args(listen, origin)]) };
 }
 
 /** A proxy that runs. */
@@ -120,30 +162,32 @@ export class Running {
   readonly name: string;
   readonly port: number;
   readonly #child: Child;
+  readonly #talks: boolean;
 
-  private constructor(name: string, port: number, child: Child) {
+  private constructor(name: string, port: number, child: Child, talks: boolean) {
     this.name = name;
     this.port = port;
     this.#child = child;
+    this.#talks = talks;
   }
 
   /** `pinned`: on core 0. */
   static async start(contestant: Contestant, origin: number, pinned = true): Promise<Running> {
-    const port = await freePort();
-    const preload = ['--import', tsx, '--import', pathToFileURL(here('./report-cpu.ts')).href];
-    const child = new Child(contestant.name, pinned ? 0 : undefined, [...preload, ...contestant.args(port, origin)]);
+    const port = contestant.port ?? (await freePort());
+    const program = contestant.program(port, origin);
+    const child = new Child(contestant.name, pinned ? 0 : undefined, program);
     const deadline = Date.now() + PATIENCE;
     while (!(await accepts(port))) {
       child.check();
       if (Date.now() > deadline) throw new Error(`${contestant.name} does not listen`);
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
-    return new Running(contestant.name, port, child);
+    return new Running(contestant.name, port, child, program.talks);
   }
 
   /** Microseconds of CPU time that the process has used. */
-  cpu(): Promise<NodeJS.CpuUsage> {
-    return this.#child.ask('cpu');
+  async cpu(): Promise<NodeJS.CpuUsage> {
+    return this.#talks ? this.#child.ask('cpu') : this.#child.usage();
   }
 
   end(): Promise<void> {
@@ -176,7 +220,7 @@ export class Load {
 
   /** `pinned`: on core 1. */
   constructor(pinned = true) {
-    this.#child = new Child('the load generator', pinned ? 1 : undefined, ['--import', tsx, here('./load.ts')]);
+    this.#child = new Child('the load generator', pinned ? 1 : undefined, inNode([here('./load.ts')]));
   }
 
   /** Start the origin; returns its port. */
@@ -184,14 +228,14 @@ export class Load {
     return (await this.#send<{ port: number }>({ origin: true })).port;
   }
 
-  /** Begin: `connections` connections, and on each, over HTTP/2, `streams` streams (0: HTTP/1.1). */
-  async start(port: number, connections: number, streams: number): Promise<void> {
-    await this.#send({ start: { port, connections, streams } });
+  /** Begin. */
+  async start(port: number, load: Case): Promise<void> {
+    await this.#send({ start: { port, load } });
   }
 
-  /** How many answers have come since the start. */
-  async count(): Promise<number> {
-    return (await this.#send<{ count: number }>({ count: true })).count;
+  /** What has been answered since the start. */
+  count(): Promise<Counted> {
+    return this.#send<Counted>({ count: true });
   }
 
   async stop(): Promise<void> {

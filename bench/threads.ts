@@ -4,8 +4,9 @@
  */
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { cases } from './cases.ts';
 import { besides } from './others.ts';
-import { type Contestant, Load, Running } from './processes.ts';
+import { type Contestant, Load, nodeContestant, Running } from './processes.ts';
 
 const CONNECTIONS = 16;
 /** A round in which others used more of a core than this is not counted, … */
@@ -18,24 +19,22 @@ export interface ThreadsOptions {
   readonly seconds: number;
 }
 
-const computing = (threads: number): Contestant => ({
-  name: threads === 1 ? '1 thread' : `${threads} threads`,
-  args: (listen, origin) => [
+const computing = (threads: number): Contestant =>
+  nodeContestant(threads === 1 ? '1 thread' : `${threads} threads`, (listen, origin) => [
     fileURLToPath(new URL('./proxies/cpu-hook.ts', import.meta.url)),
     String(listen),
     String(origin),
     String(threads),
-  ],
-});
+  ]);
 
 const sleep = (seconds: number) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 
 async function rate(proxy: Running, load: Load, seconds: number): Promise<number> {
-  await load.start(proxy.port, CONNECTIONS, 0);
+  await load.start(proxy.port, { ...cases[0]!, connections: CONNECTIONS });
   await sleep(0.5);
-  const [before, from] = [await load.count(), performance.now()];
+  const [{ count: before }, from] = [await load.count(), performance.now()];
   await sleep(seconds);
-  const [after, to] = [await load.count(), performance.now()];
+  const [{ count: after }, to] = [await load.count(), performance.now()];
   await load.stop();
   return ((after - before) / (to - from)) * 1000;
 }
