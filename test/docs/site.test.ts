@@ -87,6 +87,19 @@ test('what is ported is linked to its original: types, functions with a span, fu
   );
 });
 
+test('pages say where one is, what is on them and what else there is', () => {
+  const read = (path: string) => readFileSync(join(site, path), 'utf8');
+  const front = read('index.html');
+  expect(front).toMatch(/<a class="site-start" href="explorer\/explorer\.html#trace=h1&amp;tour=1">/);
+  expect(front).toMatch(/<a href="explorer\/explorer\.html#trace=h1&amp;tour=1"><img [^>]*explorer\.png"/);
+  const chapter = read('documents/05_start_service.html');
+  expect(chapter).toMatch(/<a href="#05-start_service"><span>05 <code>start_service<\/code><\/span><\/a>/);
+  expect(chapter.replaceAll(/<wbr\s*\/?>/g, '')).toMatch(
+    /tsd-breadcrumb[^>]*>\s*<li><a href="\.\.\/index\.html">pingora-traced<\/a><\/li>\s*<li><a href="From_run_forever[^>]*>Book</,
+  );
+  for (const name of TRACES) expect(read(`documents/Scenarios.${name}.html`)).toContain(`explorer.html#trace=${name}`);
+});
+
 test('every link inside the site leads to a page, and to the place in it that it names', () => {
   const anchors = new Map<string, Set<string>>();
   const anchorsOf = (path: string): Set<string> => {
@@ -279,7 +292,7 @@ describe.skipIf(executablePath === undefined)('in a browser (needs Chromium)', (
     await page.close();
   });
 
-  test('the site works from any folder of a server, and search finds what chapters say', async () => {
+  test('the site works from any folder of a server, without a network, and search finds what chapters say', async () => {
     const page = await browser.newPage();
     const sub = createServer((request, response) => {
       if (!request.url!.startsWith('/deep/down/')) return void response.writeHead(404).end();
@@ -289,6 +302,9 @@ describe.skipIf(executablePath === undefined)('in a browser (needs Chromium)', (
     sub.listen(0, '127.0.0.1');
     await once(sub, 'listening');
     const missing: string[] = [];
+    page.on('request', (request) => {
+      if (!/^(?:http:\/\/127\.0\.0\.1:|data:)/.test(request.url())) missing.push(`a network for ${request.url()}`);
+    });
     page.on('response', (response) => {
       if (response.status() >= 400 && !response.url().endsWith('favicon.ico')) missing.push(response.url());
     });

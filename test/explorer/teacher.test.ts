@@ -9,11 +9,13 @@ import { pathToFileURL } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { count } from '../../explorer/format.ts';
+import { Steps } from '../../explorer/steps.ts';
 import { tours } from '../../explorer/tours.ts';
 import { buildExplorer } from '../../scripts/explorer.ts';
 import { findScenario } from '../../src/scenarios/index.ts';
 import { runScenario } from '../../src/scenarios/run.ts';
-import type { TraceDocument } from '../../src/tracing/model.ts';
+import type { TraceDocument, TraceEvent } from '../../src/tracing/model.ts';
 import { exchange } from './exchange.ts';
 
 const { executablePath } = createRequire(import.meta.url)('../../.puppeteerrc.cjs') as { executablePath?: string };
@@ -35,6 +37,47 @@ function large(): TraceDocument {
     if (id % 2 === 0) told.push({ ...bytes, span: id, time: id * 10 + 1 } as typeof bytes);
   }
   return { ...trace, spans, tasks: [trace.tasks[0]!], events: told };
+}
+
+/** What the panels say at a step. */
+interface Shown {
+  messages: string[];
+  connections: string[];
+  places: string[];
+  machines: string[];
+  pool: string[];
+}
+
+/** What they have to say once the events for which `happened` says so have happened. */
+function shownOf(trace: TraceDocument, happened: (event: TraceEvent) => boolean): Shown {
+  const { connections = [], events = [] } = trace;
+  const side = (id: number) => (connections.find((one) => one.id === id)!.side === 'downstream' ? 'client' : 'origin');
+  const moved = new Map<number, { in: number; out: number }>();
+  const places = new Map<string, string>();
+  const machines = new Map<string, string>();
+  const messages: string[] = [];
+  let pool: string[] = [];
+  const did: Record<string, string> = { put: 'one was put in', get: 'one was taken', miss: 'none was there' };
+  for (const event of events.filter(happened)) {
+    if (event.kind === 'bytes') {
+      const who = side(event.connection);
+      messages.push(`${event.way === 'in' ? `${who} → proxy` : `proxy → ${who}`}, ${count(event.length, 'byte')}`);
+      const sum = moved.get(event.connection) ?? { in: 0, out: 0 };
+      sum[event.way] += event.length;
+      moved.set(event.connection, sum);
+    } else if (event.kind === 'channel') {
+      places.set(event.channel, `${event.depth} of ${event.capacity} places taken`);
+    } else if (event.kind === 'state') machines.set(event.machine, event.to);
+    else if (event.kind === 'pool') pool = [`${did[event.what]}: ${event.key}`];
+  }
+  const connected = connections.filter(({ id }) => moved.has(id)).map(({ id }) => moved.get(id)!);
+  return {
+    messages,
+    connections: connected.map((sum) => `${sum.in} read, ${sum.out} written`),
+    places: [...places.values()],
+    machines: [...machines.values()],
+    pool,
+  };
 }
 
 describe.skipIf(executablePath === undefined)('the explorer as a teacher', () => {
@@ -157,6 +200,39 @@ describe.skipIf(executablePath === undefined)('the explorer as a teacher', () =>
     expect(state).toMatch(/1 waits\s+one was put in: k/);
     expect(state).toMatch(/2 origin\s+127\.0\.0\.1:2\s+0 read, 20 written/);
     expect(await page.locator('.places i.is-taken').count()).toBe(1);
+  });
+
+  test('at each step of h1 the wire and the state are those of the JSON', async () => {
+    const trace = JSON.parse(readFileSync(join(folder, 'traces/h1.json'), 'utf8')) as TraceDocument;
+    await open('#trace=h1&step=1');
+    await page.locator('#levels [data-level=all]').click();
+    const seen = await evaluate<Shown[]>(`(() => {
+      const all = (selector, read) => [...document.querySelectorAll(selector)].map(read);
+      const label = (element) => element.getAttribute('aria-label');
+      const text = (element) => element.textContent;
+      const slider = document.querySelector('#slider');
+      const steps = [];
+      for (let before = -1; Number(slider.value) !== before; ) {
+        before = Number(slider.value);
+        steps.push({
+          messages: all('#wire .message', label),
+          connections: all('#state .connection small', text),
+          places: all('#state .places', label),
+          machines: all('#state .chip', text),
+          pool: all('#state small', text).filter((said) => /^(one|none) was /.test(said)),
+        });
+        document.body.dispatchEvent(new KeyboardEvent('keydown', { key: '.', bubbles: true }));
+      }
+      return steps;
+    })()`);
+    const steps = new Steps(trace);
+    expect(seen).toHaveLength(steps.count);
+    expect(seen.at(-1)!.messages.length).toBeGreaterThan(3);
+    for (const [step, shown] of seen.entries()) {
+      const now = steps.spans[steps.spanAt(step)]!.id;
+      const time = steps.time(step);
+      expect(shown, `step ${step + 1}`).toEqual(shownOf(trace, (event) => event.time <= time || event.span === now));
+    }
   });
 
   test('the tour of h1 is walked by keyboard alone, from the button to the answer', async () => {
