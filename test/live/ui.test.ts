@@ -1,12 +1,14 @@
 /** The live page of a server that runs, as a person sees it. */
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { get, type IncomingMessage } from 'node:http';
 import { createRequire } from 'node:module';
 import { type Browser, chromium } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { Program } from '../support/program.ts';
 
-const { executablePath } = createRequire(import.meta.url)('../../.puppeteerrc.cjs') as { executablePath?: string };
+const require = createRequire(import.meta.url);
+const { executablePath } = require('../../.puppeteerrc.cjs') as { executablePath?: string };
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 const eventually = <T>(look: () => T | Promise<T>) => expect.poll(look, { timeout: 60_000 });
@@ -57,6 +59,14 @@ describe.skipIf(executablePath === undefined)('the live page (needs Chromium)', 
     for (const [time, , , , duration] of cells) {
       expect(time).toMatch(/^\d\d:\d\d:\d\d$/);
       expect(duration).toMatch(/^[\d.]+ (?:µs|ms|s)$/);
+    }
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme });
+      await page.reload();
+      await page.locator('#requests-rows tr').nth(3).waitFor();
+      await page.evaluate(readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8'));
+      const { violations } = await page.evaluate(() => (globalThis as any).axe.run({ resultTypes: ['violations'] }));
+      expect(violations.filter(({ impact }: { impact: string }) => /serious|critical/.test(impact))).toEqual([]);
     }
     await page.locator('#requests-rows a', { hasText: '/status/503' }).focus();
     await page.keyboard.press('Enter');
