@@ -85,6 +85,11 @@ export class BodyReader {
     this.read = 0;
   }
 
+  /** There is no more of it, whatever was announced; what was read counts. */
+  end(): void {
+    this.state = 'Complete';
+  }
+
   bodyDone(): boolean {
     return this.state === 'Complete' || this.state === 'Done';
   }

@@ -467,7 +467,7 @@ export class HttpSession {
   }
 
   private maybeForceCloseBodyReader(): void {
-    if (this.upgraded && !this.bodyReader.bodyDone()) this.bodyReader.initContentLength(0);
+    if (this.upgraded && !this.bodyReader.bodyDone()) this.bodyReader.end();
   }
 
   /** How many bytes of the request's body were read, without framing. */
@@ -555,7 +555,9 @@ export class HttpSession {
   beginTunnel(): boolean {
     if (!this.upgraded || !this.bodyReader.complete || this.isTunnel()) return false;
     this.tunnelling = true;
+    const { read } = this.bodyReader;
     this.bodyReader.initHttp10();
+    this.bodyReader.read = read;
     return true;
   }
 
