@@ -51,11 +51,14 @@ test('there are sixteen tries and no more', async () => {
 test('an origin that wants HTTP/1.1 does not get it where the peer allows HTTP/2 only', async () => {
   captureLog();
   let tries = 0;
-  const origin = await h2Origin((stream) => {
-    tries++;
-    stream.close(constants.NGHTTP2_HTTP_1_1_REQUIRED);
-  });
-  const proxy = await startH2Proxy(new ToPeer(origin.peer()));
+  class App extends ToPeer {
+    override upstreamPeer(): HttpPeer {
+      tries++;
+      return super.upstreamPeer();
+    }
+  }
+  const origin = await h2Origin((stream) => stream.close(constants.NGHTTP2_HTTP_1_1_REQUIRED));
+  const proxy = await startH2Proxy(new App(origin.peer()));
   expect((await request(proxy.client(), {})).status).toBe(502);
   expect(tries).toBe(1);
 });
