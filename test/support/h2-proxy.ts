@@ -8,6 +8,7 @@ import { spawn } from '../../src/runtime/lib.ts';
 import { Watch } from '../../src/runtime/sync.ts';
 import { ServerConf } from '../../src/server/configuration/mod.ts';
 import type { HttpPeer } from '../../src/upstreams/peer.ts';
+import { perhapsTraced } from './traced.ts';
 
 const certificate = generate([{ name: 'commonName', value: 'proxy.test' }], { algorithm: 'sha256' });
 
@@ -42,7 +43,7 @@ export async function startH2Proxy<CTX>(app: ProxyHttp<CTX>): Promise<{ port: nu
       onListening: ({ bound }) => resolve(Number(bound.split(':').at(-1))),
       onListenFailed: (_address, error) => reject(error),
     };
-    const task = spawn('proxy', () => service.startService(undefined, shutdown.subscribe()));
+    const task = perhapsTraced(() => spawn('proxy', () => service.startService(undefined, shutdown.subscribe())));
     onTestFinished(async () => {
       shutdown.send(true);
       await task;

@@ -7,6 +7,7 @@ import { Watch } from '../../src/runtime/sync.ts';
 import { ServerConf } from '../../src/server/configuration/mod.ts';
 import { HttpPeer } from '../../src/upstreams/peer.ts';
 import { Peer } from './streams.ts';
+import { perhapsTraced } from './traced.ts';
 
 /** Everything goes to one place. */
 export class ToOrigin extends ProxyHttp<undefined> {
@@ -42,7 +43,7 @@ export async function startProxy<CTX>(app: ProxyHttp<CTX>): Promise<RunningProxy
       onListening: ({ bound }) => resolve(Number(bound.split(':').at(-1))),
       onListenFailed: (_address, error) => reject(error),
     };
-    const task = spawn('proxy', () => service.startService(undefined, shutdown.subscribe()));
+    const task = perhapsTraced(() => spawn('proxy', () => service.startService(undefined, shutdown.subscribe())));
     onTestFinished(async () => {
       shutdown.send(true);
       await task;
