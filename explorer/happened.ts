@@ -101,6 +101,12 @@ export class Happened {
     return low;
   }
 
+  /** What the current call itself does before the next step. What comes later would show channels as they will be. */
+  #ownUntilNext(step: number): TraceEvent[] {
+    const [from, to] = [this.#steps.time(step), step + 1 < this.#steps.count ? this.#steps.time(step + 1) : Infinity];
+    return this.eventsOf(this.#steps.spanAt(step)).filter(({ time }) => time > from && time <= to);
+  }
+
   /**
    * The last `most` of what has passed on the wire, and how many came before. What the current call itself reads or
    * writes is among it: it is what the step is about.
@@ -115,7 +121,6 @@ export class Happened {
   }
 
   state(step: number): State {
-    const now = this.#steps.spanAt(step);
     const until = this.#until(this.#events, step);
     const channels = new Map<string, ChannelState>();
     const machines = new Map<string, MachineState>();
@@ -145,7 +150,7 @@ export class Happened {
       else if (event.kind === 'wake') woken.set(event.task, event.by);
     };
     for (let i = 0; i < until; i++) take(this.#events[i]!);
-    for (const event of this.eventsOf(now)) if (event.time > this.#steps.time(step)) take(event);
+    for (const event of this.#ownUntilNext(step)) take(event);
     return {
       tasks: this.#tasks(step, woken),
       channels: [...channels.values()],

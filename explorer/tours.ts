@@ -17,6 +17,8 @@ export interface Tour {
   /** What one knows after it. */
   about: string;
   stops: readonly Stop[];
+  /** Where the last stop leads: the trace beside another one. */
+  onwards?: { title: string; with: string };
 }
 
 const stop = (fn: string, title: string, text: string, more: Partial<Stop> = {}): Stop => ({
@@ -31,6 +33,7 @@ const h1: Tour = {
   scenario: 'h1',
   title: 'One request, from the first byte to the last',
   about: 'Where a request’s peer is chosen, what is sent to whom, and why a second request needs no second connection.',
+  onwards: { title: 'See what a second request does', with: 'keepalive' },
   stops: [
     stop(
       'Server::run_forever',
@@ -65,7 +68,7 @@ const h1: Tour = {
     stop(
       'HttpSession::read_request',
       'Reading the request',
-      'The task waits here until bytes come. Look at the wire: those are the bytes that this call reads, and “out” on the card is what it makes of them.',
+      'The task waits in this call until bytes come. Look at the wire: those are the bytes that it reads, and “out” on the card is what it returns in the end.',
     ),
     stop(
       'HttpProxy::process_request',
@@ -101,12 +104,12 @@ const h1: Tour = {
     stop(
       'l4::connect',
       'Connecting to the origin',
-      'The task waits until the origin has accepted. A second connection appears: the proxy has two sides now, the client’s and the origin’s.',
+      'The task waits until the origin has accepted. From then on the proxy has two connections: the client’s and the origin’s. The second one shows under State once something was sent on it.',
     ),
     stop(
       'HttpSession::write_request_header',
       'The request goes out',
-      'Compare these bytes with those that the client sent: hop-by-hop fields such as Connection are gone, for they were meant for the proxy alone.',
+      'Compare these bytes with those that the client sent: hop-by-hop fields such as Connection are gone, for they were meant for the proxy alone (Pingora 0.1.0 passes them on).',
     ),
     stop(
       'HttpProxy::proxy_handle_downstream',
@@ -136,7 +139,7 @@ const h1: Tour = {
     stop(
       'HttpProxy::finish',
       'The end of the request',
-      'The application may log the request, and then the client’s connection goes back to the loop that reads the next request from it. That’s all. Try “Compare” with keepalive, where a second request comes.',
+      'The application may log the request, and then the client’s connection goes back to the loop that reads the next request from it. That’s all. The button below shows what a second request does, beside this one.',
     ),
   ],
 };

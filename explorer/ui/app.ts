@@ -478,6 +478,7 @@ class App implements Host {
       help: () => byId<HTMLDialogElement>('keys').showModal(),
       level: () => this.#setLevel(LEVELS[(LEVELS.indexOf(this.#level) + 1) % LEVELS.length]!),
       stop: (by) => (this.#compare.isOpen ? this.#compare.next(by) : this.tour(by)),
+      endTour: () => this.endTour(),
       hex: ifOpen(() => this.#wireView.setHex()),
       caller: ifOpen(() => this.#code.toggleCaller()),
       rust: ifOpen(() => this.#code.rust.toggle()),

@@ -35,6 +35,7 @@ export interface Actions extends Moves {
   level(): void;
   /** Another stop of the tour. */
   stop(by: 1 | -1): void;
+  endTour(): void;
   hex(): void;
   caller(): void;
   rust(): void;
@@ -88,6 +89,7 @@ export function keyTable(act: Actions): Key[] {
       says: 'the tour: next stop, the stop before; starts it',
       does: { ']': () => act.stop(1), '[': () => act.stop(-1) },
     },
+    { says: 'end the tour', does: { Escape: act.endTour } },
     { says: 'main path, phases, everything', does: { l: act.level } },
     { says: 'bytes as text or in hexadecimal', does: { x: act.hex } },
     { says: 'the caller, at the line of the call; or what is called', does: { v: act.caller } },

@@ -47,16 +47,18 @@ export class TourView {
   }
 
   #draw(): void {
-    const { stops, title } = this.#tour!;
+    const { stops, title, onwards } = this.#tour!;
     const { title: here, text } = stops[this.#stop]!;
     const focused = this.#root.contains(document.activeElement)
       ? document.activeElement?.getAttribute('data-go')
       : null;
-    const button = (go: 'back' | 'on' | 'end', label: string, by: number | null, disabled = false) => {
+    const button = (go: 'back' | 'on' | 'end', label: string, key: string, by: number | null, disabled = false) => {
       const made = h(
         'button',
         { type: 'button', class: go === 'on' ? 'primary' : 'tool', 'data-go': go, disabled },
         label,
+        ' ',
+        h('kbd', { 'aria-hidden': 'true' }, key),
       );
       made.addEventListener('click', () => (by === null ? this.#host.endTour() : this.#host.tour(by)));
       return made;
@@ -71,15 +73,24 @@ export class TourView {
       h(
         'p',
         { class: 'tour-buttons' },
-        button('back', '← Back', -1, this.#stop === 0),
-        last
-          ? next !== undefined &&
-              h('a', { class: 'primary', href: `#trace=${next.scenario}&tour=1` }, `Next tour: ${next.title}`)
-          : button('on', 'Next →', 1),
-        button('end', 'End the tour', null),
+        button('back', '← Back', '[', -1, this.#stop === 0),
+        !last && button('on', 'Next →', ']', 1),
+        last &&
+          onwards !== undefined &&
+          h('a', { class: 'primary', href: `#trace=${this.#tour!.scenario}&with=${onwards.with}` }, onwards.title),
+        last &&
+          next !== undefined &&
+          h(
+            'a',
+            { class: onwards ? 'tool' : 'primary', href: `#trace=${next.scenario}&tour=1` },
+            `Next tour: ${next.title}`,
+          ),
+        button('end', 'End the tour', 'Esc', null),
       ),
     );
-    if (focused)
-      (this.#root.querySelector<HTMLElement>(`[data-go=${focused}]:enabled`) ?? this.#root.querySelector('a'))?.focus();
+    // whoever has just come goes on with Enter
+    const focus = focused ?? (document.activeElement === document.body ? 'on' : null);
+    if (focus)
+      (this.#root.querySelector<HTMLElement>(`[data-go=${focus}]:enabled`) ?? this.#root.querySelector('a'))?.focus();
   }
 }

@@ -34,13 +34,16 @@ function documents(root: string): string[] {
   ];
 }
 
+/** What the package's subpaths export. */
+const ENTRIES = ['load-balancing', 'metrics', 'tracing', 'http2'].map((name) => `src/entries/${name}.ts`);
+
 /** Make the pages. Throws when typedoc has anything to complain about. */
 /** `more`: documents beside those of the project, as the scenarios' pages. */
 export async function buildApi(root: string, out: string, more: readonly string[] = []): Promise<void> {
   const files = documents(root);
   const app = await Application.bootstrap({
     name: 'pingora-traced',
-    entryPoints: [join(root, 'src/index.ts')],
+    entryPoints: ['src/index.ts', ...ENTRIES].map((path) => join(root, path)),
     tsconfig: join(root, 'tsconfig.json'),
     readme: join(root, 'README.md'),
     projectDocuments: [...files.map((path) => join(root, path)), ...more],
@@ -85,6 +88,13 @@ export async function buildApi(root: string, out: string, more: readonly string[
       'pingora-traced.Fds.serialize.__type.fds',
       'pingora-traced.CertKey.toPem.__type.cert',
       'pingora-traced.CertKey.toPem.__type.key',
+      'pingora-traced/tracing.TraceDocument.cut.__type.spans',
+      'pingora-traced/tracing.TraceDocument.cut.__type.events',
+      'pingora-traced/tracing.TraceDocument.cut.__type.bytes',
+      'pingora-traced/tracing.TraceSpan.rust.__type.file',
+      'pingora-traced/tracing.TraceSpan.rust.__type.line',
+      'pingora-traced/tracing.TraceSpan.ts.__type.file',
+      'pingora-traced/tracing.TraceSpan.ts.__type.line',
     ],
     // links to folders and to rows of tables are right and not known to typedoc: all links are tested in the site
     validation: {

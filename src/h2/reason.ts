@@ -6,19 +6,33 @@
 
 /** The error codes (RFC 9113 7). */
 export const Reason = {
+  /** Nothing went wrong: a graceful end, or no more of the request is wanted. */
   NO_ERROR: 0,
+  /** The peer broke the protocol in a way that has no code of its own. */
   PROTOCOL_ERROR: 1,
+  /** This end failed. */
   INTERNAL_ERROR: 2,
+  /** The peer sent more than its window. */
   FLOW_CONTROL_ERROR: 3,
+  /** The peer didn't acknowledge SETTINGS. */
   SETTINGS_TIMEOUT: 4,
+  /** A frame came on a stream that had ended. */
   STREAM_CLOSED: 5,
+  /** A frame has a length that it must not have. */
   FRAME_SIZE_ERROR: 6,
+  /** Nothing was done for the stream: it may be tried again. */
   REFUSED_STREAM: 7,
+  /** The stream isn't wanted any more. */
   CANCEL: 8,
+  /** Fields could not be decoded: both ends' tables differ from now on. */
   COMPRESSION_ERROR: 9,
+  /** The connection of a CONNECT broke. */
   CONNECT_ERROR: 10,
+  /** The peer does too much of something. */
   ENHANCE_YOUR_CALM: 11,
+  /** TLS is weaker than HTTP/2 allows. */
   INADEQUATE_SECURITY: 12,
+  /** Only HTTP/1.1 will do. */
   HTTP_1_1_REQUIRED: 13,
 } as const;
 

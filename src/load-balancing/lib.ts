@@ -205,6 +205,7 @@ const byHealth = (_backend: Backend, ready: boolean): boolean => ready;
  *
  * Discovery and health checks are repeated only while it runs as a background service: give it to
  * {@link backgroundService}, and that to the server. Without one it is never checked, and every backend counts as well.
+ * Each thread of a server has a balancer of its own, with its own turn and its own checks.
  *
  * ```ts
  * const balancer = await LoadBalancer.tryFromIter(['127.0.0.1:8080', '127.0.0.1:8081'], RoundRobin);
@@ -285,7 +286,10 @@ export class LoadBalancer<S extends BackendSelection = BackendSelection> impleme
     return undefined;
   }
 
-  /** As {@link Backends.setHealthCheck}. How often, `healthCheckFrequency` says. */
+  /**
+   * As {@link Backends.setHealthCheck}. How often, `healthCheckFrequency` says. A backend that turns unhealthy is logged
+   * as a warning, one that is well again as information.
+   */
   @rust.method('LoadBalancer::set_health_check')
   setHealthCheck(check: HealthCheck): void {
     this.known.setHealthCheck(check);

@@ -463,7 +463,10 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
 
 /** What a proxy service may have beside its application. */
 export interface ProxyExtras {
-  /** Who counts what the proxy does. Default: nobody. */
+  /**
+   * Who counts what the proxy does: what `proxyMetrics()` of `pingora-traced/metrics` returns, which a service of
+   * {@link Service.prometheusHttpService} shows. Default: nobody.
+   */
   metrics?: ProxyCounts | undefined;
   /** How HTTP/2 is spoken with clients. Default: as the defaults are. */
   h2?: H2Options | undefined;
@@ -500,7 +503,8 @@ export interface ProxyExtras {
  */
 export const httpProxyService = rust.fn(
   'pingora_proxy::http_proxy_service',
-  <CTX>(conf: ServerConf, inner: ProxyHttp<CTX>, { wrap, metrics, h2 }: ProxyExtras = {}): Service => {
+  <CTX>(conf: ServerConf, inner: ProxyHttp<CTX>, extras: ProxyExtras = {}): Service => {
+    const { wrap, metrics, h2 } = extras;
     const proxy = HttpProxy.new(inner, conf, metrics);
     if (h2 !== undefined) proxy.h2Options = () => h2;
     return Service.new('Pingora HTTP Proxy Service', wrap === undefined ? proxy : wrap(proxy));

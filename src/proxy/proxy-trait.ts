@@ -67,7 +67,7 @@ export abstract class ProxyHttp<CTX = undefined> {
    * it is tried again if the error's {@link PingoraError.setRetry} says so. At most 16 tries are made.
    *
    * ```ts
-   * const balancer = await LoadBalancer.tryFromIter(['127.0.0.1:8080', '127.0.0.1:8080'], RoundRobin);
+   * const balancer = await LoadBalancer.tryFromIter(['127.0.0.1:8080'], RoundRobin);
    *
    * class Balanced extends ProxyHttp {
    *   newCtx(): undefined {}

@@ -209,6 +209,11 @@ export class Server {
    * Run the services until a signal ends the server. Never returns: it ends the process. Throws `InternalError` if it
    * is to run in the background and can't.
    *
+   * SIGTERM and SIGHUP stop listening, let requests go on for `gracePeriodSeconds` and give the runtimes
+   * `gracefulShutdownTimeoutSeconds` after that ({@link ServerConf}). SIGQUIT does the same after it has given the
+   * listening sockets to the process that is started with `upgrade`. SIGINT (Ctrl-C) ends it at once, during the grace
+   * period too. A service that can't bind logs an error and ends; the others go on.
+   *
    * Services with more than one thread are run by as many processes more, each of which runs this program up to here.
    */
   @rust.method('Server::run_forever')

@@ -73,7 +73,10 @@ export class Service implements ServiceTrait {
     return new Service(name, listeners, app);
   }
 
-  /** Serves the process's metrics to Prometheus. */
+  /**
+   * Serves the process's metrics to Prometheus: add an address, and this to the server. `proxyMetrics()` of
+   * `pingora-traced/metrics`, given to `httpProxyService`, counts what a proxy does.
+   */
   @rust.method('Service::prometheus_http_service')
   static prometheusHttpService(): Service {
     return Service.new('Prometheus metric HTTP', PrometheusServer.new());
@@ -86,7 +89,10 @@ export class Service implements ServiceTrait {
 
   // What is added after the server started has no effect.
 
-  /** Add a TCP endpoint: `127.0.0.1:6188`. */
+  /**
+   * Add a TCP endpoint: `127.0.0.1:6188`. It is bound when the server runs. An address that is in use is tried for half
+   * a minute, with a warning each second; what can't be bound is logged as an error, and the server goes on without it.
+   */
   @rust.method('Service::add_tcp')
   addTcp(address: string): void {
     this.listeners.addTcp(address);

@@ -13,6 +13,7 @@ const rust = ported('pingora-load-balancing/src/selection/algorithms.rs');
 /** FNV-1a with 64 bits, in two halves: a bigint would be made anew for every byte. */
 @traced
 export class FnvHasher implements SelectionAlgorithm {
+  /** One that begins anew. */
   @rust.method('<H as SelectionAlgorithm>::new')
   static new(): FnvHasher {
     return new FnvHasher();
@@ -40,6 +41,7 @@ export class FnvHasher implements SelectionAlgorithm {
 export class RoundRobin implements SelectionAlgorithm {
   private count = 0;
 
+  /** One that begins anew. */
   @rust.method('<RoundRobin as SelectionAlgorithm>::new')
   static new(): RoundRobin {
     return new RoundRobin();
@@ -56,6 +58,7 @@ export class RoundRobin implements SelectionAlgorithm {
 /** At random. */
 @traced
 export class Random implements SelectionAlgorithm {
+  /** One that begins anew. */
   @rust.method('<Random as SelectionAlgorithm>::new')
   static new(): Random {
     return new Random();

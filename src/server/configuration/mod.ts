@@ -179,7 +179,11 @@ export class ServerConf {
   upstreamConnectOffloadThreadpools: number | undefined = undefined;
   /** Read for compatibility; connecting isn't offloaded here. */
   upstreamConnectOffloadThreadPerPool: number | undefined = undefined;
-  /** How long requests may go on after a graceful end began, in seconds. A constant of the original. Default: 300. */
+  /**
+   * How long requests may go on after a graceful end began (SIGTERM, SIGQUIT), in seconds. The process waits for all of
+   * it, even when nothing is left to do: keep it below the time that a supervisor gives, as systemd's `TimeoutStopSec`.
+   * A constant of the original. Default: 300.
+   */
   gracePeriodSeconds = 300;
   /** How long the runtimes may take to end after that, in seconds. A constant of the original. Default: 5. */
   gracefulShutdownTimeoutSeconds = 5;
