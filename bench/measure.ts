@@ -53,8 +53,10 @@ async function measure(proxy: Running, load: Load, kind: Case, { seconds, wrk: b
     return cost(before, await proxy.cpu(), answers, 0);
   }
   await load.start(proxy.port, kind);
-  // connections, to both sides, are there
-  await sleep(0.2 + kind.connections / 5000);
+  // connections, to both sides, are there: each has had its answer
+  const until = performance.now() + PATIENCE * 1000;
+  while ((await load.count()).count < kind.connections && performance.now() < until) await sleep(0.05);
+  await sleep(0.2);
   const [answered, before] = await Promise.all([load.count(), proxy.cpu()]);
   await sleep(seconds);
   const [answers, after] = await Promise.all([load.count(), proxy.cpu()]);
