@@ -14,7 +14,7 @@ import {
 import { Session as ServerSession } from '../protocols/http/server.ts';
 import type { Stream } from '../protocols/l4/stream.ts';
 import { ALPN } from '../protocols/mod.ts';
-import { type Awaitable, type Future, isFuture, settle, until } from '../runtime/future.ts';
+import { type Awaitable, type Future, settle, until } from '../runtime/future.ts';
 import { currentHandle } from '../runtime/lib.ts';
 import type { ShutdownWatch } from '../runtime/sync.ts';
 import { ported, traced } from '../tracing/span.ts';
@@ -70,8 +70,7 @@ class HttpAsServerApp implements ServerApp {
     if (stream.getSsl() === undefined && this.app.h2Options?.()?.h2c === true && (yield* beginsWithPreface(stream))) {
       return yield* this.processH2(stream, shutdown);
     }
-    const served = this.app.processNewHttp(ServerSession.newHttp1(stream), shutdown);
-    return isFuture(served) ? yield* served : yield* settle(served);
+    return yield* settle(this.app.processNewHttp(ServerSession.newHttp1(stream), shutdown));
   }
 
   private *processH2(stream: Stream, shutdown: ShutdownWatch): Future<undefined> {
@@ -104,9 +103,7 @@ class HttpAsServerApp implements ServerApp {
 
   /** The task of one stream. */
   private *serve(session: HttpSession, shutdown: ShutdownWatch): Future<void> {
-    const served = this.app.processNewHttp(ServerSession.newHttp2(session), shutdown);
-    if (isFuture(served)) yield* served;
-    else yield* settle(served);
+    yield* settle(this.app.processNewHttp(ServerSession.newHttp2(session), shutdown));
   }
 
   @rust.method('<T as ServerApp>::cleanup')

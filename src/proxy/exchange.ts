@@ -18,7 +18,7 @@ import { revalidateOrStale } from './proxy-cache.ts';
 
 /**
  * What both halves of an exchange know. One class for both kinds of origin, which differ in what they give it: V8 gives
- * up compiling the constructor of a derived class here, time and again, which costs a request of 30 µs five more.
+ * up compiling the constructor of a derived class here, time and again, which costs a request of 30 µs about three more.
  */
 export class Exchange<CTX, Client, ToUpstream> {
   readonly proxy: HttpProxy<CTX>;

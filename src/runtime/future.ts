@@ -68,9 +68,12 @@ export function* until<T>(operation: Promise<T>): Future<T> {
 }
 
 /** Await what a function of an application returned, which may be anything that can be awaited. */
-export function* settle<T>(result: Awaitable<T>): Future<T> {
-  if (result instanceof Promise) return yield* until(result);
-  return isFuture(result) ? yield* result : (result as T);
+export function settle<T>(result: Awaitable<T>): Future<T> {
+  return isFuture(result) ? result : settled(result);
+}
+
+function* settled<T>(result: T | Promise<T>): Future<T> {
+  return result instanceof Promise ? yield* until(result) : result;
 }
 
 /** Whether something is a future: what a generator function returns. */

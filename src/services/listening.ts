@@ -17,7 +17,7 @@ import {
 } from '../listeners/mod.ts';
 import { Log } from '../log.ts';
 import type { Stream } from '../protocols/l4/stream.ts';
-import { type Future, isFuture, settle, until } from '../runtime/future.ts';
+import { type Future, settle, until } from '../runtime/future.ts';
 import { currentHandle, type Spread } from '../runtime/lib.ts';
 import { PENDING, type Poll } from '../runtime/poll.ts';
 import type { ShutdownWatch } from '../runtime/sync.ts';
@@ -135,8 +135,7 @@ export class Service implements ServiceTrait {
     try {
       while (reusable !== undefined) {
         log.debug('new event!');
-        const served = app.processNew(reusable, shutdown);
-        reusable = isFuture(served) ? yield* served : yield* settle(served);
+        reusable = yield* settle(app.processNew(reusable, shutdown));
       }
     } finally {
       // Rust closes it where it goes out of scope; an application that failed must not keep it

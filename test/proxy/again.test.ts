@@ -9,6 +9,7 @@ import { startH2Proxy, ToPeer } from '../support/h2-proxy.ts';
 import { captureLog } from '../support/log.ts';
 import { answering, HELLO, Origin } from '../support/origin.ts';
 import { startProxy } from '../support/proxy.ts';
+import type { Peer as RawPeer } from '../support/streams.ts';
 
 /** An origin, and what it was asked. */
 interface Breaking {
@@ -16,32 +17,23 @@ interface Breaking {
   asked: string[];
 }
 
+async function breakingH1(breaks: (connection: RawPeer) => void): Promise<Breaking> {
+  const asked: string[] = [];
+  const origin = await Origin.start((connection, index) =>
+    answering((text, nth) => {
+      asked.push(text.slice(0, text.indexOf(' ')));
+      if (index > 0 || nth === 0) return text.startsWith('HEAD') ? HELLO.slice(0, -5) : HELLO;
+      breaks(connection);
+      return undefined;
+    })(connection, index),
+  );
+  return { peer: Peer.new(`127.0.0.1:${origin.port}`, false, ''), asked };
+}
+
 /** It answers the first request of its first connection; at the second one that breaks. All others are answered. */
 const ORIGINS: Record<string, () => Promise<Breaking>> = {
-  'an HTTP/1 origin that closes': async () => {
-    const asked: string[] = [];
-    const origin = await Origin.start((connection, index) =>
-      answering((text, nth) => {
-        asked.push(text.slice(0, text.indexOf(' ')));
-        if (index > 0 || nth === 0) return text.startsWith('HEAD') ? HELLO.slice(0, -5) : HELLO;
-        connection.socket.end();
-        return undefined;
-      })(connection, index),
-    );
-    return { peer: Peer.new(`127.0.0.1:${origin.port}`, false, ''), asked };
-  },
-  'an HTTP/1 origin that resets': async () => {
-    const asked: string[] = [];
-    const origin = await Origin.start((connection, index) =>
-      answering((text, nth) => {
-        asked.push(text.slice(0, text.indexOf(' ')));
-        if (index > 0 || nth === 0) return text.startsWith('HEAD') ? HELLO.slice(0, -5) : HELLO;
-        connection.reset();
-        return undefined;
-      })(connection, index),
-    );
-    return { peer: Peer.new(`127.0.0.1:${origin.port}`, false, ''), asked };
-  },
+  'an HTTP/1 origin that closes': () => breakingH1((connection) => connection.socket.end()),
+  'an HTTP/1 origin that resets': () => breakingH1((connection) => connection.reset()),
   'an HTTP/2 origin that resets': async () => {
     const asked: string[] = [];
     const origin = await h2Origin((stream, headers) => {
