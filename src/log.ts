@@ -8,8 +8,11 @@
  * What is printed is said as `env_logger` has it, in `PINGORA_LOG` where that has `RUST_LOG`: a level for all, and
  * levels for targets that begin with a name, the longest one first: `warn,pingora_proxy=debug`.
  */
-import { type Logger, pino } from 'pino';
+import type { Logger } from 'pino';
 import { Lines } from './utils/lines.ts';
+import { lazily } from './utils/optional.ts';
+
+const pino = lazily<typeof import('pino')>('pino');
 
 /** From everything to nothing: a level prints itself and all that come after it. */
 export type Level = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
@@ -92,7 +95,7 @@ export function setLogWorker(thread: number): void {
 
 function sink(): Logger {
   const base = { pid: process.pid, ...state.base };
-  state.sink ??= pino({ level: 'trace', base }, new Lines(2, 'log line'));
+  state.sink ??= pino()({ level: 'trace', base }, new Lines(2, 'log line'));
   const { problem } = state;
   state.problem = undefined;
   if (problem !== undefined) state.sink.error({ target: 'pingora_traced::log' }, problem);

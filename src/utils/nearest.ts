@@ -1,8 +1,11 @@
 /** Which of the words somebody most likely meant, for errors. */
-import { distance } from 'fastest-levenshtein';
+import { lazily } from './optional.ts';
+
+const levenshtein = lazily<typeof import('fastest-levenshtein')>('fastest-levenshtein');
 
 /** Up to `most` of `words` that look like `word`, the nearest first. */
 export function nearest(word: string, words: readonly string[], most = 3): string[] {
+  const { distance } = levenshtein();
   const limit = Math.max(2, Math.floor(word.length / 2));
   return words
     .map((candidate) => {

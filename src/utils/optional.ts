@@ -1,5 +1,17 @@
-/** Packages that only some programs need: loaded when they are used. */
+/** Packages that are loaded when they are used, and those that only some programs need. */
 import { createRequire } from 'node:module';
+
+/**
+ * The package `name`, which is always installed, loaded when it is first asked for: a program that only imports the
+ * port doesn't wait for it. Of CommonJS modules, because what asks for it can't wait.
+ */
+export function lazily<T>(name: string): () => T {
+  let loaded: T | undefined;
+  return () => {
+    loaded ??= createRequire(import.meta.url)(name) as T;
+    return loaded;
+  };
+}
 
 /** A package is used that isn't installed. */
 export class MissingPackage extends Error {

@@ -63,7 +63,7 @@ test('every entry can be imported, and they share their modules', async () => {
   expect(same).toEqual(['true', 'true', 'true']);
 });
 
-test('importing the library loads nothing of the command line, and no optional package', async () => {
+test('importing the library loads no other package', async () => {
   const folder = await installed();
   const hook = `
     const seen = new Set();
@@ -79,10 +79,8 @@ test('importing the library loads nothing of the command line, and no optional p
     await import('pingora-traced');
     await import('pingora-traced/load-balancing');
     for (const path of Object.keys(createRequire(import.meta.url).cache)) console.log(/node_modules.((?:@[^/]+.)?[^/]+)/.exec(path)[1]);`;
-  const loaded = new Set(run(folder, code).trim().split('\n'));
-  expect(loaded).toContain('pingora-traced');
-  const unwanted = ['commander', 'pino-pretty', 'selfsigned', 'picocolors', 'prom-client', 'koffi'];
-  expect([...loaded].filter((name) => unwanted.includes(name) || name.startsWith('@opentelemetry/'))).toEqual([]);
+  // what it needs in any case is loaded when it is used too
+  expect(run(folder, code).trim().split('\n')).toEqual(['pingora-traced']);
 });
 
 test('a program compiles against its declarations under the strictest flags, dependencies checked too', async () => {

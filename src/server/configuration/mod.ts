@@ -5,19 +5,19 @@
  * are errors, because most of them are mistyped.
  */
 import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { isIP } from 'node:net';
 import { parseArgs } from 'node:util';
 import type { Document, LineCounter } from 'yaml';
 import { ErrorType, PingoraError } from '../../error/lib.ts';
 import { Log } from '../../log.ts';
 import { nearest } from '../../utils/nearest.ts';
+import { lazily } from '../../utils/optional.ts';
 import type { TransferOptions } from '../transfer-fd/mod.ts';
 
 const log = new Log('pingora_core::server::configuration');
 
 /** Loaded when a file is read: its 72 modules are a quarter of what loading the port takes. */
-const yaml = (): typeof import('yaml') => createRequire(import.meta.url)('yaml');
+const yaml = lazily<typeof import('yaml')>('yaml');
 
 type Kind = 'boolean' | 'count' | 'thread count' | 'string' | 'seconds' | 'IPv4 addresses' | 'IPv6 addresses';
 

@@ -1,9 +1,8 @@
 /** Brotli. Port of `pingora-core/src/protocols/http/compression/brotli.rs`. */
 import { constants, type ZlibOptions } from 'node:zlib';
-import { BrotliCompress, BrotliDecompress } from 'minizlib';
 import { ported, traced } from '../../../tracing/span.ts';
 import type { Encode, Stat } from './encode.ts';
-import { MAX_OUTPUT, SyncEncoder } from './sync.ts';
+import { MAX_OUTPUT, minizlib, SyncEncoder } from './sync.ts';
 
 const rust = ported('pingora-core/src/protocols/http/compression/brotli.rs');
 
@@ -14,7 +13,11 @@ export class Decompressor implements Encode {
 
   private constructor() {
     const options = { maxOutputLength: MAX_OUTPUT };
-    this.inner = new SyncEncoder('de-brotli', 'while decompress Brotli', new BrotliDecompress(options as ZlibOptions));
+    this.inner = new SyncEncoder(
+      'de-brotli',
+      'while decompress Brotli',
+      new (minizlib().BrotliDecompress)(options as ZlibOptions),
+    );
   }
 
   @rust.method('Decompressor::new')
@@ -47,7 +50,11 @@ export class Compressor implements Encode {
       [constants.BROTLI_PARAM_LGWIN]: 19,
     };
     const options = { params, ...(eager ? { flush: constants.BROTLI_OPERATION_FLUSH } : {}) };
-    this.inner = new SyncEncoder('brotli', 'while compress Brotli', new BrotliCompress(options as ZlibOptions));
+    this.inner = new SyncEncoder(
+      'brotli',
+      'while compress Brotli',
+      new (minizlib().BrotliCompress)(options as ZlibOptions),
+    );
   }
 
   /** `level` from 1, fast, to 11, small; more counts as 11. `eager`: each piece can be read when it is there. */

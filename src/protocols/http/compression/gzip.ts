@@ -1,9 +1,8 @@
 /** Gzip. Port of `pingora-core/src/protocols/http/compression/gzip.rs`. */
 import { constants } from 'node:zlib';
-import { Gzip } from 'minizlib';
 import { ported, traced } from '../../../tracing/span.ts';
 import type { Encode, Stat } from './encode.ts';
-import { SyncEncoder } from './sync.ts';
+import { minizlib, SyncEncoder } from './sync.ts';
 
 const rust = ported('pingora-core/src/protocols/http/compression/gzip.rs');
 
@@ -14,7 +13,7 @@ export class Compressor implements Encode {
 
   private constructor(level: number, eager: boolean) {
     const options = { level: Math.min(level, 9), ...(eager ? { flush: constants.Z_SYNC_FLUSH } : {}) };
-    this.inner = new SyncEncoder('gzip', 'while compress gzip', new Gzip(options));
+    this.inner = new SyncEncoder('gzip', 'while compress gzip', new (minizlib().Gzip)(options));
   }
 
   /** `level` from 1, fast, to 9, small; more counts as 9. `eager`: each piece can be read when it is there. */

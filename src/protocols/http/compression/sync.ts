@@ -5,7 +5,11 @@
  */
 import type { BrotliCompress, BrotliDecompress, Gzip, ZstdCompress } from 'minizlib';
 import { PingoraError } from '../../../error/lib.ts';
+import { lazily } from '../../../utils/optional.ts';
 import { COMPRESSION_ERROR, type Stat } from './encode.ts';
+
+/** What compresses; loaded with the first message that is compressed. */
+export const minizlib = lazily<typeof import('minizlib')>('minizlib');
 
 /**
  * One piece of a response may grow to so many bytes, and no further: a few bytes of brotli can stand for gigabytes.

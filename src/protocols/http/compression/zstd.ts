@@ -2,10 +2,9 @@
  * Zstandard, where this Node has it (22.15 and later). Port of `pingora-core/src/protocols/http/compression/zstd.rs`.
  */
 import * as zlib from 'node:zlib';
-import { ZstdCompress } from 'minizlib';
 import { ported, traced } from '../../../tracing/span.ts';
 import type { Encode, Stat } from './encode.ts';
-import { SyncEncoder } from './sync.ts';
+import { minizlib, SyncEncoder } from './sync.ts';
 
 const rust = ported('pingora-core/src/protocols/http/compression/zstd.rs');
 
@@ -25,7 +24,11 @@ export class Compressor implements Encode {
   private constructor(level: number, eager: boolean) {
     const params = { [COMPRESSION_LEVEL]: Math.min(level, 22) };
     const options = { params, ...(eager ? { flush: FLUSH } : {}) };
-    this.inner = new SyncEncoder('zstd', 'while compress zstd', new ZstdCompress(options as zlib.ZlibOptions));
+    this.inner = new SyncEncoder(
+      'zstd',
+      'while compress zstd',
+      new (minizlib().ZstdCompress)(options as zlib.ZlibOptions),
+    );
   }
 
   /** `level` from 1, fast, to 22, small; more counts as 22. `eager`: each piece can be read when it is there. */
