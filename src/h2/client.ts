@@ -22,7 +22,7 @@ export class ClientConnection extends Connection {
   private closing = false;
 
   constructor(transport: Transport, options: Options = {}) {
-    super(transport, options, false, { silenceMs: 0 });
+    super(transport, options, false, { silenceMs: 0, streamIdleMs: 0 });
     this.output.append(PREFACE);
     this.sayHello();
   }
@@ -30,11 +30,6 @@ export class ClientConnection extends Connection {
   /** How many streams the server takes at a time. */
   get maxStreams(): number {
     return this.knows ? this.remote.maxConcurrentStreams : INITIAL_STREAMS;
-  }
-
-  /** Streams that are open. */
-  get openStreams(): number {
-    return this.streams.size;
   }
 
   /** Whether a stream can be opened now or later: the connection is open and the server hasn't said goodbye. */
@@ -61,7 +56,7 @@ export class ClientConnection extends Connection {
     if (!this.isOpen) throw this.notOpen();
     const stream = new Stream(this.nextStream, this, this.streamWindow, this.remote.initialWindowSize);
     this.nextStream += 2;
-    this.streams.set(stream.id, stream);
+    this.add(stream);
     stream.isBodiless = head.method === 'HEAD';
     this.writeRequest(stream, head, end);
     if (end) this.localEnd(stream);

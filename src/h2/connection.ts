@@ -23,6 +23,7 @@ import { Encoder } from './hpack/encoder.ts';
 import { Budget, DEFAULT_LIMITS, type Limits } from './limits.ts';
 import { Names } from './names.ts';
 import { Output } from './output.ts';
+import { Progress } from './progress.ts';
 import { FrameReader, type FrameSink } from './reader.ts';
 import { H2Error, Reason } from './reason.ts';
 import { Setting, Settings } from './settings.ts';
@@ -187,6 +188,9 @@ export abstract class Connection implements FrameSink {
   private settingsBy: number;
   private blockBy = Infinity;
   private stalledBy = Infinity;
+  private readonly progress: Progress;
+  /** When streams are looked at for those that don't get on; Infinity while there are none. */
+  private progressAt = Infinity;
   private checkAt = Infinity;
   private timer: Armed | null = null;
 
@@ -212,6 +216,7 @@ export abstract class Connection implements FrameSink {
     this.controlBudget = new Budget(limits.control);
     this.emptyBudget = new Budget(limits.emptyData);
     this.tinyBudget = new Budget(limits.tinyWindows);
+    this.progress = new Progress(limits, isServer);
     this.settingsBy = this.heard + limits.prefaceMs;
     this.settingsAckBy = this.heard + limits.settingsAckMs;
     this.checkBy(this.settingsBy);
@@ -800,6 +805,14 @@ export abstract class Connection implements FrameSink {
     if (!this.resetBudget.take()) throw refuse(Reason.ENHANCE_YOUR_CALM, 'too many errors of streams');
   }
 
+  /** Reset a stream whose message is well-formed for this end and not for whoever uses it; it counts as refused. */
+  refuseStream(stream: Stream, reason: number, detail: string): void {
+    if (stream.error !== null) return;
+    const error = new H2Error('reset', reason, 'library', detail);
+    this.options.onRefused?.(error, stream.id);
+    this.resetStream(stream, error);
+  }
+
   /** @internal Reset a stream from this end. */
   resetStream(stream: Stream, error: H2Error): void {
     if (!this.closed) {
@@ -840,6 +853,27 @@ export abstract class Connection implements FrameSink {
     }
   }
 
+  /** A stream begins. */
+  protected add(stream: Stream): void {
+    this.streams.set(stream.id, stream);
+    if (this.progressAt === Infinity) this.lookLater(performance.now());
+  }
+
+  private lookLater(now: number): void {
+    this.progressAt = now + this.progress.interval;
+    this.checkBy(this.progressAt);
+  }
+
+  /** End the streams that don't get on. */
+  private look(now: number): void {
+    this.progressAt = Infinity;
+    for (const [stream, error] of this.progress.overdue(this.streams.values(), now)) {
+      if (error.initiator === 'library') this.options.onRefused?.(error, stream.id);
+      this.resetStream(stream, error);
+    }
+    if (this.streams.size > 0) this.lookLater(now);
+  }
+
   /** @internal END_STREAM was sent. */
   localEnd(stream: Stream): void {
     stream.localEnded = true;
@@ -855,6 +889,11 @@ export abstract class Connection implements FrameSink {
     this.streams.delete(stream.id);
     this.streamRemoved();
     if (this.streams.size === 0 && this.isEnding) this.finish();
+  }
+
+  /** Streams that are open. */
+  get openStreams(): number {
+    return this.streams.size;
   }
 
   /** Whether it closes when it has no streams. */
@@ -1076,7 +1115,9 @@ export abstract class Connection implements FrameSink {
     if (this.blocked) {
       // CVE-2019-9517: a peer that asks and asks and never reads
       if (this.output.length > this.limits.maxUnsent) {
-        this.close(refuse(Reason.ENHANCE_YOUR_CALM, 'the peer does not read'));
+        const error = refuse(Reason.ENHANCE_YOUR_CALM, 'the peer does not read');
+        this.options.onRefused?.(error, 0);
+        this.close(error);
         this.transport.destroy();
       }
       return;
@@ -1251,6 +1292,8 @@ export abstract class Connection implements FrameSink {
     else if (now >= this.blockBy) this.fail(refuse(Reason.ENHANCE_YOUR_CALM, 'a field block that does not end'));
     else if (now >= this.settingsAckBy) this.fail(refuse(Reason.SETTINGS_TIMEOUT, 'SETTINGS not acknowledged'));
     else if (now >= this.stalledBy) {
+      // there is no way to tell the peer
+      this.options.onRefused?.(refuse(Reason.ENHANCE_YOUR_CALM, 'the peer does not read'), 0);
       this.close(H2Error.io(Object.assign(new Error('the peer does not read'), { code: 'ETIMEDOUT' })));
     } else if (now >= this.silentAt()) {
       if (this.asked) {
@@ -1262,7 +1305,9 @@ export abstract class Connection implements FrameSink {
       writePing(this.output, 0, ALIVE_PING);
       this.flushLater();
     }
-    if (!this.closed) this.checkBy(Math.min(this.settingsBy, this.blockBy, this.settingsAckBy, this.stalledBy));
+    if (!this.closed && now >= this.progressAt) this.look(now);
+    if (this.closed) return;
+    this.checkBy(Math.min(this.settingsBy, this.blockBy, this.settingsAckBy, this.stalledBy, this.progressAt));
   }
 }
 

@@ -54,6 +54,21 @@ export interface Limits {
   /** Milliseconds that a peer may take none of the bytes that wait for it. Default: 60,000. */
   readonly stalledMs: number;
   /**
+   * Milliseconds that bytes of a stream may wait while the peer's windows let none of them out. 0: for ever. Default:
+   * 300,000.
+   */
+  readonly streamStalledMs: number;
+  /**
+   * At a server: milliseconds in which nothing of a stream moves whose request isn't complete. 0: for ever. Default:
+   * 3,600,000, for calls of gRPC may be silent for long, and 0 for clients.
+   */
+  readonly streamIdleMs: number;
+  /**
+   * At a client: milliseconds that the rest of a request may wait for a window once its response is complete: a server
+   * that has answered may read on, and need not (RFC 9113 8.1). 0: for ever. Default: 10,000.
+   */
+  readonly uploadRestMs: number;
+  /**
    * After so many milliseconds without a byte the peer is asked whether it is there (PING), and after as many more
    * without one the connection is closed. 0: never. Default: 60,000 for servers, 0 for clients.
    */
@@ -76,6 +91,9 @@ export const DEFAULT_LIMITS: Limits = {
   headersMs: 10_000,
   settingsAckMs: 30_000,
   stalledMs: 60_000,
+  streamStalledMs: 300_000,
+  streamIdleMs: 3_600_000,
+  uploadRestMs: 10_000,
   silenceMs: 60_000,
 };
 

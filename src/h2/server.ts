@@ -69,7 +69,7 @@ export class ServerConnection extends Connection {
     const stream = new Stream(id, this, this.streamWindow, this.remote.initialWindowSize);
     stream.head = head;
     stream.expected = head.contentLength;
-    this.streams.set(id, stream);
+    this.add(stream);
     if (ends) stream.endRemote();
     if (head.tooLarge) {
       this.options.onRefused?.(new H2Error('reset', Reason.ENHANCE_YOUR_CALM, 'library', 'too large a head'), id);

@@ -32,6 +32,8 @@ export class Stream {
   private unclaimed = 0;
   private queue: Buffer[] = [];
   private queued = 0;
+  /** @internal Bytes of the body that have come. */
+  received = 0;
   /** The last piece of the queue, if small ones are gathered in it, and how full it is. */
   private gathering: Buffer | null = null;
   private gathered = 0;
@@ -159,6 +161,7 @@ export class Stream {
   pushData(piece: Buffer): void {
     const { length } = piece;
     this.queued += length;
+    this.received += length;
     if (length < SMALL_PIECE) this.gather(piece);
     else {
       this.closeGathering();
@@ -265,8 +268,9 @@ export class Stream {
   }
 
   /**
-   * Done with it. What isn't complete is given up: with CANCEL, or if this end has said all, with NO_ERROR (RFC 9113
-   * 8.1: the peer need not send the rest).
+   * Done with it. What isn't complete is given up: with CANCEL, or if this end is a server and has said all, with
+   * NO_ERROR (RFC 9113 8.1: the client need not send the rest). As in the h2 crate CANCEL goes at once and takes along
+   * what waits to be sent; NO_ERROR and what is complete but for its windows wait for these.
    */
   release(): void {
     if (this.released) return;
@@ -275,11 +279,10 @@ export class Stream {
       const { localEnded, endQueued, remoteEnded, connection } = this;
       if (!localEnded && !endQueued) this.sendReset(Reason.CANCEL);
       else if (!remoteEnded) {
-        // What waits to be sent goes first. At a server the reset leaves by itself, in another turn: clients that get it
-        // together with the end of the response have dropped the one (browsers) or never closed the stream (Node 20).
-        if (!localEnded) connection.resetWhenSent(this);
-        else if (connection.isServer) setImmediate(resetRest, this);
-        else this.sendReset(Reason.CANCEL);
+        if (!connection.isServer) this.sendReset(Reason.CANCEL);
+        // The reset leaves by itself, in another turn: clients that get it together with the end of the response have
+        // dropped the one (browsers) or never closed the stream (Node 20). What waits to be sent goes first.
+        else if (localEnded) setImmediate(resetRest, this);
       }
     }
     // nobody reads it any more, so that the connection has room for others

@@ -17,4 +17,6 @@ export abstract class ProxyCounts {
   abstract downstream(session: ServerSession): void;
   /** @internal A request that never was one. */
   abstract refused(session: ServerSession, error: PingoraError): void;
+  /** @internal A client of HTTP/2 went over a limit or broke a rule: what ends for it, and the name of its error. */
+  abstract refusedH2(level: 'stream' | 'connection', error: string): void;
 }

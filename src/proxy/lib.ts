@@ -215,6 +215,15 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
     this.metrics = metrics;
     this.hooks = metrics === undefined ? new Hooks(inner) : metrics.hooks(inner);
     this.clientUpstream = Connector.new(ConnectorOptions.fromServerConf(conf));
+    if (metrics !== undefined) this.speakH2({});
+  }
+
+  /** @internal Speak HTTP/2 as `options` say. */
+  speakH2(options: H2Options): void {
+    const { metrics } = this;
+    const onRefused = metrics === undefined ? undefined : metrics.refusedH2.bind(metrics);
+    const all = { onRefused, ...options };
+    this.h2Options = () => all;
   }
 
   /** A proxy that runs the hooks of `inner`; its connections to origins are as `conf` says. */
@@ -506,7 +515,7 @@ export const httpProxyService = rust.fn(
   <CTX>(conf: ServerConf, inner: ProxyHttp<CTX>, extras: ProxyExtras = {}): Service => {
     const { wrap, metrics, h2 } = extras;
     const proxy = HttpProxy.new(inner, conf, metrics);
-    if (h2 !== undefined) proxy.h2Options = () => h2;
+    if (h2 !== undefined) proxy.speakH2(h2);
     return Service.new('Pingora HTTP Proxy Service', wrap === undefined ? proxy : wrap(proxy));
   },
 );

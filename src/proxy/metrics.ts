@@ -50,6 +50,8 @@ export class ProxyMetrics extends ProxyCounts {
   readonly connections: Gauge<'side'>;
   /** Bytes of bodies, without framing: of requests that were read, of responses that were sent. */
   readonly bodyBytes: Counter<'direction'>;
+  /** Streams and connections of HTTP/2 that were ended because their client broke a rule or went over a limit. */
+  readonly http2Refusals: Counter<'level' | 'error'>;
   private readonly seen = new WeakSet<object>();
 
   /** Throws `MissingPackage` if prom-client isn't installed, or what that throws where a name is taken. */
@@ -88,10 +90,17 @@ export class ProxyMetrics extends ProxyCounts {
       ...named('body_bytes_total', 'Bytes of bodies: of requests that were read, of responses that were sent'),
       labelNames: ['direction'],
     });
+    this.http2Refusals = new Counter({
+      ...named('http2_refusals_total', 'HTTP/2 clients that broke a rule or went over a limit, by error code'),
+      labelNames: ['level', 'error'],
+    });
     // what may never happen is there from the start: a rate needs a zero to begin with
     for (const side of ['downstream', 'upstream']) this.connections.set({ side }, 0);
     for (const reused of ['true', 'false']) this.upstreamConnections.inc({ reused }, 0);
     for (const direction of ['request', 'response']) this.bodyBytes.inc({ direction }, 0);
+    for (const level of ['stream', 'connection']) {
+      for (const error of ['PROTOCOL_ERROR', 'ENHANCE_YOUR_CALM']) this.http2Refusals.inc({ level, error }, 0);
+    }
   }
 
   /** @internal The hooks of an application, counted. */
@@ -116,6 +125,11 @@ export class ProxyMetrics extends ProxyCounts {
     const code = session.responseWritten()?.status ?? 0;
     this.requests.inc({ code, version: 'unknown' });
     this.failed(error);
+  }
+
+  /** @internal A client of HTTP/2 went over a limit or broke a rule. */
+  override refusedH2(level: 'stream' | 'connection', error: string): void {
+    this.http2Refusals.inc({ level, error });
   }
 
   /** @internal */

@@ -5,7 +5,20 @@ import { DEFAULT_LIMITS } from '../../src/h2/limits.ts';
 import { Reason, reasonName } from '../../src/h2/reason.ts';
 import type { ServerConnection } from '../../src/h2/server.ts';
 import type { Stream } from '../../src/h2/stream.ts';
-import { frame, fresh, GET, headers, literals, POST, type Served, served, settings, u32, verdict } from './raw.ts';
+import {
+  client,
+  frame,
+  fresh,
+  GET,
+  headers,
+  literals,
+  POST,
+  type Served,
+  served,
+  settings,
+  u32,
+  verdict,
+} from './raw.ts';
 
 /** How often `bytes` can be sent before the connection ends, and how it ends. */
 async function until(made: Served, most: number, bytes: (n: number) => Buffer): Promise<[count: number, why: string]> {
@@ -229,14 +242,20 @@ describe('windows', () => {
   });
 });
 
+let epoch = 0;
+
+/** Time passes when the test says so. It begins later each time, for timers of one instant are kept together. */
+function fast(): void {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+  epoch += 1e9;
+  vi.advanceTimersByTime(epoch);
+  onTestFinished(() => {
+    vi.useRealTimers();
+  });
+}
+
 describe('peers that take their time', () => {
   const shortly = { prefaceMs: 50, headersMs: 50, settingsAckMs: 50, stalledMs: 50, silenceMs: 0 };
-  function fast(): void {
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
-    onTestFinished(() => {
-      vi.useRealTimers();
-    });
-  }
 
   test.each<[what: string, bytes: Buffer]>([
     ['nothing', Buffer.alloc(0)],
@@ -303,5 +322,135 @@ describe('peers that take their time', () => {
     expect(connection.closed).toBe(false);
     vi.advanceTimersByTime(300);
     expect(connection.error).toMatchObject({ kind: 'io' });
+  });
+});
+
+describe('streams that never end', () => {
+  const limits = { streamStalledMs: 1000, streamIdleMs: 2000, uploadRestMs: 500, silenceMs: 0 };
+
+  /** A server's end, on which time has not passed yet. */
+  function begun(clientSettings: [number, number][] = []): Served {
+    fast();
+    const made = fresh({ limits });
+    made.connection.receive(Buffer.concat([PREFACE, settings(...clientSettings), frame(4, 1, 0)]));
+    return made;
+  }
+
+  test('a window that never opens: the response that waits for it is given up, and others are not', async () => {
+    const { connection, out, refused } = begun([[4, 0]]);
+    connection.receive(Buffer.concat([headers(1, GET), headers(3, GET)]));
+    const [stuck, quick] = [accept(connection)!, accept(connection)!];
+    stuck.respond(200, [], [], false);
+    stuck.sendData(Buffer.alloc(60_000), true);
+    stuck.release();
+    quick.respond(200, [], [], false);
+    vi.advanceTimersByTime(1600);
+    expect(verdict(await out.frames())).toEqual({ level: 'stream', reason: Reason.ENHANCE_YOUR_CALM, stream: 1 });
+    expect(refused).toHaveLength(1);
+    expect(stuck.unsent).toBe(0);
+    expect(connection.openStreams).toBe(1);
+    quick.sendData(Buffer.alloc(0), true);
+    expect(connection.openStreams).toBe(0);
+  });
+
+  test('whoever waits to write to such a stream is told', async () => {
+    const { connection } = begun([[4, 0]]);
+    connection.receive(headers(1, GET));
+    const stream = accept(connection)!;
+    stream.respond(200, [], [], false);
+    stream.sendData(Buffer.alloc(70_000), false);
+    vi.advanceTimersByTime(1600);
+    expect(() => stream.pollCapacity()).toThrow('does not open');
+  });
+
+  test('a window that opens now and then keeps its stream', async () => {
+    const { connection } = begun([[4, 0]]);
+    connection.receive(headers(1, GET));
+    const stream = accept(connection)!;
+    stream.respond(200, [], [], false);
+    stream.sendData(Buffer.alloc(60_000), true);
+    for (let n = 0; n < 10; n++) {
+      vi.advanceTimersByTime(800);
+      connection.receive(frame(8, 0, 1, u32(100)));
+    }
+    expect(stream.sent).toBe(1000);
+    expect(connection.openStreams).toBe(1);
+  });
+
+  test('a request whose rest never comes is given up; one that goes on slowly is not', async () => {
+    const { connection, out } = begun();
+    connection.receive(Buffer.concat([headers(1, POST, false), headers(3, POST, false)]));
+    const [silent, slow] = [accept(connection)!, accept(connection)!];
+    for (let n = 0; n < 5; n++) {
+      vi.advanceTimersByTime(1000);
+      connection.receive(frame(0, 0, 3, 'aa'));
+    }
+    expect(verdict(await out.frames())).toEqual({ level: 'stream', reason: Reason.ENHANCE_YOUR_CALM, stream: 1 });
+    expect(() => silent.pollData()).toThrow('does not go on');
+    expect(slow.buffered).toBe(5);
+  });
+
+  test('a response may take any time once the request is complete, and its pieces may be as far apart', async () => {
+    const { connection } = begun();
+    connection.receive(headers(1, GET));
+    const stream = accept(connection)!;
+    vi.advanceTimersByTime(10_000);
+    stream.respond(200, [], [], false);
+    vi.advanceTimersByTime(10_000);
+    stream.sendData(Buffer.from('event'), true);
+    expect(connection.openStreams).toBe(0);
+  });
+
+  test('no limit where it is 0', async () => {
+    fast();
+    const { connection } = fresh({ limits: { streamStalledMs: 0, streamIdleMs: 0, silenceMs: 0 } });
+    connection.receive(Buffer.concat([PREFACE, settings([4, 0]), frame(4, 1, 0), headers(1, POST, false)]));
+    const stream = accept(connection)!;
+    stream.respond(200, [], [], false);
+    stream.sendData(Buffer.alloc(100), true);
+    vi.advanceTimersByTime(100_000_000);
+    expect(connection.openStreams).toBe(1);
+  });
+
+  const UPLOAD = { method: 'POST', scheme: 'https', authority: 'a.test', path: '/', names: [], values: [] };
+
+  test('a server that answers whole and reads no more: the rest of the upload is given up with CANCEL', async () => {
+    fast();
+    const { connection, out } = await client({ limits }, [[4, 100]]);
+    const stream = connection.request(UPLOAD, false);
+    stream.sendData(Buffer.alloc(60_000), true);
+    connection.receive(headers(1, [[':status', '200']]));
+    expect(stream.pollHead()).toMatchObject({ status: 200 });
+    expect(stream.pollData()).toBeUndefined();
+    stream.release();
+    vi.advanceTimersByTime(1000);
+    expect(verdict(await out.frames())).toEqual({ level: 'stream', reason: Reason.CANCEL, stream: 1 });
+    expect(connection.openStreams).toBe(0);
+    expect(stream.unsent).toBe(0);
+  });
+
+  test('a server that answers whole and reads on slowly gets all of the upload', async () => {
+    fast();
+    const { connection } = await client({ limits }, [[4, 100]]);
+    const stream = connection.request(UPLOAD, false);
+    stream.sendData(Buffer.alloc(1000), true);
+    connection.receive(headers(1, [[':status', '200']]));
+    stream.release();
+    for (let n = 0; n < 9; n++) {
+      vi.advanceTimersByTime(400);
+      connection.receive(frame(8, 0, 1, u32(100)));
+    }
+    expect(stream.sent).toBe(1000);
+    expect(connection.openStreams).toBe(0);
+  });
+
+  test('nobody wants the response any more: the rest of the upload is given up at once, with what waits of it', async () => {
+    const { connection, out } = await client({}, [[4, 0]]);
+    const stream = connection.request(UPLOAD, false);
+    stream.sendData(Buffer.alloc(60_000), true);
+    stream.release();
+    expect(verdict(await out.frames())).toEqual({ level: 'stream', reason: Reason.CANCEL, stream: 1 });
+    expect(connection.openStreams).toBe(0);
+    expect(stream.unsent).toBe(0);
   });
 });

@@ -4,9 +4,11 @@ import { readFileSync } from 'node:fs';
 import { get } from 'node:http';
 import { connect as connectHttp2 } from 'node:http2';
 import { connect } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { Registry } from 'prom-client';
 import { expect, onTestFinished, test } from 'vitest';
 import type { PingoraError } from '../../src/error/lib.ts';
+import { PREFACE } from '../../src/h2/frame.ts';
 import { TlsSettings } from '../../src/listeners/tls.ts';
 import { httpProxyService, ProxyHttp, type Session } from '../../src/proxy/lib.ts';
 import { proxyMetrics } from '../../src/proxy/metrics.ts';
@@ -15,6 +17,7 @@ import { Watch } from '../../src/runtime/sync.ts';
 import { ServerConf } from '../../src/server/configuration/mod.ts';
 import { HttpPeer } from '../../src/upstreams/peer.ts';
 import { selfSigned } from '../../src/utils/self-signed.ts';
+import { frame, GET as GET_H2, headers, settings } from '../h2/raw.ts';
 import { request } from '../protocols/h2/harness.ts';
 import { Origin } from '../support/origin.ts';
 import { Program } from '../support/program.ts';
@@ -156,6 +159,22 @@ test('a connection of HTTP/2 is one, however many streams it has', async () => {
   expect(await proxy.value('connections{side="downstream"}')).toBe(1);
   client.close();
   await proxy.reaches('connections{side="downstream"}', 0);
+});
+
+test('clients of HTTP/2 that break a rule or go over a limit are counted, by what ends and with what error', async () => {
+  const proxy = await metered(await Origin.start());
+  const socket = connectTls({ port: proxy.tls, host: '127.0.0.1', rejectUnauthorized: false, ALPNProtocols: ['h2'] });
+  onTestFinished(() => {
+    socket.destroy();
+  });
+  await once(socket, 'secureConnect');
+  expect(await proxy.value('http2_refusals_total{level="connection",error="ENHANCE_YOUR_CALM"}')).toBe(0);
+  socket.write(Buffer.concat([PREFACE, settings(), headers(1, [...GET_H2, ['UPPER', 'case']])]));
+  await proxy.reaches('http2_refusals_total{level="stream",error="PROTOCOL_ERROR"}', 1);
+  socket.write(headers(3, [...GET_H2.filter(([name]) => name !== ':path'), [':path', '/<']]));
+  await proxy.reaches('http2_refusals_total{level="stream",error="PROTOCOL_ERROR"}', 2);
+  socket.write(Buffer.concat(Array.from({ length: 3000 }, () => frame(6, 0, 0, Buffer.alloc(8)))));
+  await proxy.reaches('http2_refusals_total{level="connection",error="ENHANCE_YOUR_CALM"}', 1);
 });
 
 test('a retry is counted, and the connection that failed', async () => {

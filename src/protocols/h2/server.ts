@@ -15,6 +15,7 @@ import {
   type Limits,
   PREFACE,
   Reason,
+  reasonName,
   reasonText,
   ServerConnection,
 } from '../../h2/mod.ts';
@@ -63,6 +64,11 @@ export interface H2Options {
   readonly h2c?: boolean;
   /** Take extended CONNECT (RFC 8441); the application has to know it. Default: no. */
   readonly enableConnectProtocol?: boolean;
+  /**
+   * @internal Told of each client that breaks a rule or goes over a limit, beside the log: what ends for it, and the
+   * name of the error that it is sent.
+   */
+  readonly onRefused?: ((level: 'stream' | 'connection', error: string) => void) | undefined;
 }
 
 /** A connection of HTTP/2 with a client: streams that the client opens wait here until somebody accepts them. */
@@ -91,7 +97,7 @@ export class H2Connection {
         // a tunnel is not what a reverse proxy has; the original gives up before it writes such a head
         stream.release();
       } else if (isBadTarget(path!)) {
-        stream.sendReset(Reason.PROTOCOL_ERROR);
+        this.connection.refuseStream(stream, Reason.PROTOCOL_ERROR, 'a path that HTTP/1 can not hold');
         stream.release();
       } else return new HttpSession(stream, this);
     }
@@ -139,7 +145,7 @@ export const handshake = rust.fn(
             ...options,
             names: NAMES,
             observer: framesOf(stream),
-            onRefused,
+            onRefused: (error, id) => refused(options, error, id),
           }),
       );
       log.debug('H2 handshake done.');
@@ -151,9 +157,10 @@ export const handshake = rust.fn(
   },
 );
 
-function onRefused(error: H2Error, stream: number): void {
-  if (stream === 0) log.warn(() => `H2 connection refused: ${error.message}`);
-  else log.warn(() => `H2 stream ${stream} refused: ${error.message}`);
+function refused({ onRefused }: H2Options, error: H2Error, stream: number): void {
+  const level = stream === 0 ? 'connection' : 'stream';
+  onRefused?.(level, reasonName(error.reason));
+  log.warn(() => `H2 ${stream === 0 ? level : `${level} ${stream}`} refused: ${error.message}`);
 }
 
 /** Whoever says nothing on a connection without TLS is let go after so many milliseconds, if HTTP/2 is allowed on it. */
