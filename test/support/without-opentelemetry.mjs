@@ -1,8 +1,22 @@
 // Given to `node --import`: a process in which OpenTelemetry's packages are not installed.
-import { register } from 'node:module';
+import * as modules from 'node:module';
 
-const hook = `export async function resolve(name, context, next) {
-  if (!name.startsWith('@opentelemetry/')) return next(name, context);
-  throw Object.assign(new Error('Cannot find package ' + name), { code: 'ERR_MODULE_NOT_FOUND' });
-}`;
-register(`data:text/javascript,${encodeURIComponent(hook)}`);
+const missing = (name) => name.startsWith('@opentelemetry/');
+const error = (name) => Object.assign(new Error(`Cannot find package ${name}`), { code: 'ERR_MODULE_NOT_FOUND' });
+
+if ('registerHooks' in modules) {
+  modules.registerHooks({
+    resolve(name, context, next) {
+      if (missing(name)) throw error(name);
+      return next(name, context);
+    },
+  });
+} else {
+  // Node 20; what newer ones warn of
+  const hook = `const missing = ${missing}, error = ${error};
+  export async function resolve(name, context, next) {
+    if (missing(name)) throw error(name);
+    return next(name, context);
+  }`;
+  modules.register(`data:text/javascript,${encodeURIComponent(hook)}`);
+}
