@@ -113,6 +113,7 @@ async function main(argv: string[], name: string): Promise<void> {
     throw error instanceof PingoraError ? new Complaint(error.context ?? error.toString()) : error;
   }
   if (options.threads !== undefined) server.configuration.threads = options.threads;
+  if (options.gracePeriod !== undefined) server.configuration.gracePeriodSeconds = options.gracePeriod / 1000;
   const log = logger(server.configuration.errorLog);
   setLog(options.logLevel, log);
 

@@ -11,7 +11,7 @@ import { ConnectionMeta, ConnectionPool, type GroupKey } from '../pool/connectio
 import { SocketAddr } from '../protocols/l4/socket.ts';
 import type { Stream } from '../protocols/l4/stream.ts';
 import { ALPN } from '../protocols/mod.ts';
-import { spawnDetached } from '../runtime/lib.ts';
+import { spawnAttendant } from '../runtime/lib.ts';
 import { type Cancellation, withDeadline } from '../timeout/cancel.ts';
 import { Elapsed } from '../timeout/lib.ts';
 import { ported, traced } from '../tracing/span.ts';
@@ -146,7 +146,7 @@ export class TransportConnector {
     log.debug('Try to keepalive client session');
     const pool = this.connectionPool;
     const [notifyClose, watchUse] = pool.put(meta, stream);
-    spawnDetached('idle_poll', pool.idlePoll(stream, meta, idleTimeout, notifyClose, watchUse));
+    spawnAttendant('idle_poll', pool.idlePoll(stream, meta, idleTimeout, notifyClose, watchUse));
   }
 
   /** A connection to `peer`: one that was released, or a new one. The boolean says whether it was used before. */

@@ -55,6 +55,8 @@ export interface Options {
   daemon: boolean;
   upgrade: boolean;
   threads?: number;
+  /** In milliseconds. */
+  gracePeriod?: number;
   /** A level, or what `PINGORA_LOG` may be. */
   logLevel: string;
   stack: boolean;
@@ -118,11 +120,11 @@ export function program(name: string): Command {
     throw new Complaint(`--threads ${value}: write a whole number from 1, as --threads 2`, 2);
   };
   /** An option of so many seconds, which is kept in milliseconds. */
-  const seconds = (flag: string, what: string, given?: number): Option => {
+  const seconds = (flag: string, what: string, given?: number, mayBeZero = given !== undefined): Option => {
     const option = new Option(`--${flag} <seconds>`, given === undefined ? what : `${what}; 0: no limit`);
     if (given !== undefined) option.default(given * 1000, String(given));
     return option.argParser((value) => {
-      const isTime = /^\d{1,7}(?:\.\d{1,3})?$/.test(value) && (Number(value) > 0 || given !== undefined);
+      const isTime = /^\d{1,7}(?:\.\d{1,3})?$/.test(value) && (Number(value) > 0 || mayBeZero);
       if (isTime) return Number(value) * 1000;
       throw new Complaint(`--${flag} ${value}: write a number of seconds, as --${flag} ${given ?? 5}`, 2);
     });
@@ -196,6 +198,14 @@ export function program(name: string): Command {
         .default('info')
         .env('PINGORA_LOG')
         .argParser(filter),
+    )
+    .addOption(
+      seconds(
+        'grace-period',
+        'after SIGTERM requests may go on for so long; less if none is left (default: as --conf says, or 300)',
+        undefined,
+        true,
+      ),
     )
     .option('--stack', 'show a stack trace when something is wrong with the start', false)
     .addHelpText('after', EXAMPLES.replaceAll('$', name))

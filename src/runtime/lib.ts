@@ -23,6 +23,79 @@ const log = new Log('pingora_runtime');
 
 /** How many tasks have begun and not ended. */
 let running = 0;
+/** How many of them are attendants. */
+let attendants = 0;
+/** How many connections are being closed: what was written last may still be on its way to the system. */
+let closing = 0;
+/** How many wait for a client to send a request. */
+let resting = 0;
+/** Who waits until there is less to do. */
+let watchers: { isDone: () => boolean; done: () => void }[] = [];
+
+function nothing(): void {}
+
+/** Whether nothing is left to do unless a client asks for something. */
+const isQuiet = () => running + closing === attendants + resting;
+const isNothingLeft = () => isQuiet() && resting === 0;
+
+/** Something ended, or rests: perhaps it was the last. */
+function lookIfQuiet(): void {
+  if (watchers.length === 0) return;
+  const before = watchers;
+  watchers = before.filter(({ isDone }) => !isDone());
+  for (const watcher of before) if (!watchers.includes(watcher)) watcher.done();
+}
+
+function quiet(): Promise<void> {
+  return new Promise((done) => {
+    watchers.push({ isDone: isQuiet, done });
+    lookIfQuiet();
+  });
+}
+
+/** Resolves in so many milliseconds, or when nothing is left. */
+function rest(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      watchers = watchers.filter((one) => one !== watcher);
+      resolve();
+    };
+    const watcher = { isDone: isNothingLeft, done };
+    const timer = setTimeout(done, ms);
+    watchers.push(watcher);
+    lookIfQuiet();
+  });
+}
+
+/**
+ * @internal Resolves as soon as no task runs but attendants, and no connection is being closed: what a server's end
+ * waits for. Connections that wait for a request have `restMs` more to send one. The original counts nothing, and waits
+ * for the whole grace period.
+ */
+export async function workDone(restMs: number): Promise<void> {
+  do {
+    await quiet();
+    await rest(restMs);
+  } while (!isQuiet());
+}
+
+/** @internal A task begins to wait for a client's request, or ends that. */
+export function rests(begins: boolean): void {
+  resting += begins ? 1 : -1;
+  if (begins) lookIfQuiet();
+}
+
+/** @internal A connection is being closed. Call what is returned once it is. */
+export function connectionCloses(): () => void {
+  closing++;
+  return connectionClosed;
+}
+
+function connectionClosed(): void {
+  closing--;
+  lookIfQuiet();
+}
 
 /** An exception ends its task, is logged, and never the process. */
 function failed(name: string, error: unknown): void {
@@ -30,7 +103,12 @@ function failed(name: string, error: unknown): void {
   log.error(() => `task '${name}' panicked: ${error instanceof Error ? (error.stack ?? error.message) : error}`);
 }
 
-async function run(name: string, body: () => Promise<unknown>, context: Context | null): Promise<void> {
+async function run(
+  name: string,
+  body: () => Promise<unknown>,
+  context: Context | null,
+  ended: () => void,
+): Promise<void> {
   running++;
   try {
     await null;
@@ -40,6 +118,8 @@ async function run(name: string, body: () => Promise<unknown>, context: Context 
   } finally {
     running--;
     taskEnded(context);
+    ended();
+    lookIfQuiet();
   }
 }
 
@@ -71,6 +151,7 @@ class Spawned implements Ending<unknown> {
     running--;
     taskEnded(this.context);
     this.ended();
+    lookIfQuiet();
   }
 
   reject(error: unknown): void {
@@ -86,10 +167,27 @@ class Spawned implements Ending<unknown> {
 export function spawn(name: string, body: Future<unknown> | (() => Promise<unknown>)): Promise<void> {
   if (typeof body !== 'function') return new Promise<void>((resolve) => spawnDetached(name, body, resolve));
   const context = spawned(name);
-  return runIn(context, () => run(name, body, context));
+  return runIn(context, () => run(name, body, context, nothing));
 }
 
-function nothing(): void {}
+/**
+ * @internal Start a task that looks after a connection to an origin, whether somebody uses it or not: the end of a
+ * server doesn't wait for it.
+ */
+export function spawnAttendant(name: string, body: Future<unknown> | (() => Promise<unknown>)): void {
+  attendants++;
+  if (typeof body !== 'function') {
+    spawnDetached(name, body, attendantEnded);
+    return;
+  }
+  const context = spawned(name);
+  // it never rejects
+  runIn(context, () => run(name, body, context, attendantEnded)).catch(nothing);
+}
+
+function attendantEnded(): void {
+  attendants--;
+}
 
 const ending = new Notify();
 

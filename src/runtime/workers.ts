@@ -110,6 +110,11 @@ class Worker {
     return this.process?.pid;
   }
 
+  /** Whether it is still to be handed connections. */
+  get owed(): boolean {
+    return this.delivering || this.queue.length > 0;
+  }
+
   ask<T>(topic: string, data?: unknown, passed?: object): Promise<T> {
     return this.channel!.ask<T>(topic, data, passed);
   }
@@ -171,6 +176,7 @@ class Worker {
       if (this.process !== process) return;
       this.delivering = false;
       this.deliver();
+      this.workers.wake();
     };
     this.ask('connection', key, socket).then(next, next);
   }
@@ -247,7 +253,8 @@ export class Workers {
     this.wake();
   }
 
-  private wake(): void {
+  /** @internal Something is as others wait for. */
+  wake(): void {
     for (const wake of this.changed.splice(0)) wake();
   }
 
@@ -324,6 +331,15 @@ export class Workers {
   shutdown(): void {
     this.shutDown = true;
     this.askAll('shutdown').catch(() => {});
+  }
+
+  /**
+   * Resolves when no worker has anything left to do (`workDone`). Nothing may be given to them from now on. Those that
+   * don't serve, or end, have nothing.
+   */
+  async workDone(restMs: number): Promise<void> {
+    while (this.waiting.length > 0 || this.all.some((worker) => worker.ready && worker.owed)) await this.change();
+    await this.askAll('work done', restMs);
   }
 
   /** End all, and wait until they are gone: who waits there ends at once, who works has so many seconds. */

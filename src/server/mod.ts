@@ -4,7 +4,7 @@
  * Port of `pingora-core/src/server/mod.rs`.
  */
 import { Log } from '../log.ts';
-import { Runtime, shutdownRuntimes } from '../runtime/lib.ts';
+import { Runtime, shutdownRuntimes, workDone } from '../runtime/lib.ts';
 import { Notify, type ShutdownWatch, Watch } from '../runtime/sync.ts';
 import { workerNumber } from '../runtime/worker.ts';
 import { workers } from '../runtime/workers.ts';
@@ -133,10 +133,24 @@ export class Server {
     }
   }
 
-  private async pause(seconds: number): Promise<boolean> {
+  /** Wait so long, or less if `sooner` resolves; true if a SIGINT ended the wait. */
+  private async pause(seconds: number, sooner: Promise<void> = NEVER): Promise<boolean> {
     const { promise, cancel } = delay(Math.min(seconds * 1000, LONGEST_TIMER_MS));
-    const interrupted = await this.unlessInterrupted(promise);
+    const interrupted = await this.unlessInterrupted(Promise.race([promise, sooner]));
     cancel();
+    return interrupted;
+  }
+
+  /**
+   * Wait for the grace period, or until nothing is left to wait for; true if a SIGINT ended the wait. The original
+   * waits for all of it.
+   */
+  private async gracePeriod(): Promise<boolean> {
+    const { gracePeriodSeconds, minGracePeriodSeconds, gracefulShutdownTimeoutSeconds } = this.configuration;
+    const atLeast = delay(Math.min(minGracePeriodSeconds * 1000, LONGEST_TIMER_MS));
+    const sooner = Promise.all([atLeast.promise, everythingDone(gracefulShutdownTimeoutSeconds)]).then(() => {});
+    const interrupted = await this.pause(gracePeriodSeconds, sooner);
+    atLeast.cancel();
     return interrupted;
   }
 
@@ -209,8 +223,9 @@ export class Server {
    * Run the services until a signal ends the server. Never returns: it ends the process. Throws `InternalError` if it
    * is to run in the background and can't.
    *
-   * SIGTERM and SIGHUP stop listening, let requests go on for `gracePeriodSeconds` and give the runtimes
-   * `gracefulShutdownTimeoutSeconds` after that ({@link ServerConf}). SIGQUIT does the same after it has given the
+   * SIGTERM and SIGHUP stop listening, let requests go on for up to `gracePeriodSeconds` and give the runtimes up to
+   * `gracefulShutdownTimeoutSeconds` after that ({@link ServerConf}); both end as soon as nothing is left to wait for:
+   * no request, service or task runs. SIGQUIT does the same after it has given the
    * listening sockets to the process that is started with `upgrade`. SIGINT (Ctrl-C) ends it at once, during the grace
    * period too. A service that can't bind logs an error and ends; the others go on.
    *
@@ -239,7 +254,7 @@ export class Server {
 
     if (shutdownType === 'Graceful') {
       log.info(`Graceful shutdown: grace period ${conf.gracePeriodSeconds}s starts`);
-      if (await this.pause(conf.gracePeriodSeconds)) shutdownType = 'Quick';
+      if (await this.gracePeriod()) shutdownType = 'Quick';
       log.info('Graceful shutdown: grace period ends');
     }
 
@@ -250,7 +265,7 @@ export class Server {
       if (runtime.threads > 1) exits.push(runtime.shutdownTimeout(timeoutSeconds));
     }
     shutdownRuntimes();
-    if (timeoutSeconds > 0) await this.pause(timeoutSeconds);
+    if (timeoutSeconds > 0) await this.pause(timeoutSeconds, everythingDone(0));
     // those that would take longer, too
     if (exits.length > 0) await workers.end();
     clearInterval(alive);
@@ -280,6 +295,19 @@ export class Server {
   private static createRuntime(name: string, threads: number, workSteal: boolean, key = name): Runtime {
     return workSteal ? Runtime.newSteal(threads, name, key) : Runtime.newNoSteal(threads, name, key);
   }
+}
+
+const NEVER = new Promise<never>(() => {});
+
+/**
+ * Resolves when neither this process nor a thread has anything left to do. Connections that wait for a request have so
+ * many seconds more to send one.
+ */
+async function everythingDone(restSeconds: number): Promise<void> {
+  const restMs = Math.min(restSeconds * 1000, LONGEST_TIMER_MS);
+  // first: what is accepted here may go to a thread
+  await workDone(restMs);
+  await workers.workDone(restMs);
 }
 
 function delay(ms: number): { promise: Promise<void>; cancel: () => void } {

@@ -7,12 +7,13 @@
 import { randomBytes } from 'node:crypto';
 import { setTicketKeys } from '../listeners/tls.ts';
 import { Log } from '../log.ts';
-import { shutdownRuntimes } from '../runtime/lib.ts';
+import { shutdownRuntimes, workDone } from '../runtime/lib.ts';
 import { onAsk } from '../runtime/process-link.ts';
 import type { Watch } from '../runtime/sync.ts';
 import { askOwner, workerNumber } from '../runtime/worker.ts';
 import { workers } from '../runtime/workers.ts';
 import type { Service } from '../services/mod.ts';
+import { endHanded } from '../services/source.ts';
 import type { ServerConf } from './configuration/mod.ts';
 import { isDaemon } from './daemon.ts';
 
@@ -78,6 +79,10 @@ export async function runWorker(shutdown: Watch<boolean>, runServices: () => voi
   if (process.listenerCount('uncaughtException') === 0) process.on('uncaughtException', crash);
   onAsk('shutdown', () => shutdown.send(true));
   onAsk('timeout', () => shutdownRuntimes());
+  onAsk('work done', (restMs: number) => {
+    endHanded();
+    return workDone(restMs);
+  });
   onAsk('end', () => {
     setImmediate(() => process.exit(0));
   });

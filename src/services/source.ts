@@ -192,7 +192,8 @@ class Inherited extends Own implements Endpoint {
 
 /** In a worker: it is handed what was accepted elsewhere, to its end. */
 class Handed implements Source, Endpoint {
-  readonly until: ShutdownWatch = new Watch(false).subscribe();
+  private readonly ending = new Watch(false);
+  readonly until: ShutdownWatch = this.ending.subscribe();
   private readonly stack: TransportStack;
   private readonly waiting: UninitializedStream[] = [];
   private acceptor: Waker | null = null;
@@ -221,8 +222,13 @@ class Handed implements Source, Endpoint {
 
   cancelListen(): void {}
 
+  /** The last connection was handed over. */
+  onEnd(): void {
+    this.ending.send(true);
+  }
+
   async drain(): Promise<UninitializedStream[]> {
-    return [];
+    return this.waiting.splice(0);
   }
 
   cleanup(): void {}
@@ -233,10 +239,16 @@ interface Endpoint {
   onListen?(handle: object): Promise<void>;
   onClose?(shared: boolean): Promise<void>;
   onConnection?(socket: Socket): void;
+  onEnd?(): void;
 }
 
 /** The endpoints of this worker, by what they are called between the processes. */
 const endpoints = new Map<string, Endpoint>();
+
+/** In a worker: nothing is handed over any more. */
+export function endHanded(): void {
+  for (const endpoint of endpoints.values()) endpoint.onEnd?.();
+}
 
 function find(key: string): Endpoint {
   const endpoint = endpoints.get(key);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Cancelled } from '../../src/runtime/cancelled.ts';
-import { currentHandle, Runtime, runningTasks, spawn } from '../../src/runtime/lib.ts';
+import { currentHandle, Runtime, rests, runningTasks, spawn, spawnAttendant, workDone } from '../../src/runtime/lib.ts';
 import { captureLog } from '../support/log.ts';
 
 describe('spawn', () => {
@@ -54,6 +54,79 @@ describe('spawn', () => {
     go();
     await waiting;
     expect(runningTasks()).toBe(before);
+  });
+});
+
+describe('the work of a process', () => {
+  const endOfTurn = () => new Promise((resolve) => setImmediate(resolve));
+
+  /** A task that ends when it is told to. */
+  function task(start: (name: string, body: () => Promise<void>) => unknown) {
+    let end = () => {};
+    const gate = new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    start('task', () => gate);
+    return end;
+  }
+
+  async function watched(restMs = 0) {
+    const state = { done: false };
+    const work = workDone(restMs).then(() => {
+      state.done = true;
+    });
+    await endOfTurn();
+    return { state, work };
+  }
+
+  it('is done when its last task ends', async () => {
+    const [one, two] = [task(spawn), task(spawn)];
+    const { state, work } = await watched(60_000);
+    one();
+    await endOfTurn();
+    expect(state.done).toBe(false);
+    two();
+    await work;
+  });
+
+  it('is done although somebody looks after connections to origins', async () => {
+    const end = task(spawnAttendant);
+    const other = task(spawn);
+    const { state, work } = await watched(60_000);
+    expect(state.done).toBe(false);
+    other();
+    await work;
+    end();
+  });
+
+  it('is not done because those have ended', async () => {
+    const [attendant, other] = [task(spawnAttendant), task(spawn)];
+    const { state, work } = await watched(60_000);
+    attendant();
+    await endOfTurn();
+    expect(state.done).toBe(false);
+    other();
+    await work;
+  });
+
+  it('is done when those that are left have waited long enough for a request', async () => {
+    const end = task(spawn);
+    rests(true);
+    const { work } = await watched(20);
+    await work;
+    rests(false);
+    end();
+  });
+
+  it('goes on when a request comes in that time', async () => {
+    const end = task(spawn);
+    rests(true);
+    const { state, work } = await watched(20);
+    rests(false);
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    expect(state.done).toBe(false);
+    end();
+    await work;
   });
 });
 

@@ -1,6 +1,7 @@
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { Agent, request } from 'node:http';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -37,6 +38,15 @@ function get(port: number, agent?: Agent): Promise<{ body: string; connection: s
     asked.on('error', reject);
     asked.end();
   });
+}
+
+/** A connection that is open, and stays so. */
+async function openTo(port: number): Promise<Socket> {
+  const socket = connect(port, '127.0.0.1');
+  socket.on('error', () => {});
+  socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+  await once(socket, 'data');
+  return socket;
 }
 
 function refused(port: number): Promise<boolean> {
@@ -128,13 +138,15 @@ describe.concurrent('the end of a server', () => {
   });
 
   test('SIGINT ends a grace period at once; a second SIGTERM does not', async () => {
-    const { server } = await run({ conf: long });
+    const { server, port } = await run({ conf: long });
+    const open = await openTo(port);
     server.child.kill('SIGTERM');
     await server.until(/grace period 600s starts/);
     server.child.kill('SIGTERM');
     server.child.kill('SIGQUIT');
     server.child.kill('SIGINT');
     expect(await server.ended).toEqual({ code: 0, signal: null });
+    open.destroy();
     expect(order(server).slice(-5)).toEqual([
       'Graceful shutdown: grace period 600s starts',
       'SIGINT received, exiting',
@@ -145,13 +157,70 @@ describe.concurrent('the end of a server', () => {
   });
 
   test('a grace period that is longer than a timer can be does not end at once', async () => {
-    const { server } = await run({ conf: { ...long, gracePeriodSeconds: 1e9 } });
+    const { server, port } = await run({ conf: { ...long, gracePeriodSeconds: 1e9 } });
+    const open = await openTo(port);
     server.child.kill('SIGTERM');
     await server.until(/grace period 1000000000s starts/);
     // an answer to a second signal comes later than any timer that fires at once
     await new Promise((resolve) => setTimeout(resolve, 50));
     expect(order(server)).not.toContain('Graceful shutdown: grace period ends');
     server.child.kill('SIGINT');
+    expect((await server.ended).code).toBe(0);
+    open.destroy();
+  });
+
+  test('an idle server ends at once at SIGTERM, however long the grace period is', async () => {
+    const { server, port } = await run({ conf: long, beside: ['A'] });
+    expect((await get(port, new Agent())).body).toBe('hello');
+    server.child.kill('SIGTERM');
+    expect(await server.ended).toEqual({ code: 0, signal: null });
+    expect(order(server).slice(-5)).toEqual([
+      'Graceful shutdown: grace period 600s starts',
+      'Graceful shutdown: grace period ends',
+      'Waiting for runtimes to exit!',
+      'Waiting for runtimes to exit!',
+      'All runtimes exited, exiting now',
+    ]);
+  });
+
+  test('min_grace_period_seconds are waited for when nothing is left, too', async () => {
+    const { server } = await run({ conf: { ...long, minGracePeriodSeconds: 600 } });
+    server.child.kill('SIGTERM');
+    await server.until(/service exited/);
+    // an idle server would have ended long before it hears a second signal
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(order(server)).not.toContain('Graceful shutdown: grace period ends');
+    server.child.kill('SIGINT');
+    expect((await server.ended).code).toBe(0);
+  });
+
+  test('a service that goes on in the background keeps the server until it ends', async () => {
+    const { server } = await run({ conf: long, busy: true });
+    server.child.kill('SIGTERM');
+    // unless the server has ended before
+    await server.until(/busy to the end/);
+    expect((await server.ended).code).toBe(0);
+  });
+
+  test('a connection that is kept has a while for another request, and no more', async () => {
+    const { server, port } = await run({ conf: { ...long, gracefulShutdownTimeoutSeconds: 0.2 } });
+    const open = await openTo(port);
+    server.child.kill('SIGTERM');
+    expect(await server.ended).toEqual({ code: 0, signal: null });
+    open.destroy();
+  });
+
+  test('what a client still has to read of the last answer is not lost', async () => {
+    const bodySize = 4 * 1024 * 1024;
+    const { server, port } = await run({ conf: long, bodySize });
+    const socket = connect(port, '127.0.0.1');
+    socket.write('GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+    await once(socket, 'readable');
+    server.child.kill('SIGTERM');
+    await server.until(/service exited/);
+    let size = 0;
+    for await (const chunk of socket) size += (chunk as Buffer).length;
+    expect(size).toBeGreaterThan(bodySize);
     expect((await server.ended).code).toBe(0);
   });
 
@@ -164,7 +233,7 @@ describe.concurrent('the end of a server', () => {
     expect(await get(port, agent)).toEqual({ body: 'hello', connection: 'close' });
     expect(await refused(port)).toBe(true);
     agent.destroy();
-    server.child.kill('SIGINT');
+    // nothing is left to wait for
     expect((await server.ended).code).toBe(0);
   });
 

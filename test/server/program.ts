@@ -1,4 +1,5 @@
 /** A server with a service that answers "hello", for the tests of its end. argv: settings, and what else to do. */
+import { setTimeout as later } from 'node:timers/promises';
 import { ServeHttp } from '../../src/apps/http-app.ts';
 import { ResponseHeader } from '../../src/http/lib.ts';
 import { setLog } from '../../src/log.ts';
@@ -13,16 +14,21 @@ interface Plan {
   readonly noBootstrap?: boolean;
   /** Background services beside, by name. */
   readonly beside?: readonly string[];
+  /** A service beside that ends a while after it was told to, and says so. */
+  readonly busy?: boolean;
   readonly uds?: string;
+  /** How long the answer's body is. Default: "hello". */
+  readonly bodySize?: number;
   /** How many threads those want. Default: 1. */
   readonly besideThreads?: number;
 }
 
 class Hello extends ServeHttp {
   response() {
+    const body = plan.bodySize === undefined ? Buffer.from('hello') : Buffer.alloc(plan.bodySize, 'x');
     const head = ResponseHeader.build(200);
-    head.insertHeader('Content-Length', 5);
-    return { head, body: Buffer.from('hello') };
+    head.insertHeader('Content-Length', body.length);
+    return { head, body };
   }
 }
 
@@ -45,4 +51,15 @@ server.addServices(
     },
   })),
 );
+if (plan.busy) {
+  server.addService({
+    name: () => 'busy',
+    threads: () => 1,
+    async startService(_fds, shutdown) {
+      await shutdown.changed();
+      await later(300);
+      process.stdout.write('busy to the end\n');
+    },
+  });
+}
 await server.runForever();

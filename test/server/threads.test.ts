@@ -275,7 +275,9 @@ describe.each([
     origin.letGo(held.map(({ path }) => path));
     expect(await Promise.all(held.map(async ({ answer }) => (await answer).body))).toHaveLength(held.length);
     for (const agent of agents) agent.destroy();
-    await end(running);
+    // nobody has anything left to do
+    expect(await server.ended).toEqual({ code: 0, signal: null });
+    expect(pids(server).filter(alive)).toEqual([]);
   });
 
   test.concurrent('and has an end for those who would go on', async () => {

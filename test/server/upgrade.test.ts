@@ -26,8 +26,8 @@ function conf(name: string, more = ''): string {
     path,
     `version: 1
 upgrade_sock: ${join(dir, `${name}.upgrade`)}
-grace_period_seconds: 2
-graceful_shutdown_timeout_seconds: 0.2
+grace_period_seconds: 10
+graceful_shutdown_timeout_seconds: 2
 close_timeout_seconds: 0.5
 upgrade_sock_connect_accept_max_retries: 300
 upgrade_sock_retry_interval_seconds: 0.1

@@ -16,7 +16,7 @@ import { begin, framesOf } from '../../protocols/h2/socket.ts';
 import { HttpSession } from '../../protocols/http/client.ts';
 import type { Stream } from '../../protocols/l4/stream.ts';
 import { ALPN } from '../../protocols/mod.ts';
-import { spawn, spawnDetached } from '../../runtime/lib.ts';
+import { spawnAttendant } from '../../runtime/lib.ts';
 import { Watch, type WatchReceiver } from '../../runtime/sync.ts';
 import { ported, traced } from '../../tracing/span.ts';
 import type { Peer } from '../../upstreams/peer.ts';
@@ -256,7 +256,7 @@ export class Connector {
     conn.pooled = true;
     const [notifyEvicted, watchUse] = pool.put(meta, conn);
     if (idleTimeout !== undefined) {
-      spawnDetached('idle_timeout', pool.idleTimeout(meta, idleTimeout, notifyEvicted, closed, watchUse));
+      spawnAttendant('idle_timeout', pool.idleTimeout(meta, idleTimeout, notifyEvicted, closed, watchUse));
     } else {
       // nothing watches it: without this a connection that the server ends would stay in the pool until it is taken
       const unwatch = closed.onChange(() => {
@@ -339,7 +339,7 @@ const handshake = rust.fn(
     const closed = new Watch(false);
     const ping: PingState = { timedOut: false };
     const conn = ConnectionRef.new(connection, closed.subscribe(), ping, id, maxStreams, digest);
-    spawn('drive_connection', () => driveConnection(connection, id, closed, h2PingInterval, ping));
+    spawnAttendant('drive_connection', () => driveConnection(connection, id, closed, h2PingInterval, ping));
     return conn;
   },
 );

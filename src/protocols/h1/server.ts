@@ -9,6 +9,7 @@ import { ErrorType, PingoraError } from '../../error/lib.ts';
 import { type HMap, type RequestHeader, ResponseHeader } from '../../http/lib.ts';
 import { Log } from '../../log.ts';
 import type { Future } from '../../runtime/future.ts';
+import { rests } from '../../runtime/lib.ts';
 import { PENDING, type Poll } from '../../runtime/poll.ts';
 import { Elapsed } from '../../timeout/lib.ts';
 import { ported, traced } from '../../tracing/span.ts';
@@ -162,9 +163,17 @@ export class HttpSession {
       let more: Poll<boolean>;
       try {
         more = stream.pollFill(have, patience);
-        while (more === PENDING) {
-          yield;
-          more = stream.pollFill(have, patience);
+        if (more === PENDING) {
+          const isFirst = have === 0;
+          if (isFirst) rests(true);
+          try {
+            do {
+              yield;
+              more = stream.pollFill(have, patience);
+            } while (more === PENDING);
+          } finally {
+            if (isFirst) rests(false);
+          }
         }
       } catch (error) {
         if (have === 0) {

@@ -9,7 +9,7 @@ import { ErrorType, PingoraError } from '../../error/lib.ts';
 import { type ClientConnection, H2Error, type Stream as H2Stream, Reason } from '../../h2/mod.ts';
 import { type HMap, type RequestHeader, ResponseHeader } from '../../http/lib.ts';
 import { Log } from '../../log.ts';
-import { spawn } from '../../runtime/lib.ts';
+import { spawnAttendant } from '../../runtime/lib.ts';
 import { currentWaker, PENDING, type Poll, type Waker } from '../../runtime/poll.ts';
 import type { Watch } from '../../runtime/sync.ts';
 import { polled } from '../../runtime/task.ts';
@@ -399,7 +399,7 @@ export const driveConnection = rust.fn(
     ping: PingState,
   ): Promise<void> => {
     if (pingInterval !== undefined && pingInterval > 0) {
-      spawn('do_ping_pong', () => doPingPong(connection, pingInterval, ping, id));
+      spawnAttendant('do_ping_pong', () => doPingPong(connection, pingInterval, ping, id));
     }
     await polled(() => connection.pollClosed());
     const { error } = connection;

@@ -14,6 +14,7 @@ import type { TLSSocket } from 'node:tls';
 import { ErrorType, PingoraError } from '../../error/lib.ts';
 import { readDirectly } from '../../node/direct-socket.ts';
 import { connectionReset, wasReset } from '../../node/reset.ts';
+import { connectionCloses } from '../../runtime/lib.ts';
 import { currentWaker, PENDING, type Poll, type Waker } from '../../runtime/poll.ts';
 import { polled } from '../../runtime/task.ts';
 import { type Flushing, writeInTurn } from '../../runtime/turn.ts';
@@ -420,6 +421,7 @@ export class Stream implements Flushing {
     const { socket } = this;
     if (socket.destroyed || this.discard) return;
     this.discard = true;
+    socket.once('close', connectionCloses());
     if (this.pending !== '' && this.error === null && !socket.writableEnded) {
       socket.write(this.pending, 'latin1');
       this.pending = '';

@@ -47,6 +47,7 @@ const KEYS: Record<string, { field: keyof ServerConf; kind: Kind; optional?: tru
     optional: true,
   },
   grace_period_seconds: { field: 'gracePeriodSeconds', kind: 'seconds' },
+  min_grace_period_seconds: { field: 'minGracePeriodSeconds', kind: 'seconds' },
   graceful_shutdown_timeout_seconds: { field: 'gracefulShutdownTimeoutSeconds', kind: 'seconds' },
   close_timeout_seconds: { field: 'closeTimeoutSeconds', kind: 'seconds' },
   upgrade_sock_connect_accept_max_retries: { field: 'upgradeSockConnectAcceptMaxRetries', kind: 'count' },
@@ -180,12 +181,20 @@ export class ServerConf {
   /** Read for compatibility; connecting isn't offloaded here. */
   upstreamConnectOffloadThreadPerPool: number | undefined = undefined;
   /**
-   * How long requests may go on after a graceful end began (SIGTERM, SIGQUIT), in seconds. The process waits for all of
-   * it, even when nothing is left to do: keep it below the time that a supervisor gives, as systemd's `TimeoutStopSec`.
-   * A constant of the original. Default: 300.
+   * How long requests may go on after a graceful end began (SIGTERM, SIGQUIT), in seconds. The process ends sooner, as
+   * soon as nothing is left to do: see {@link ServerConf.minGracePeriodSeconds}. Keep it below the time that a
+   * supervisor gives, as systemd's `TimeoutStopSec`. A constant of the original. Default: 300.
    */
   gracePeriodSeconds = 300;
-  /** How long the runtimes may take to end after that, in seconds. A constant of the original. Default: 5. */
+  /**
+   * How much of the grace period is waited for even if nothing is left to do, in seconds. The original waits for all of
+   * it: give both the same number for that. Default: 0.
+   */
+  minGracePeriodSeconds = 0;
+  /**
+   * How long the runtimes may take to end after that, in seconds. So long, too, kept connections wait for another
+   * request in a grace period in which nothing else is left. A constant of the original. Default: 5.
+   */
   gracefulShutdownTimeoutSeconds = 5;
   /** How long an old server goes on to accept after it handed its sockets over. A constant there. Default: 5. */
   closeTimeoutSeconds = 5;

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Stream } from '../../../src/protocols/l4/stream.ts';
+import { workDone } from '../../../src/runtime/lib.ts';
 import { PENDING } from '../../../src/runtime/poll.ts';
 import { polled } from '../../../src/runtime/task.ts';
 import { Elapsed } from '../../../src/timeout/lib.ts';
@@ -89,6 +90,21 @@ describe('what a stream writes', () => {
     expect(writes()).toBeGreaterThan(1);
     stream.shutdown();
     expect(await everything()).toHaveLength(16 * 4096);
+  });
+
+  it('is work to be done until the connection that was shut down is closed', async () => {
+    const { stream, client } = await pair();
+    client.allowHalfOpen = true;
+    client.on('end', () => {});
+    let closed = false;
+    stream.socket.once('close', () => {
+      closed = true;
+    });
+    stream.shutdown();
+    const work = workDone(0).then(() => expect(closed).toBe(true));
+    await endOfTurn();
+    client.end();
+    await work;
   });
 
   it.each(['shutdown', 'destroy'] as const)('is sent before %s in the same turn', async (end) => {
