@@ -49,6 +49,13 @@ class Waiter implements Armed {
   }
 }
 
+/** @internal How many timers are armed: what a test of leaks counts. */
+export function armedTimers(): number {
+  let count = 0;
+  for (const { waiting } of buckets.values()) count += waiting.size;
+  return count;
+}
+
 /**
  * Call `fire` after `ms` milliseconds, up to 10 ms late. It keeps the process alive as `setTimeout` does.
  *

@@ -51,16 +51,19 @@ export async function startProxy<CTX>(app: ProxyHttp<CTX>): Promise<RunningProxy
   });
   return {
     port,
-    async client() {
-      const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
-      await new Promise<void>((resolve, reject) => {
-        socket.once('connect', resolve);
-        socket.once('error', reject);
-      });
-      onTestFinished(() => {
-        socket.destroy();
-      });
-      return new Peer(socket);
-    },
+    client: () => clientOf(port),
   };
+}
+
+/** A client's connection to a port of this machine, closed when the test ends. */
+export async function clientOf(port: number): Promise<Peer> {
+  const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+  await new Promise<void>((resolve, reject) => {
+    socket.once('connect', resolve);
+    socket.once('error', reject);
+  });
+  onTestFinished(() => {
+    socket.destroy();
+  });
+  return new Peer(socket);
 }

@@ -10,6 +10,7 @@ import { polled } from '../../../src/runtime/task.ts';
 import type { HttpPeer } from '../../../src/upstreams/peer.ts';
 import { frame } from '../../protocols/h2/harness.ts';
 import { h2Origin, rawH2Origin } from '../../support/h2-origin.ts';
+import { captureLog } from '../../support/log.ts';
 
 function connector(): Connector {
   const made = Connector.new();
@@ -348,6 +349,33 @@ test('a stream that is dropped is cancelled, one that is given up is reset', asy
   givenUp.shutdown();
   expect(await Promise.all(codes)).toEqual([constants.NGHTTP2_CANCEL, constants.NGHTTP2_INTERNAL_ERROR]);
   givenUp.close();
+});
+
+test('a server that answers no ping is given up, and whoever waits for it hears why', async () => {
+  let heard = Buffer.alloc(0);
+  const peer = await rawH2Origin((socket) => {
+    socket.write(frame(4, 0, 0, Buffer.alloc(0)));
+    socket.on('data', (piece: Buffer) => {
+      heard = Buffer.concat([heard, piece]);
+    });
+  });
+  peer.options.h2PingInterval = 10;
+  const lines = captureLog('warn');
+  const from = connector();
+  const session = await h2Session(from, peer);
+  session.writeRequestHeader(request(), true);
+  const error = await failure(polled(() => session.readResponseHeader()));
+  expect(error.reasonStr()).toBe('PingTimedout');
+  expect(session.pingTimedout()).toBe(true);
+  // type 6, no ACK, eight bytes
+  expect(heard.includes(Buffer.from([0, 0, 8, 6, 0]))).toBe(true);
+  expect(lines.map(({ msg }) => msg).filter((msg) => /ping/i.test(msg))).toEqual([
+    expect.stringMatching(/^H2 fd: \d+ ping timeout$/),
+    expect.stringMatching(/^H2 connection Ping timeout\/Error fd: \d+, closing conn$/),
+  ]);
+  session.close();
+  // nobody gets the connection again
+  expect(from.reusedHttpSession(peer)).toBeUndefined();
 });
 
 test('pings go on while the server answers them', async () => {

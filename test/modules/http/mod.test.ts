@@ -1,7 +1,9 @@
+import { brotliCompressSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { RequestHeader, ResponseHeader } from '../../../src/http/lib.ts';
 import { ResponseCompression, ResponseCompressionBuilder } from '../../../src/modules/http/compression.ts';
 import { type HttpModule, HttpModuleCtx, HttpModules } from '../../../src/modules/http/mod.ts';
+import { ResponseCompressionCtx } from '../../../src/protocols/http/compression/mod.ts';
 import { HttpTask } from '../../../src/protocols/http/mod.ts';
 
 class First implements HttpModule {
@@ -61,6 +63,40 @@ test('two modules of one class, and a module that comes late, are refused', () =
   const late = HttpModules.new();
   late.buildCtx();
   expect(() => late.addModule(first)).toThrow('cannot add module after ctx is already built');
+});
+
+test('the compression module decompresses for those who accept no coding, only if it is made to', () => {
+  const packed = brotliCompressSync(Buffer.from('what the origin says'));
+  const pass = (ctx: ResponseCompressionCtx) => {
+    const module = new ResponseCompression(ctx);
+    module.requestHeaderFilter(RequestHeader.build('GET', '/'));
+    const head = ResponseHeader.build(200);
+    head.insertHeader('content-type', 'text/plain');
+    head.insertHeader('content-encoding', 'br');
+    head.insertHeader('content-length', packed.length);
+    module.responseFilter(HttpTask.Header(head, false));
+    const task = HttpTask.Body(packed, true);
+    const out = module.responseFilter(task) ?? task;
+    return [head.headers.get('content-encoding'), head.headers.get('content-length'), out.type === 'Body' && out.data];
+  };
+  expect(pass(ResponseCompressionCtx.new(0, true))).toEqual([
+    undefined,
+    undefined,
+    Buffer.from('what the origin says'),
+  ]);
+  expect(pass(ResponseCompressionCtx.new(0, false))).toEqual(['br', String(packed.length), packed]);
+});
+
+test('the module that the builder makes leaves a coding of the origin alone', () => {
+  const modules = HttpModules.new();
+  modules.addModule(ResponseCompressionBuilder.enable(6));
+  const ctx = modules.buildCtx();
+  ctx.requestHeaderFilter(RequestHeader.build('GET', '/'));
+  const head = ResponseHeader.build(200);
+  head.insertHeader('content-type', 'text/plain');
+  head.insertHeader('content-encoding', 'br');
+  ctx.responseFilter(HttpTask.Header(head, false));
+  expect(head.headers.get('content-encoding')).toBe('br');
 });
 
 test('the compression module compresses for those who accept it, after all other modules', () => {
