@@ -202,6 +202,22 @@ describe('a hook that throws', () => {
     expect(said).toContain('GET /a, Host: a.test');
   });
 
+  test('from request_cache_filter is logged, and the request goes on to the origin', async () => {
+    const log = captureLog('warn');
+    class App extends Recorded {
+      override requestCacheFilter(): void {
+        this.called.push('request_cache_filter');
+        throw new TypeError('a bug');
+      }
+    }
+    const app = new App(at(await Origin.start()));
+    expect((await ask(app)).got).toMatch(/^HTTP\/1\.1 200 /);
+    expect(app.called.slice(0, 3)).toEqual(['new_ctx', 'request_filter', 'request_cache_filter']);
+    expect(log.map(({ msg }) => msg)).toContainEqual(
+      expect.stringMatching(/^Fail to request_cache_filter: .*a bug.*, GET \/a, Host: a\.test$/),
+    );
+  });
+
   test('logs what request_summary says, and nothing of an error that suppress_error_log keeps quiet', async () => {
     const log = captureLog();
     class App extends Recorded {
