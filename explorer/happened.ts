@@ -120,6 +120,17 @@ export class Happened {
     return { events, earlier: Math.max(0, until - most) };
   }
 
+  /** The channels of the trace as they are before anything passes. */
+  emptyChannels(): ChannelState[] {
+    const found = new Map<string, ChannelState>();
+    for (const event of this.#events) {
+      if (event.kind !== 'channel' || found.has(event.channel)) continue;
+      const { channel: name, capacity } = event;
+      found.set(name, { name, depth: 0, capacity, closed: false, span: null });
+    }
+    return [...found.values()];
+  }
+
   state(step: number): State {
     const until = this.#until(this.#events, step);
     const channels = new Map<string, ChannelState>();

@@ -1,8 +1,8 @@
 /**
  * The address of a step: `#trace=tls-h2&step=123`, or by a function's name and which of its calls,
  * `#trace=tls-h2&fn=HttpProxy::process_request&n=1` (`&end` for its return). The second survives a new recording, so
- * chapters use it. `#trace=h1&tour=3` is the third stop of a scenario's tour, `#trace=h1&with=keepalive` two traces
- * beside each other.
+ * chapters use it. `#trace=h1&tour=3` is the third stop of a scenario's tour, `&step=40` after it a step to which one
+ * has gone on from there; `#trace=h1&with=keepalive` is two traces beside each other.
  */
 import type { Steps } from './steps.ts';
 import type { Stop } from './tours.ts';
@@ -56,8 +56,11 @@ export function formatPlace(place: Place): string {
   const fields: string[] = [];
   if (place.trace !== null) fields.push(`trace=${encode(place.trace)}`);
   if (place.with !== undefined) fields.push(`with=${encode(place.with)}`);
-  else if (place.tour !== undefined) fields.push(`tour=${place.tour}`);
-  else if (place.fn !== undefined) fields.push(`fn=${encode(place.fn)}`, `n=${place.n ?? 1}${place.end ? '&end' : ''}`);
+  else if (place.tour !== undefined) {
+    fields.push(`tour=${place.tour}`);
+    if (place.step !== undefined) fields.push(`step=${place.step}`);
+  } else if (place.fn !== undefined)
+    fields.push(`fn=${encode(place.fn)}`, `n=${place.n ?? 1}${place.end ? '&end' : ''}`);
   else if (place.step !== undefined) fields.push(`step=${place.step}`);
   return fields.length === 0 ? '' : `#${fields.join('&')}`;
 }

@@ -149,6 +149,3 @@ export function commentAbove(source: string, line: number): string | null {
     .trim();
   return text.startsWith('/**') ? text : null;
 }
-
-/** An application's hook, as the trait names it: `<app as ProxyHttp>::logging` is `ProxyHttp::logging`. */
-export const HOOK = /^<app as (\w+)>::(\w+)$/;

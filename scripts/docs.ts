@@ -13,7 +13,7 @@ import type { TraceDocument } from '../src/tracing/model.ts';
 import { projectRoot } from '../src/tracing/sites.ts';
 import { Traces } from './book.ts';
 import { buildApi } from './docs/api.ts';
-import { chaptersOf, mendPages } from './docs/pages.ts';
+import { bookOf, mendPages } from './docs/pages.ts';
 import { writeScenarioPages } from './docs/scenarios.ts';
 import { writeSourcePages } from './docs/sources.ts';
 import { buildExplorer } from './explorer.ts';
@@ -53,8 +53,7 @@ await new Command('docs')
       await buildApi(projectRoot, out, writeScenarioPages(folder, traces));
       mendPages(out);
       writeSourcePages(projectRoot, out);
-      const chapters = chaptersOf(projectRoot, out);
-      await buildExplorer({ traces: json, out: join(out, 'explorer'), pingora: options.pingora, chapters });
+      await buildExplorer({ traces: json, out: join(out, 'explorer'), pingora: options.pingora, book: bookOf(out) });
       console.log(
         `${out}: book, API, sources, and the explorer with ${traces.size} traces; open it: npm run docs:serve`,
       );

@@ -9,6 +9,7 @@ import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Command } from 'commander';
 import { build } from 'esbuild';
+import { chapterByTable, chapterByText, explained } from '../explorer/chapters.ts';
 import type { Embedded } from '../explorer/embedded.ts';
 import { parseTrace } from '../explorer/trace.ts';
 import { commentAbove, firstSentence, MORE } from '../explorer/words.ts';
@@ -26,8 +27,8 @@ export interface ExplorerOptions {
   pingora?: string | undefined;
   /** Where Pingora's files are fetched from when a reader asks for one. Default: the public repository. */
   rustBase?: string | undefined;
-  /** Which chapter explains a function, by its name, and where that is from the page. */
-  chapters?: Record<string, { title: string; href: string }> | undefined;
+  /** The book's chapters by their numbers, and where each is from the page. Without them no step leads to one. */
+  book?: Record<string, { title: string; href: string }> | undefined;
   /** Where the page goes; what was there before is removed. Default: `site/explorer` */
   out?: string | undefined;
 }
@@ -123,8 +124,27 @@ export function sentences(): Record<string, string> {
   return found;
 }
 
-function writeWords(out: string, chapters: ExplorerOptions['chapters']): void {
-  const words = { sentences: sentences(), chapters: chapters ?? {} };
+/** The number of the chapter that explains a function, by its name and Pingora's file; a hook's by its trait and name. */
+export function chapters(): Record<string, string> {
+  const book = join(projectRoot, 'walkthrough');
+  const texts = readdirSync(book)
+    .filter((folder) => /^\d\d-/.test(folder) && existsSync(join(book, folder, 'README.md')))
+    .sort()
+    .map((folder) => ({ number: folder.slice(0, 2), text: readFileSync(join(book, folder, 'README.md'), 'utf8') }));
+  const found: Record<string, string> = {};
+  for (const { fn, rust } of declaredSites()) {
+    const chapter = chapterByTable(fn, rust) ?? chapterByText(fn, rust, texts);
+    if (chapter !== null) found[`${fn}#${rust}`] = chapter;
+  }
+  // hooks by their trait's name: those that an application has to have are declared nowhere else
+  for (const name of explained.filter((one) => one.startsWith('ProxyHttp::'))) {
+    found[name] = chapterByTable(name, null)!;
+  }
+  return found;
+}
+
+function writeWords(out: string, book: ExplorerOptions['book']): void {
+  const words = { sentences: sentences(), chapters: book === undefined ? {} : chapters(), book: book ?? {} };
   writeFileSync(join(out, 'assets/words.js'), `globalThis.explorerWords = ${scriptJson(words)};\n`);
 }
 
@@ -203,7 +223,7 @@ export async function buildExplorer({
   out: given,
   pingora,
   rustBase = PUBLIC,
-  chapters,
+  book,
   warn = () => {},
 }: ExplorerOptions = {}): Promise<Embedded[]> {
   const out = given ?? join(projectRoot, 'site/explorer');
@@ -211,7 +231,7 @@ export async function buildExplorer({
     rmSync(join(out, part), { recursive: true, force: true });
   const index = writeTraces(traces, out, warn);
   writeSources(out);
-  writeWords(out, chapters);
+  writeWords(out, book);
   if (pingora !== undefined) writeRust(pingora, out);
   const parts: Record<string, string> = {
     '/*STYLE*/': await style(),

@@ -4,14 +4,15 @@ import type { Embedded } from '../embedded.ts';
 import { count } from '../format.ts';
 import { formatPlace, type Place, parsePlace, placeByName, stepOf } from '../location.ts';
 import { Steps } from '../steps.ts';
+import type { StatePart } from '../tours.ts';
 import type { TraceDocument } from '../trace.ts';
 import { Tree } from '../tree.ts';
 import { CodeView } from './code-view.ts';
-import { CompareView, RECORD } from './compare-view.ts';
-import { byId, h, onceAFrame } from './dom.ts';
+import { CompareView } from './compare-view.ts';
+import { byId, onceAFrame } from './dom.ts';
 import { type Key, keyTable, listen, listKeys, type Moves } from './keys.ts';
 import { LanesView } from './lanes-view.ts';
-import { showLists } from './lists.ts';
+import { showComparable, showLists } from './lists.ts';
 import { watchLive } from './live-server.ts';
 import { onFiles, showProblem, showTab, showToast, type Tab, toggleTheme } from './page.ts';
 import { PhasesView } from './phases-view.ts';
@@ -63,7 +64,8 @@ class App implements Host {
     this.#lanes = new LanesView(this, byId<HTMLCanvasElement>('lanes'));
     this.#search = new SearchBox(this, showToast);
     const phases = new PhasesView(this, byId('phases'));
-    this.#views = [this.#tree, this.#code, this.#lanes, phases, this.#wireView, new StateView(this)];
+    // the tour first: its words take room from the panels
+    this.#views = [this.#tour, this.#tree, this.#code, this.#lanes, phases, this.#wireView, new StateView(this)];
     this.#wire();
     this.#showList();
     if (this.#requests) this.#watch();
@@ -90,12 +92,14 @@ class App implements Host {
   }
 
   #place(): Place {
-    return { trace: this.#key, step: this.step + 1 };
+    const { at, step } = this.#tour;
+    if (at === null) return { trace: this.#key, step: this.step + 1 };
+    return { trace: this.#key, tour: at, ...(step !== this.step && { step: this.step + 1 }) };
   }
 
   /** Bring the address up to date now, if a walk has left it behind. */
-  #writeAddress(): void {
-    if (this.#addressing === undefined) return;
+  #writeAddress(always = false): void {
+    if (this.#addressing === undefined && !always) return;
     clearTimeout(this.#addressing);
     this.#addressing = undefined;
     if (this.opened) history.replaceState(null, '', formatPlace(this.#place()));
@@ -180,37 +184,46 @@ class App implements Host {
   }
 
   endTour(): void {
+    if (this.#tour.at === null) return;
     this.#tour.end();
+    this.#writeAddress(true);
+    this.#refresh();
     byId('tree').focus();
   }
 
+  returnToStop(): void {
+    if (this.#tour.step === null) showToast('No tour is on');
+    else this.go(this.#tour.step);
+  }
+
+  chapterOfStop(): string | undefined {
+    return this.#tour.chapter;
+  }
+
+  partOfStop(): StatePart | undefined {
+    return this.#tour.look;
+  }
+
   #toStop(stop: number, how: 'push' | 'stay'): void {
+    if (how === 'push') this.#writeAddress();
     const step = this.#tour.go(stop, this.opened!);
     if (step === null) {
       showProblem('This trace lacks the call at which the tour stops here');
       return;
     }
-    if (how === 'push') {
-      this.#writeAddress();
-      history.pushState(null, '', formatPlace({ trace: this.#key, tour: this.#tour.at! }));
-    }
-    // a phone shows one panel at a time: the one with the tour's words
-    if (matchMedia('(max-width: 760px)').matches) showTab('code', () => this.#refresh());
+    if (how === 'push') history.pushState(null, '', formatPlace({ trace: this.#key, tour: this.#tour.at! }));
     this.step = step;
     this.#update();
   }
 
   #chooseCompared(): void {
-    if (this.#key === null || this.opened === null) return;
-    const { scenario } = this.opened.steps.trace;
-    const all = [...this.#store.entries.values()].filter(({ key }) => key !== this.#key);
-    const record = all.filter(({ key }) => key === `${RECORD}${scenario}`);
-    const others = all.filter(({ kind }) => kind !== 'record');
-    byId('compare-list').replaceChildren(
-      ...[...record, ...others].map(({ key, name }) =>
-        h('li', {}, h('a', { href: formatPlace({ trace: this.#key, with: key }) }, name)),
-      ),
-    );
+    const key = this.#key ?? this.#compared?.[0];
+    if (key === undefined) {
+      showToast('Open a trace first');
+      return;
+    }
+    // the traces of the page are named by their scenarios
+    showComparable([...this.#store.entries.values()], key, this.opened?.steps.trace.scenario ?? key);
     byId<HTMLDialogElement>('compare-with').showModal();
   }
 
@@ -229,7 +242,7 @@ class App implements Host {
     document.title = `${left.scenario} and ${right.scenario} – Trace explorer`;
     const level: Level = left.spans.some((span) => levelOf(span) === 'main') ? 'main' : 'all';
     this.#setLevel(level);
-    this.#compare.open([a, b], left, right, level);
+    this.#compare.open([one, other], left, right, level);
   }
 
   /** The current call's other end. */
@@ -334,6 +347,8 @@ class App implements Host {
     showProblem(null);
     if (place.tour !== undefined) {
       this.#toStop(place.tour, 'stay');
+      // stepped on from there by hand
+      if (place.step !== undefined) this.go(this.opened!.steps.clamp(place.step - 1));
       return;
     }
     this.#tour.end();
@@ -479,6 +494,7 @@ class App implements Host {
       level: () => this.#setLevel(LEVELS[(LEVELS.indexOf(this.#level) + 1) % LEVELS.length]!),
       stop: (by) => (this.#compare.isOpen ? this.#compare.next(by) : this.tour(by)),
       endTour: () => this.endTour(),
+      returnToStop: () => this.returnToStop(),
       hex: ifOpen(() => this.#wireView.setHex()),
       caller: ifOpen(() => this.#code.toggleCaller()),
       rust: ifOpen(() => this.#code.rust.toggle()),

@@ -1,9 +1,9 @@
 /** The current call: what is known of it, the port's code, and where it is in Pingora. */
+import { namesOf } from '../chapters.ts';
 import { duration } from '../format.ts';
 import { Happened } from '../happened.ts';
 import { declaredName, endOfFunction, findCall, lines, type Token, tokenize } from '../source.ts';
 import type { TraceSpan } from '../trace.ts';
-import { HOOK } from '../words.ts';
 import { byId, h, hueOf } from './dom.ts';
 import { changesList, factsList, failureBox } from './facts.ts';
 import { codeLine, RustView } from './rust-view.ts';
@@ -46,6 +46,8 @@ export class CodeView implements View {
   #shown = '';
   #first = 0;
   #last = 0;
+  /** The height at which the code was scrolled to its place. */
+  #room = 0;
 
   constructor(host: Host, config: Config) {
     this.#host = host;
@@ -96,15 +98,18 @@ export class CodeView implements View {
     this.rust.refresh();
   }
 
-  #wordsOf({ fn, rust }: TraceSpan): { sentence: string | undefined; chapter: Words['chapters'][string] | undefined } {
-    const [, trait, hook] = HOOK.exec(fn) ?? [];
-    const keys = [`${fn}#${rust?.file ?? null}`, ...(trait === undefined ? [] : [`${trait}::${hook}`]), fn];
-    const first = <T>(of: Record<string, T> | undefined): T | undefined => {
-      const known = new Map(Object.entries(of ?? {}));
-      const key = keys.find((one) => known.has(one));
-      return key === undefined ? undefined : known.get(key);
+  #wordsOf({ fn, rust }: TraceSpan): { sentence: string | undefined; chapter: Words['book'][string] | undefined } {
+    const words = this.#words;
+    if (words === null) return { sentence: undefined, chapter: undefined };
+    const names = namesOf(fn, rust?.file ?? null);
+    const first = (of: Record<string, string>): string | undefined => {
+      const name = names.find((one) => Object.hasOwn(of, one));
+      return name === undefined ? undefined : of[name];
     };
-    return { sentence: first(this.#words?.sentences), chapter: first(this.#words?.chapters) };
+    // a stop of a tour may be about something else than its function
+    const number = this.#host.chapterOfStop() ?? first(words.chapters);
+    const chapter = number !== undefined && Object.hasOwn(words.book, number) ? words.book[number] : undefined;
+    return { sentence: first(words.sentences), chapter };
   }
 
   #cardOf(index: number): Node[] {
@@ -146,10 +151,15 @@ export class CodeView implements View {
       h(
         'p',
         { class: 'chips' },
+        chapter !== undefined &&
+          h(
+            'a',
+            { class: 'chip chapter', href: chapter.href, title: 'The chapter that explains it' },
+            `${chapter.title[0]!.toUpperCase()}${chapter.title.slice(1)}`,
+          ),
         h('span', { class: `chip status-${status}` }, status),
         h('span', { class: 'chip' }, phase),
         h('span', { class: 'chip task', style: `--hue:${hueOf(task)}` }, `task ${task} ${name}`),
-        chapter !== undefined && h('a', { class: 'chip chapter', href: chapter.href }, `Explained in ${chapter.title}`),
       ),
       h('dl', {}, ...facts.map(([key, value]) => h('div', {}, h('dt', {}, key), h('dd', {}, value)))),
     ].filter((node) => node !== false);
@@ -192,7 +202,11 @@ export class CodeView implements View {
     const { ts } = steps.spans[caller ?? index]!;
     const key =
       ts === null ? '-' : `${ts.file}:${ts.line}:${caller === null ? '' : index}${this.#sources === null ? '?' : ''}`;
-    if (key === this.#shown) return;
+    if (key === this.#shown) {
+      // a card that has grown takes room from the code
+      if (byId('code').clientHeight !== this.#room) this.#reveal();
+      return;
+    }
     this.#shown = key;
     this.#file = ts === null ? null : this.#read(ts.file);
     const code = byId('code');
@@ -210,6 +224,13 @@ export class CodeView implements View {
     this.#call = caller === null ? null : this.#callIn(caller, index);
     this.#list.setCount(this.#file.lines.length, this.#file.widest + 10);
     code.scrollLeft = 0;
+    this.#reveal();
+  }
+
+  /** Scroll to the line of the call, or to the function's first lines. */
+  #reveal(): void {
+    if (this.#file === null) return;
+    this.#room = byId('code').clientHeight;
     // One line more above: the decorator that names Pingora's function.
     if (this.#call !== null) this.#list.reveal(this.#call - 1, 1, 4);
     else this.#list.reveal(Math.max(0, this.#first - 2), Math.min(this.#last - this.#first + 2, this.#list.page), 1);

@@ -8,6 +8,7 @@ import { formatPlace } from '../location.ts';
 import { Steps } from '../steps.ts';
 import type { TraceDocument, TraceSpan } from '../trace.ts';
 import { byId, h } from './dom.ts';
+import type { Entry } from './store.ts';
 import { VirtualList } from './virtual.ts';
 
 const ROW = 26;
@@ -30,13 +31,19 @@ export class CompareView {
     return !byId('compare').hidden;
   }
 
-  open(keys: [string, string], a: TraceDocument, b: TraceDocument, level: Level): void {
-    this.#keys = keys;
+  open([one, other]: [Entry, Entry], a: TraceDocument, b: TraceDocument, level: Level): void {
+    this.#keys = [one.key, other.key];
     this.#traces = [a, b];
     this.#steps = [new Steps(a), new Steps(b)];
     byId('compare').hidden = false;
-    byId('compare-a').textContent = a.scenario;
-    byId('compare-b').textContent = b.scenario;
+    for (const [side, entry, { scenario }] of [
+      ['a', one, a],
+      ['b', other, b],
+    ] as const) {
+      const isRecord = entry.kind === 'record';
+      byId(`compare-${side}`).textContent = isRecord ? `Pingora 0.1.0, ${scenario}` : scenario;
+      byId(`compare-about-${side}`).textContent = entry.about ?? (isRecord ? 'recorded from the Rust original' : '');
+    }
     this.setLevel(level);
     byId('compare-rows').focus();
   }
@@ -54,7 +61,8 @@ export class CompareView {
     this.#rows = align(isRecord ? asRecorded(a, b) : a, b, { once: isRecord, counts });
     const { onlyA, onlyB } = differences(this.#rows);
     byId('compare-says').textContent =
-      `${count(this.#rows.length - onlyA - onlyB, 'row')} in both, ${onlyA} only on the left, ${onlyB} only on the right`;
+      `${count(this.#rows.length - onlyA - onlyB, 'row')} in both, ${onlyA} only in ${isRecord ? 'the port' : a.scenario}, ` +
+      `${onlyB} only in ${isRecord ? 'Pingora’s record' : b.scenario}`;
     byId('compare-rows').scrollTop = 0;
     this.#list.setCount(this.#rows.length);
     this.#list.refresh();

@@ -36,6 +36,7 @@ export interface Actions extends Moves {
   /** Another stop of the tour. */
   stop(by: 1 | -1): void;
   endTour(): void;
+  returnToStop(): void;
   hex(): void;
   caller(): void;
   rust(): void;
@@ -89,6 +90,7 @@ export function keyTable(act: Actions): Key[] {
       says: 'the tour: next stop, the stop before; starts it',
       does: { ']': () => act.stop(1), '[': () => act.stop(-1) },
     },
+    { says: 'return to the tour’s stop after stepping on', does: { b: act.returnToStop } },
     { says: 'end the tour', does: { Escape: act.endTour } },
     { says: 'main path, phases, everything', does: { l: act.level } },
     { says: 'bytes as text or in hexadecimal', does: { x: act.hex } },

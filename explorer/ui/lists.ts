@@ -1,6 +1,8 @@
 /** The list of traces on the start page, and the one in the bar. */
 import { count, duration } from '../format.ts';
-import { COURSE, tours } from '../tours.ts';
+import { formatPlace } from '../location.ts';
+import { COMPARE, COURSE, tours } from '../tours.ts';
+import { RECORD } from './compare-view.ts';
 import { byId, h } from './dom.ts';
 import type { RequestsView } from './requests-view.ts';
 import type { Entry, Store } from './store.ts';
@@ -38,6 +40,32 @@ function showTours(store: Store, live: boolean): void {
       ),
     ),
   );
+}
+
+/** What a trace can be compared with, each with what it is: what teaches most first. */
+export function showComparable(all: readonly Entry[], key: string, scenario: string): void {
+  const others = all.filter((entry) => entry.key !== key);
+  const record = others.filter((entry) => entry.key === `${RECORD}${scenario}`);
+  const worth = COMPARE[scenario] ?? [];
+  const near = worth.flatMap((name) => others.filter((entry) => entry.kind === 'embedded' && entry.key === name));
+  const rest = inCourse(others.filter((entry) => entry.kind !== 'record' && !near.includes(entry)));
+  const row = (entry: Entry) => {
+    const isRecord = entry.kind === 'record';
+    const about = isRecord ? 'the same scenario, recorded from the Rust original' : (entry.about ?? entry.key);
+    const href = formatPlace({ trace: key, with: entry.key });
+    return h('li', {}, h('a', { href }, h('b', {}, entry.name), h('span', {}, about)));
+  };
+  const list = (title: string, entries: readonly Entry[]) =>
+    entries.length === 0 ? [] : [h('h3', {}, title), h('ul', { class: 'choices' }, ...entries.map(row))];
+  const about = all.find((entry) => entry.key === key)?.about ?? scenario;
+  byId('compare-about').textContent =
+    `${scenario} (${about}) on the left, what you choose on the right; calls that only one has are marked.`;
+  byId('compare-list').replaceChildren(
+    ...list('The original', record),
+    ...list('Worth a look', near),
+    ...list(near.length + record.length === 0 ? 'All traces' : 'All others', rest),
+  );
+  byId('compare-with').scrollTop = 0;
 }
 
 /** Bring both up to date. `key`: what is open; `requests`: where traces that come by themselves are listed. */

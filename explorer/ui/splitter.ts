@@ -4,7 +4,7 @@ import { byId } from './dom.ts';
 const KEY = 'explorer-lanes';
 const LEAST = 12;
 const MOST = 70;
-const USUAL = 28;
+const USUAL = 22;
 const STEP = 4;
 
 const STEPS = new Map([

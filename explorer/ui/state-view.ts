@@ -1,5 +1,6 @@
 /** The state at the step: tasks, channels, state machines, pools and connections. */
 import { Happened, type State } from '../happened.ts';
+import type { StatePart } from '../tours.ts';
 import { byId, h, hueOf } from './dom.ts';
 import type { Host, Opened, View } from './view.ts';
 
@@ -40,6 +41,10 @@ export class StateView implements View {
     this.#step = step;
     if (this.#root.clientHeight === 0 && document.body.dataset.tab !== 'state') return;
     const state = this.#happened!.state(step);
+    // words that name the channels come before anything has passed through them
+    if (state.channels.length === 0 && this.#host.partOfStop() === 'channels') {
+      state.channels = this.#happened!.emptyChannels();
+    }
     const parts = [
       this.#tasks(state),
       this.#channels(state),
@@ -48,6 +53,24 @@ export class StateView implements View {
       this.#connections(state),
     ];
     this.#root.replaceChildren(...parts.filter((part) => part !== false));
+    this.#look();
+  }
+
+  /** Mark and show what the step is about: the part that a tour's words name, or what this very call has changed. */
+  #look(): void {
+    const part = this.#host.partOfStop();
+    const marked =
+      part === undefined
+        ? this.#root.querySelector<HTMLElement>('li.is-now')
+        : this.#root.querySelector<HTMLElement>(`[data-part=${part}]`);
+    if (part !== undefined) marked?.classList.add('is-looked-at');
+    const section = marked?.closest('section');
+    if (!section) return;
+    this.#root.scrollTop += section.getBoundingClientRect().top - this.#root.getBoundingClientRect().top - 8;
+  }
+
+  #now(span: number | null): string {
+    return span !== null && span === this.#opened!.steps.spanAt(this.#step) ? ' is-now' : '';
   }
 
   /** A link to a call. */
@@ -56,8 +79,8 @@ export class StateView implements View {
     return h('button', { type: 'button', class: 'link', 'data-span': span }, this.#opened!.steps.spans[span]!.fn);
   }
 
-  #part(title: string, rows: Node[]): HTMLElement | false {
-    return rows.length === 0 ? false : h('section', {}, h('h3', {}, title), h('ul', {}, ...rows));
+  #part(part: StatePart, title: string, rows: Node[]): HTMLElement | false {
+    return rows.length === 0 ? false : h('section', { 'data-part': part }, h('h3', {}, title), h('ul', {}, ...rows));
   }
 
   #tasks({ tasks }: State): HTMLElement | false {
@@ -75,16 +98,17 @@ export class StateView implements View {
       ),
     );
     if (left > 0) rows.unshift(h('li', { class: 'none' }, `${left} more, ${over} of all are over`));
-    return this.#part('Tasks', rows);
+    return this.#part('tasks', 'Tasks', rows);
   }
 
   #channels({ channels }: State): HTMLElement | false {
     return this.#part(
+      'channels',
       'Channels between the halves',
       channels.map(({ name, depth, capacity, closed, span }) =>
         h(
           'li',
-          { class: 'channel' },
+          { class: `channel${this.#now(span)}` },
           h('b', {}, name === 'request' ? 'client → origin' : name === 'response' ? 'origin → client' : name),
           h(
             'span',
@@ -100,11 +124,12 @@ export class StateView implements View {
 
   #machines({ machines }: State): HTMLElement | false {
     return this.#part(
+      'machines',
       'State machines',
       machines.map(({ name, state, span }) =>
         h(
           'li',
-          {},
+          { class: this.#now(span) },
           h('b', {}, Object.hasOwn(MACHINES, name) ? MACHINES[name]! : name),
           h('span', { class: 'chip' }, state),
           this.#call(span),
@@ -122,11 +147,12 @@ export class StateView implements View {
       close: 'one was closed',
     };
     return this.#part(
+      'pool',
       'Pool of connections',
       pools.map(({ size, what, key, span }) =>
         h(
           'li',
-          {},
+          { class: this.#now(span) },
           h('b', {}, `${size} ${size === 1 ? 'waits' : 'wait'}`),
           h('small', {}, `${Object.hasOwn(did, what) ? did[what] : what}: ${key}`),
           this.#call(span),
@@ -137,6 +163,7 @@ export class StateView implements View {
 
   #connections({ connections }: State): HTMLElement | false {
     return this.#part(
+      'connections',
       'Connections',
       connections.map(({ id, side, peer, read, wrote }) =>
         h(

@@ -38,8 +38,10 @@ export interface Config {
 export interface Words {
   /** What a function does, in one sentence. */
   sentences: Record<string, string>;
-  /** Which chapter explains it, and where that is from this page. */
-  chapters: Record<string, { title: string; href: string }>;
+  /** The number of the chapter that explains it. */
+  chapters: Record<string, string>;
+  /** The chapters by their numbers, and where each is from this page. */
+  book: Record<string, { title: string; href: string }>;
 }
 const neighbours = globalThis as Neighbours;
 
@@ -127,7 +129,7 @@ export async function loadSources(): Promise<Record<string, string>> {
 
 export async function loadWords(): Promise<Words> {
   if (neighbours.explorerWords === undefined) await loadScript('assets/words.js');
-  return neighbours.explorerWords ?? { sentences: {}, chapters: {} };
+  return neighbours.explorerWords ?? { sentences: {}, chapters: {}, book: {} };
 }
 
 /** Pingora's files, by path, of a page that was built with them. */

@@ -1,5 +1,6 @@
 /** What the panels share: the trace that is open, and the way to go to a step of it. */
 import type { Steps } from '../steps.ts';
+import type { StatePart } from '../tours.ts';
 import type { Tree } from '../tree.ts';
 
 export interface Opened {
@@ -17,6 +18,12 @@ export interface Host {
   /** To another stop of the tour; 1: the next one. */
   tour(by: number): void;
   endTour(): void;
+  /** Back to the step of the tour's stop. */
+  returnToStop(): void;
+  /** The chapter that the tour's stop is about, if it has one of its own. */
+  chapterOfStop(): string | undefined;
+  /** The part of the state that the tour's stop is about. */
+  partOfStop(): StatePart | undefined;
 }
 
 export interface View {

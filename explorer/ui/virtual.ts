@@ -56,7 +56,9 @@ export class VirtualList {
     const room = margin * this.#rowHeight;
     if (top - room >= scrollTop && top + height + room <= scrollTop + clientHeight) return;
     const spare = Math.max(0, clientHeight - height);
-    this.scroller.scrollTop = Math.max(0, top - Math.min(spare / 2, clientHeight / 3));
+    const above = Math.floor(Math.min(spare / 2, clientHeight / 3) / this.#rowHeight);
+    // a whole row at the top: half a row is one less to read
+    this.scroller.scrollTop = Math.max(0, top - above * this.#rowHeight);
   }
 
   /** How many rows fit. */

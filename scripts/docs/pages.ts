@@ -118,19 +118,20 @@ export function mendPages(out: string): void {
   if (existsSync(front)) writeFileSync(front, mendFront(readFileSync(front, 'utf8')));
 }
 
-/** Which chapter explains a function: the one that names it first in its prose, seen from the explorer's page. */
-export function chaptersOf(root: string, out: string): Record<string, { title: string; href: string }> {
+/** The book's chapters by their numbers: what each is called, and where it is from the explorer's page. */
+export function bookOf(out: string): Record<string, { title: string; href: string }> {
+  const folder = join(out, 'documents');
   const found: Record<string, { title: string; href: string }> = {};
-  const pages = readdirSync(join(out, 'documents'));
-  for (const folder of readdirSync(join(root, 'walkthrough')).sort()) {
-    const path = join(root, 'walkthrough', folder, 'README.md');
-    const page = pages.find((name) => name.startsWith(`${folder.slice(0, 2)}_`));
-    if (page === undefined || !existsSync(path)) continue;
-    const source = readFileSync(path, 'utf8');
-    const title = `chapter ${folder.slice(0, 2)}`;
-    for (const [, fn] of source.matchAll(/<!--fn ([^>]+?)-->/g)) {
-      if (!Object.hasOwn(found, fn!)) found[fn!] = { title, href: `../documents/${encodeURIComponent(page)}` };
-    }
+  for (const name of readdirSync(folder).sort()) {
+    if (!/^\d\d_.*\.html$/.test(name)) continue;
+    const title = text(titleOf(readFileSync(join(folder, name), 'utf8')))
+      .replace(/<\/?code>/g, '')
+      .replace(/&(?:lt|gt|quot|#39|amp);/g, (entity) => ENTITIES[entity]!);
+    const number = name.slice(0, 2);
+    found[number] = {
+      title: `chapter ${number}: ${title.replace(/^\d\d /, '')}`,
+      href: `../documents/${encodeURIComponent(name)}`,
+    };
   }
   return found;
 }

@@ -93,9 +93,9 @@ describe.skipIf(executablePath === undefined)('the explorer as a teacher', () =>
   beforeAll(async () => {
     const traces = join(folder, 'traces');
     mkdirSync(traces, { recursive: true });
-    const h1 = await runScenario(findScenario('h1')!, { tmp: folder });
-    const keepalive = await runScenario(findScenario('keepalive')!, { tmp: folder });
-    for (const trace of [h1, keepalive, exchange(), large()]) {
+    const toured: TraceDocument[] = [];
+    for (const { scenario } of tours) toured.push(await runScenario(findScenario(scenario)!, { tmp: folder }));
+    for (const trace of [...toured, exchange(), large()]) {
       writeFileSync(join(traces, `${trace.scenario}.json`), JSON.stringify(trace));
     }
     repository = createServer((request, response) => {
@@ -107,8 +107,8 @@ describe.skipIf(executablePath === undefined)('the explorer as a teacher', () =>
     });
     await new Promise<void>((resolve) => repository.listen(0, '127.0.0.1', resolve));
     const rustBase = `http://127.0.0.1:${(repository.address() as AddressInfo).port}/`;
-    const chapters = { 'HttpSession::read_request': { title: 'chapter 12', href: 'chapter.html' } };
-    await buildExplorer({ traces, out: site, rustBase, chapters });
+    const book = { '12': { title: 'chapter 12: process_new_http', href: 'chapter.html' } };
+    await buildExplorer({ traces, out: site, rustBase, book });
     const checkout = join(folder, 'checkout/pingora-core/src/protocols/http/v1');
     mkdirSync(checkout, { recursive: true });
     writeFileSync(join(checkout, 'server.rs'), '// from the checkout\nfn read_request() {}\n');
@@ -262,12 +262,85 @@ describe.skipIf(executablePath === undefined)('the explorer as a teacher', () =>
     expect(bytes).toContain('HTTP/1.1 200 OK');
   });
 
+  test('at each stop of each tour there are twelve lines of code, and the part of the state that the words name', async () => {
+    const room = { viewport: { width: 1280, height: 800 } };
+    for (const { scenario, stops } of tours) {
+      await open(`#trace=${scenario}&tour=1`, room);
+      await page.locator('.line.is-first').waitFor();
+      const seen = () =>
+        evaluate<{ lines: number; first: boolean; part: string | null; inside: boolean; height: number }>(`(() => {
+          const box = (element) => element.getBoundingClientRect();
+          const [code, state] = ['code', 'state'].map((id) => document.getElementById(id));
+          const shows = (line) => box(line).top >= box(code).top - 1 && box(line).bottom <= box(code).bottom + 1;
+          const part = document.querySelector('.is-looked-at');
+          return {
+            lines: [...document.querySelectorAll('#code .line')].filter(shows).length,
+            first: shows(document.querySelector('#code .line.is-first')),
+            part: part?.dataset.part ?? null,
+            inside: part === null || (box(part).top >= box(state).top - 1 && box(part.querySelector('li')).bottom <= box(state).bottom),
+            height: box(state).height,
+          };
+        })()`);
+      for (const [i, { fn, look }] of stops.entries()) {
+        if (i > 0) await press(']');
+        const at = `${scenario}, stop ${i + 1}: ${fn}`;
+        const { lines, first, part, inside, height } = await seen();
+        expect(lines, at).toBeGreaterThanOrEqual(12);
+        expect(first, at).toBe(true);
+        expect(part, at).toBe(look ?? null);
+        expect(inside, at).toBe(true);
+        expect(height, at).toBeGreaterThan(150);
+      }
+      await page.context().close();
+    }
+  }, 180_000);
+
+  test('whoever steps on from a stop is told so, and returns by a key or a button', async () => {
+    await open('#trace=h1&tour=12');
+    const title = await text('#tour-title');
+    await press('ArrowRight', 'ArrowRight');
+    expect(await text('#tour-away')).toMatch(/^You are \d+ steps past this stop\. Its words are about another call\./);
+    expect(await now()).not.toBe('↩ <app as ProxyHttp>::upstream_peer');
+    // the address has both, so that a reload keeps both
+    await eventually(() => page.url()).toMatch(/#trace=h1&tour=12&step=\d+$/);
+    const away = await now();
+    await page.reload();
+    await eventually(now).toBe(away);
+    expect(await text('#tour-title')).toBe(title);
+    await press('b');
+    expect(await now()).toBe('↩ <app as ProxyHttp>::upstream_peer');
+    expect(await text('#tour-away')).toBe('');
+    await press('Home');
+    expect(await text('#tour-away')).toContain('before this stop');
+    await page.getByRole('button', { name: 'Return' }).click();
+    expect(await now()).toBe('↩ <app as ProxyHttp>::upstream_peer');
+    // and the next stop is the next one from wherever one is
+    await press('ArrowRight', ']');
+    expect(await now()).toBe(tours[0]!.stops[12]!.fn);
+    expect(await text('#tour-away')).toBe('');
+    await press('Escape');
+    expect(await page.locator('#tour').isVisible()).toBe(false);
+    await eventually(() => page.url()).toMatch(/#trace=h1&step=\d+$/);
+  });
+
+  test('the legend and the keys open at their beginning', async () => {
+    await open('#trace=h1', { viewport: { width: 1280, height: 600 } });
+    await press('?');
+    expect(await evaluate('keys.scrollTop')).toBe(0);
+    expect(await evaluate('keys.scrollHeight > keys.clientHeight')).toBe(true);
+    expect(await evaluate('document.activeElement.id')).toBe('keys-title');
+    await press('End');
+    await eventually(() => evaluate<number>('keys.scrollTop')).toBeGreaterThan(100);
+    await page.getByRole('button', { name: 'Close' }).click();
+    expect(await page.locator('dialog[open]').count()).toBe(0);
+  });
+
   test('a step opened from elsewhere leads back, and says which chapter explains it', async () => {
     await open();
     await page.goto(
       `${pathToFileURL(join(site, 'explorer.html')).href}#trace=exchange&fn=HttpSession::read_request&n=1`,
     );
-    await eventually(() => page.locator('.chapter').textContent()).toBe('Explained in chapter 12');
+    await eventually(() => page.locator('.chapter').textContent()).toBe('Chapter 12: process_new_http');
     expect(await page.locator('.chapter').getAttribute('href')).toBe('chapter.html');
     await page.goBack();
     await eventually(() => page.locator('#start').isVisible()).toBe(true);
@@ -298,12 +371,15 @@ describe.skipIf(executablePath === undefined)('the explorer as a teacher', () =>
   test('two traces are compared, by keyboard: what only one has is marked, and each row leads into its trace', async () => {
     await open('#trace=h1');
     await press('m');
-    expect(await text('#compare-list')).toContain('what Pingora 0.1.0 was recorded to call');
-    await page.locator('#compare-list a', { hasText: /^keepalive$/ }).focus();
+    const choices = await text('#compare-list');
+    expect(choices).toContain('what Pingora 0.1.0 was recorded to call');
+    // not the name alone: what it is, too
+    expect(choices).toMatch(/keepalive\s+two GETs, one after the other, on one client connection/);
+    await page.locator('#compare-list a', { has: page.locator('b', { hasText: /^keepalive$/ }) }).focus();
     await press('Enter');
     await eventually(() => page.locator('.compared.is-both').count()).toBeGreaterThan(10);
     expect(page.url()).toContain('#trace=h1&with=keepalive');
-    expect(await text('#compare-says')).toMatch(/0 only on the left, \d+ only on the right/);
+    expect(await text('#compare-says')).toMatch(/0 only in h1, \d+ only in keepalive/);
     await press(']');
     await eventually(() => page.locator('.compared.is-only-b').count()).toBeGreaterThan(5);
     await page.locator('.compared.is-only-b a', { hasText: 'HttpProxy::process_request' }).first().click();
@@ -317,7 +393,7 @@ describe.skipIf(executablePath === undefined)('the explorer as a teacher', () =>
     await open('#trace=h1&with=pingora-h1');
     await page.locator('#compare-levels [data-level=all]').click();
     await eventually(() => text('#compare-says')).toMatch(
-      /^\d{2,} rows in both, 0 only on the left, 0 only on the right$/,
+      /^\d{2,} rows in both, 0 only in the port, 0 only in Pingora’s record$/,
     );
   });
 
@@ -380,7 +456,36 @@ describe.skipIf(executablePath === undefined)('the explorer as a teacher', () =>
     for (const tab of ['state', 'code', 'calls', 'lanes', 'phases']) {
       await page.locator(`[role=tab][data-for=${tab}]`).click();
       expect(await evaluate('document.documentElement.scrollWidth')).toBe(390);
+      // the words and the way on are there whatever shows, and leave the panel its room
+      expect(await page.locator('#tour-title').isVisible()).toBe(true);
+      await page.locator('#tour [data-go=on]').click();
+      expect((await page.locator(`#panel-${tab}`).boundingBox())!.height).toBeGreaterThan(250);
     }
+    const last = tours[0]!.stops.length;
+    await page.goto(page.url().replace(/tour=\d+/, `tour=${last}`));
+    await eventually(() => text('#tour-title')).toBe(tours[0]!.stops.at(-1)!.title);
+    const inside = await evaluate<boolean[]>(`[...document.querySelectorAll('#tour a, #tour button')].map((element) => {
+      const { left, right, top, bottom } = element.getBoundingClientRect();
+      const tour = document.getElementById('tour').getBoundingClientRect();
+      return left >= 0 && right <= innerWidth && top >= tour.top && bottom <= tour.bottom;
+    })`);
+    expect(inside.length).toBeGreaterThan(2);
+    expect(inside).not.toContain(false);
+  });
+
+  test('on a phone two traces are one column, in which each row that only one has is told by its sign', async () => {
+    await open('#trace=h1&with=keepalive', { viewport: { width: 390, height: 844 } });
+    await eventually(() => page.locator('.compared.is-both').count()).toBeGreaterThan(5);
+    expect(await evaluate('document.documentElement.scrollWidth')).toBe(390);
+    const widths = await evaluate<number[]>(
+      `[...document.querySelectorAll('.compared.is-both .cell')].map((cell) => cell.getBoundingClientRect().width)`,
+    );
+    // one of the two cells has the whole width, the other one isn't shown
+    expect(new Set(widths.map((width) => (width === 0 ? 0 : width > 370)))).toEqual(new Set([0, true]));
+    await page.getByRole('button', { name: 'difference →' }).click();
+    await eventually(() => page.locator('.compared.is-only-b').count()).toBeGreaterThan(0);
+    const sign = `getComputedStyle(document.querySelector('.compared.is-only-b .cell:last-child'), '::before').content`;
+    expect(await evaluate(sign)).toBe('"+"');
   });
 
   test('10,000 calls with 5,000 events are walked without a stutter', async () => {
