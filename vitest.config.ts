@@ -20,7 +20,7 @@ export default defineConfig({
   plugins: [lowerDecorators],
   test: {
     include: ['test/**/*.test.ts'],
-    globalSetup: ['test/support/packed-setup.ts'],
+    globalSetup: ['test/support/setup.ts'],
     environment: 'node',
     pool: 'forks',
     maxWorkers: 2,

@@ -36,18 +36,20 @@ function entryPoints(): Record<string, string> {
 
 const inDist = (path: string) => relative('dist', path).replace(/\.js$/, '');
 
-/** A module finds what lies beside it in `dist` although its code has gone to another file, one folder deep. */
-const modulesKnowTheirPlaces: Plugin = {
+/**
+ * A module finds what lies beside it although its code has gone to another file: `urlOf` makes the expression that its
+ * `import.meta.url` is.
+ */
+const modulesKnowTheirPlaces = (urlOf: (place: string) => string): Plugin => ({
   name: 'modules-know-their-places',
   setup({ onLoad }) {
     onLoad({ filter: /\/src\/.*\.ts$/ }, ({ path }) => {
       const code = readFileSync(path, 'utf8');
       const place = relative(join(projectRoot, 'src'), path).replace(/\.ts$/, '.js');
-      const url = `new URL('../${place}', import.meta.url).href`;
-      return { contents: code.replaceAll('import.meta.url', url), loader: 'ts' };
+      return { contents: code.replaceAll('import.meta.url', urlOf(place)), loader: 'ts' };
     });
   },
-};
+});
 
 function classesIn(folder: string): Set<string> {
   const files = readdirSync(folder, { withFileTypes: true, recursive: true }).filter(({ name }) => /\.ts$/.test(name));
@@ -67,8 +69,10 @@ function withNames(code: string, names: ReadonlySet<string>): string {
       const name = [given, given.replace(/^_/, ''), given.replace(/\d+$/, ''), given.replace(/^_|\d+$/g, '')].find(
         (each) => names.has(each),
       );
-      if (name === undefined) throw new Error(`${given}: no class of the sources`);
-      return name === given ? line : `${start} static { Object.defineProperty(this, 'name', { value: '${name}' }); }`;
+      // a class of a test's program has its name
+      return name === undefined || name === given
+        ? line
+        : `${start} static { Object.defineProperty(this, 'name', { value: '${name}' }); }`;
     },
   );
 }
@@ -77,10 +81,13 @@ function withNames(code: string, names: ReadonlySet<string>): string {
  * Few files: Node needs half a millisecond to find, read and link a module, and there are 140 in the library (160 ms
  * to import it, 75 in this form).
  */
-async function buildModules(out: string): Promise<void> {
+async function buildModules(
+  entryPoints: Record<string, string>,
+  urlOf: (place: string) => string,
+): Promise<Map<string, string>> {
   const { outputFiles } = await build({
     absWorkingDir: projectRoot,
-    entryPoints: entryPoints(),
+    entryPoints,
     // where the maps believe to be
     outdir: 'dist',
     write: false,
@@ -88,7 +95,7 @@ async function buildModules(out: string): Promise<void> {
     splitting: true,
     chunkNames: 'chunks/[name]-[hash]',
     packages: 'external',
-    plugins: [modulesKnowTheirPlaces],
+    plugins: [modulesKnowTheirPlaces(urlOf)],
     format: 'esm',
     platform: 'node',
     target: 'node20',
@@ -99,18 +106,16 @@ async function buildModules(out: string): Promise<void> {
     tsconfigRaw: { compilerOptions: { useDefineForClassFields: false } },
   });
   const names = classesIn(join(projectRoot, 'src'));
-  for (const { path, text } of outputFiles) write(out, path, path.endsWith('.js') ? withNames(text, names) : text);
+  return new Map(outputFiles.map(({ path, text }) => [path, path.endsWith('.js') ? withNames(text, names) : text]));
 }
 
 /** Write in `out` what was made for `dist`. */
-function write(out: string, path: string, text: string): void {
-  const target = join(out, relative(join(projectRoot, 'dist'), path));
-  mkdirSync(dirname(target), { recursive: true });
-  writeFileSync(target, text);
-}
-
-function writeDeclarations(out: string): void {
-  for (const [path, text] of declarations()) write(out, path, text);
+function write(out: string, files: ReadonlyMap<string, string>): void {
+  for (const [path, text] of files) {
+    const target = join(out, relative(join(projectRoot, 'dist'), path));
+    mkdirSync(dirname(target), { recursive: true });
+    writeFileSync(target, text);
+  }
 }
 
 async function buildPages(out: string): Promise<void> {
@@ -122,16 +127,32 @@ async function buildPages(out: string): Promise<void> {
   }
 }
 
-/** Make it all anew in `out`. */
-export async function buildPackage(out = join(projectRoot, 'dist')): Promise<void> {
-  rmSync(out, { recursive: true, force: true });
-  await buildModules(out);
-  const command = join(out, `${COMMAND}.js`);
-  writeFileSync(command, `#!/usr/bin/env node\n${readFileSync(command, 'utf8')}`, { mode: 0o755 });
-  writeDeclarations(out);
+async function buildRest(out: string): Promise<void> {
+  mkdirSync(join(out, 'tracing'), { recursive: true });
   writeFileSync(join(out, 'tracing/places.json'), JSON.stringify(placesFromSources()));
   await buildPages(join(out, 'explorer'));
 }
+
+/** Make it all anew in `out`. */
+export async function buildPackage(out = join(projectRoot, 'dist')): Promise<void> {
+  rmSync(out, { recursive: true, force: true });
+  write(out, await buildModules(entryPoints(), (place) => `new URL('../${place}', import.meta.url).href`));
+  const command = join(out, `${COMMAND}.js`);
+  writeFileSync(command, `#!/usr/bin/env node\n${readFileSync(command, 'utf8')}`, { mode: 0o755 });
+  write(out, declarations());
+  await buildRest(out);
+}
+
+/** Make `programs`, files of the project, in `out`, a folder in the project: they run there as they are. */
+export async function buildPrograms(out: string, programs: readonly string[]): Promise<void> {
+  const entries = programs.map((path): [string, string] => [builtName(path), path]);
+  const urlOf = (place: string) => JSON.stringify(pathToFileURL(join(out, place)).href);
+  write(out, await buildModules(Object.fromEntries(entries), urlOf));
+  await buildRest(out);
+}
+
+/** What {@link buildPrograms} makes of a program's path, without extension. */
+export const builtName = (path: string) => path.replace(/^src\//, '').replace(/\.ts$/, '');
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   await new Command('build')

@@ -55,6 +55,8 @@ export interface RunOptions {
   signal?: AbortSignal;
   /** Where the run's temporary folder is made. Default: the system's place for such. */
   tmp?: string;
+  /** The built program that the scenario's server runs in. Default: `server.ts` or `server.js` beside this module. */
+  program?: string;
 }
 
 /**
@@ -62,7 +64,7 @@ export interface RunOptions {
  */
 export async function runScenario(
   scenario: Scenario,
-  { signal, tmp = tmpdir() }: RunOptions = {},
+  { signal, tmp = tmpdir(), program }: RunOptions = {},
 ): Promise<TraceDocument> {
   const cleanup = new Cleanup();
   let step = '';
@@ -135,7 +137,7 @@ export async function runScenario(
     }
 
     enter('start the server');
-    const child = new ServerProcess(plan, scenario.daemon ?? false);
+    const child = new ServerProcess(plan, scenario.daemon ?? false, program);
     server = child;
     cleanup.add(() => {
       child.kill();

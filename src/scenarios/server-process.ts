@@ -28,12 +28,12 @@ export class ServerProcess {
   /** Rejects if it ends. */
   readonly #gone: Promise<never>;
 
-  constructor(plan: ServerPlan, inBackground: boolean) {
+  constructor(plan: ServerPlan, inBackground: boolean, program?: string) {
     this.#plan = plan;
     // built JavaScript runs as it is
-    const isSource = import.meta.url.endsWith('.ts');
+    const isSource = program === undefined && import.meta.url.endsWith('.ts');
     const loader = isSource ? ['--import', pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href] : [];
-    const entry = fileURLToPath(new URL(isSource ? './server.ts' : './server.js', import.meta.url));
+    const entry = program ?? fileURLToPath(new URL(isSource ? './server.ts' : './server.js', import.meta.url));
     // A process group of its own: Ctrl-C in the terminal reaches the runner, which ends the server by its own means.
     this.#child = spawn(process.execPath, [...loader, entry, JSON.stringify(plan)], {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],

@@ -1,17 +1,14 @@
 /** `pingora-traced`, from the sources; `test/package` runs what is installed. */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { ServerConf } from '../../src/server/configuration/mod.ts';
+import { running } from '../support/built.ts';
 import { Program } from '../support/program.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
-
-const loader = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
 
 let dir: string;
 const file = (name: string) => join(dir, name);
@@ -25,7 +22,7 @@ beforeAll(() => {
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
 function run(...args: string[]): { status: number | null; stdout: string; stderr: string } {
-  return spawnSync(process.execPath, ['--import', loader, 'src/cli/main.ts', ...args], {
+  return spawnSync(process.execPath, [...running('src/cli/main.ts'), ...args], {
     encoding: 'utf8',
     env: { ...process.env, NODE_OPTIONS: '', NO_COLOR: '1' },
   });

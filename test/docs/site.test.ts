@@ -13,7 +13,7 @@ import { type Browser, chromium } from 'playwright-core';
 import sirv from 'sirv';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findScenario } from '../../src/scenarios/index.ts';
-import { runScenario } from '../../src/scenarios/run.ts';
+import { runScenario } from '../support/scenario.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const require = createRequire(import.meta.url);

@@ -14,8 +14,8 @@ import { Steps } from '../../explorer/steps.ts';
 import { tours } from '../../explorer/tours.ts';
 import { buildExplorer } from '../../scripts/explorer.ts';
 import { findScenario } from '../../src/scenarios/index.ts';
-import { runScenario } from '../../src/scenarios/run.ts';
 import type { TraceDocument, TraceEvent } from '../../src/tracing/model.ts';
+import { runScenario } from '../support/scenario.ts';
 import { exchange } from './exchange.ts';
 
 const { executablePath } = createRequire(import.meta.url)('../../.puppeteerrc.cjs') as { executablePath?: string };

@@ -9,8 +9,8 @@ import { COMPARE, COURSE, tours } from '../../explorer/tours.ts';
 import { chapters } from '../../scripts/explorer.ts';
 import { levelOf } from '../../src/formats/levels.ts';
 import { findScenario } from '../../src/scenarios/index.ts';
-import { runScenario } from '../../src/scenarios/run.ts';
 import { declaredSites, projectRoot } from '../../src/tracing/sites.ts';
+import { runScenario } from '../support/scenario.ts';
 
 const tmp = mkdtempSync(join(tmpdir(), 'tours-test-'));
 afterAll(() => rmSync(tmp, { recursive: true, force: true }));

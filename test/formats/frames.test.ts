@@ -4,8 +4,8 @@ import { toSpans } from '../../src/formats/otlp.ts';
 import { printPerfetto } from '../../src/formats/perfetto.ts';
 import { printTree } from '../../src/formats/tree.ts';
 import { findScenario } from '../../src/scenarios/index.ts';
-import { runScenario } from '../../src/scenarios/run.ts';
 import type { FrameEvent, TraceDocument } from '../../src/tracing/model.ts';
+import { runScenario } from '../support/scenario.ts';
 
 describe('frames of HTTP/2', () => {
   let trace: TraceDocument;

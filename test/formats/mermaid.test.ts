@@ -1,8 +1,8 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { printMermaid } from '../../src/formats/mermaid.ts';
 import { findScenario } from '../../src/scenarios/index.ts';
-import { runScenario } from '../../src/scenarios/run.ts';
 import type { TraceDocument } from '../../src/tracing/model.ts';
+import { runScenario } from '../support/scenario.ts';
 import { makeTrace } from '../tracing/made.ts';
 
 const at = (folder: string) => ({ ts: { file: `src/${folder}/mod.ts`, line: 1 } });

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { printPerfetto } from '../../src/formats/perfetto.ts';
 import { findScenario } from '../../src/scenarios/index.ts';
-import { runScenario } from '../../src/scenarios/run.ts';
 import type { TraceDocument } from '../../src/tracing/model.ts';
+import { runScenario } from '../support/scenario.ts';
 import { makeTrace } from '../tracing/made.ts';
 
 interface Event {

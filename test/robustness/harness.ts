@@ -3,11 +3,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
 import { connect as h2Connect } from 'node:http2';
-import { createRequire } from 'node:module';
 import { connect as netConnect } from 'node:net';
 import { connect as tlsConnect } from 'node:tls';
-import { fileURLToPath, pathToFileURL } from 'node:url';
 import { expect, onTestFinished } from 'vitest';
+import { running } from '../support/built.ts';
 import { Peer } from '../support/streams.ts';
 import type { Held, Ports } from './server.ts';
 
@@ -32,9 +31,7 @@ export class Victim {
   rest!: Held;
 
   private constructor(traced: boolean) {
-    const loader = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
-    const entry = fileURLToPath(new URL('./server.ts', import.meta.url));
-    this.child = spawn(process.execPath, ['--expose-gc', '--import', loader, entry], {
+    this.child = spawn(process.execPath, ['--expose-gc', ...running('test/robustness/server.ts')], {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
       env: { ...process.env, NODE_OPTIONS: '', ...(traced ? { TRACED: '1' } : {}) },
     });

@@ -6,11 +6,13 @@ import { Ajv } from 'ajv';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { printTree } from '../../src/formats/tree.ts';
 import { findScenario, type Scenario, scenarios } from '../../src/scenarios/index.ts';
-import { runScenario, ScenarioError } from '../../src/scenarios/run.ts';
+import { ScenarioError } from '../../src/scenarios/run.ts';
 import { compare, differences, loadRecord } from '../../src/tracing/compare.ts';
 import type { TraceDocument } from '../../src/tracing/model.ts';
 import schema from '../../src/tracing/schema.json' with { type: 'json' };
-import { declaredSites, projectRoot } from '../../src/tracing/sites.ts';
+import { declaredSites } from '../../src/tracing/sites.ts';
+import { running } from '../support/built.ts';
+import { runScenario } from '../support/scenario.ts';
 import { expectMainPath, seen } from './main-path.ts';
 import { UNREACHED } from './unreached.ts';
 
@@ -178,11 +180,10 @@ describe('a run', () => {
 
 describe('the command line', () => {
   const cli = (...args: string[]) => {
-    const child = spawn(
-      process.execPath,
-      ['--import', import.meta.resolve('tsx'), join(projectRoot, 'src/scenarios/cli.ts'), ...args],
-      { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, TMPDIR: tmp, NO_COLOR: '', FORCE_COLOR: '' } },
-    );
+    const child = spawn(process.execPath, [...running('src/scenarios/cli.ts'), ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, TMPDIR: tmp, NO_COLOR: '', FORCE_COLOR: '' },
+    });
     const out = { stdout: '', stderr: '' };
     child.stdout.on('data', (chunk: Buffer) => {
       out.stdout += chunk.toString();

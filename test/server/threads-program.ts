@@ -44,7 +44,8 @@ class Who extends ProxyHttp<undefined> {
   override requestFilter(session: Session): boolean {
     const { path } = session.reqHeader();
     if (path === '/throw') {
-      setImmediate(() => {
+      // before anything can be answered
+      queueMicrotask(() => {
         throw new Error('boom');
       });
     }

@@ -1,4 +1,4 @@
-/** The packed and installed package, made once for all test files of a run: see `packed-setup.ts`. */
+/** The packed and installed package, made once for all test files of a run: see `setup.ts`. */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';

@@ -1,11 +1,10 @@
 /** Programs of the project run as processes of their own, and what they print. */
 import { type ChildProcessByStdio, spawn, spawnSync } from 'node:child_process';
-import { createRequire } from 'node:module';
 import type { Readable } from 'node:stream';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
 import { afterAll } from 'vitest';
+import { loader, running } from './built.ts';
 
-const loader = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
 /** Whether a program of the project can be run as nobody, which takes root, and a place that is not only root's. */
@@ -13,7 +12,7 @@ export function runsAsNobody(): boolean {
   if (process.getuid?.() !== 0) return false;
   const reads = spawnSync(
     process.execPath,
-    ['-e', `require('fs').readFileSync(${JSON.stringify(fileURLToPath(loader))})`],
+    ['-e', `require('fs').readFileSync(${JSON.stringify(fileURLToPath(loader[1]!))})`],
     {
       cwd: '/',
       uid: 65534,
@@ -48,9 +47,8 @@ export class Program {
     args: readonly string[],
     options: { uid?: number; gid?: number; env?: NodeJS.ProcessEnv; detached?: boolean; installed?: string } = {},
   ) {
-    // in a project that has the package installed there is JavaScript to run, and no loader
     const { env, installed, ...identity } = options;
-    this.child = spawn(process.execPath, [...(installed === undefined ? ['--import', loader] : []), entry, ...args], {
+    this.child = spawn(process.execPath, [...(installed === undefined ? running(entry) : [entry]), ...args], {
       cwd: installed ?? root,
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, NODE_OPTIONS: '', NO_COLOR: '1', ...env },
