@@ -182,7 +182,7 @@ describe('the command line', () => {
   const cli = (...args: string[]) => {
     const child = spawn(process.execPath, [...running('src/scenarios/cli.ts'), ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, TMPDIR: tmp, NO_COLOR: '', FORCE_COLOR: '' },
+      env: { ...process.env, TMPDIR: tmp, NO_COLOR: undefined, FORCE_COLOR: undefined },
     });
     const out = { stdout: '', stderr: '' };
     child.stdout.on('data', (chunk: Buffer) => {

@@ -51,6 +51,8 @@ describe('what is left out has the default of the original', () => {
       upstreamConnectOffloadThreadpools: undefined,
       upstreamConnectOffloadThreadPerPool: undefined,
       gracePeriodSeconds: 300,
+      // the port's own
+      minGracePeriodSeconds: 0,
       gracefulShutdownTimeoutSeconds: 5,
       closeTimeoutSeconds: 5,
       upgradeSockConnectAcceptMaxRetries: 5,
