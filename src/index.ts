@@ -57,6 +57,7 @@ export { shared, workerNumber } from './runtime/worker.ts';
 export { Opt, ServerConf } from './server/configuration/mod.ts';
 export { Server } from './server/mod.ts';
 export { Fds, type ListenFds, type TransferOptions } from './server/transfer-fd/mod.ts';
+export type { ConnectionLimits } from './services/admission.ts';
 export { type BackgroundService, backgroundService, GenBackgroundService } from './services/background.ts';
 export { type EndpointEvents, Service } from './services/listening.ts';
 export type { Service as AnyService } from './services/mod.ts';

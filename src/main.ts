@@ -25,6 +25,7 @@ import { Service } from './services/listening.ts';
 import { losses } from './utils/losses.ts';
 import { MissingPackage, optional } from './utils/optional.ts';
 import { isProgram } from './utils/program.ts';
+import { refusals } from './utils/refusals.ts';
 import { selfSigned } from './utils/self-signed.ts';
 
 function tlsSettings(options: Options): TlsSettings {
@@ -79,6 +80,15 @@ async function metricsFor(options: Options): Promise<ProxyMetrics | undefined> {
     collect() {
       this.reset();
       for (const [what, count] of losses()) this.inc({ what }, count);
+    },
+  });
+  new Counter({
+    name: 'pingora_traced_refused_total',
+    help: 'Connections and requests that went over a limit, by the limit',
+    labelNames: ['limit'],
+    collect() {
+      this.reset();
+      for (const [limit, count] of refusals()) this.inc({ limit }, count);
     },
   });
   return proxyMetrics();
@@ -151,8 +161,10 @@ async function main(argv: string[], name: string): Promise<void> {
   const proxy = httpProxyService(
     server.configuration,
     new Gateway(origins, options, options.accessLog ? log : undefined),
-    { wrap, metrics, h2: { h2c: options.h2c } },
+    { wrap, metrics, h2: { h2c: options.h2c }, requestsPerConnection: options.maxRequests || undefined },
   );
+  const { maxConnections, maxAddressConnections } = options;
+  proxy.limits = { connections: maxConnections || undefined, perAddress: maxAddressConnections || undefined };
   for (const address of options.listen) proxy.addTcp(address);
   for (const { address, settings: endpoint } of tls) proxy.addTlsWithSettings(address, undefined, endpoint);
   for (const path of options.uds) proxy.addUds(path);

@@ -18,6 +18,7 @@ import { type Awaitable, type Future, settle, until } from '../runtime/future.ts
 import { currentHandle } from '../runtime/lib.ts';
 import type { ShutdownWatch } from '../runtime/sync.ts';
 import { ported, traced } from '../tracing/span.ts';
+import { countRefusal } from '../utils/refusals.ts';
 import { isServeHttp, type ServeHttp, serveHttpApp } from './http-app.ts';
 
 const rust = ported('pingora-core/src/apps/mod.rs');
@@ -33,6 +34,9 @@ export interface ServerApp {
 
   /** Called once, when the service has stopped listening. */
   cleanup?(): void;
+
+  /** The connection is one too many: say so, if there is a way to. It is closed then. */
+  refuse?(session: Stream): void;
 }
 
 /** An application of HTTP sessions, of either version. */
@@ -75,8 +79,10 @@ class HttpAsServerApp implements ServerApp {
 
   private *processH2(stream: Stream, shutdown: ShutdownWatch): Future<undefined> {
     let connection: H2Connection;
+    const options = this.app.h2Options?.();
+    const { maxRequests } = options ?? {};
     try {
-      connection = yield* until(handshake(stream, this.app.h2Options?.()));
+      connection = yield* until(handshake(stream, options));
     } catch (error) {
       log.error(`H2 handshake error ${error}`);
       return undefined;
@@ -87,9 +93,14 @@ class HttpAsServerApp implements ServerApp {
     else settled = shutdown.onChange(end);
     try {
       // ends when either side closes the connection
-      for (;;) {
+      for (let requests = 1; ; requests++) {
         const session = yield* HttpSession.fromH2Conn(connection);
         if (session === undefined) return undefined;
+        // the client makes another connection for those that follow
+        if (requests === maxRequests) {
+          countRefusal('requests of one connection');
+          end();
+        }
         currentHandle().spawnDetached('h2 stream', this.serve(session, shutdown));
       }
     } catch (error) {
@@ -104,6 +115,10 @@ class HttpAsServerApp implements ServerApp {
   /** The task of one stream. */
   private *serve(session: HttpSession, shutdown: ShutdownWatch): Future<void> {
     yield* settle(this.app.processNewHttp(ServerSession.newHttp2(session), shutdown));
+  }
+
+  refuse(stream: Stream): void {
+    ServerSession.newHttp1(stream).respondError(503);
   }
 
   @rust.method('<T as ServerApp>::cleanup')

@@ -123,6 +123,21 @@ export class UninitializedStream {
     return this.l4.intoSocket();
   }
 
+  /** The peer's IP address; `unix` over a Unix socket. */
+  get address(): string {
+    return this.l4.peerAddress?.ip ?? 'unix';
+  }
+
+  /**
+   * It is one too many. The connection, to say so on it; undefined, and the connection is closed, where that would take
+   * a TLS handshake: it costs more than what is refused.
+   */
+  intoRefused(): Stream | undefined {
+    if (this.tls === undefined) return this.l4.readDirectly();
+    this.l4.destroy();
+    return undefined;
+  }
+
   /** Make the TLS handshake, if there is one to make. Throws `TLSHandshakeFailure`; the connection is closed then. */
   @rust.method('UninitializedStream::handshake')
   handshake(): Stream | Promise<Stream> {

@@ -3,11 +3,18 @@ import type { Logger } from 'pino';
 import { ErrorType, PingoraError } from '../error/lib.ts';
 import type { RequestHeader, ResponseHeader } from '../http/lib.ts';
 import type { Backend } from '../load-balancing/lib.ts';
+import { Log } from '../log.ts';
 import { addVia, answerMaxForwards, countForward } from '../proxy/forwarding.ts';
 import { ProxyHttp, type Session } from '../proxy/lib.ts';
 import { HttpPeer } from '../upstreams/peer.ts';
+import { countRefusal } from '../utils/refusals.ts';
 import type { Options } from './options.ts';
 import type { Origins } from './origins.ts';
+
+const log = new Log('pingora_traced::gateway');
+
+/** So much of a request is said in a line. */
+const SUMMARY_SIZE = 300;
 
 /** What is known of a request while it is served. */
 interface Ctx {
@@ -39,6 +46,8 @@ export class Gateway extends ProxyHttp<Ctx> {
   }
 
   override requestFilter(session: Session): boolean | Promise<boolean> {
+    const { maxTarget } = this.options;
+    if (maxTarget > 0 && session.reqHeader().rawPath().length > maxTarget) return refuse(session, 414);
     const length = Number(session.getHeader('content-length') ?? 0);
     if (length > this.options.maxBody) return refuse(session, 413);
     return answerMaxForwards(session);
@@ -49,6 +58,7 @@ export class Gateway extends ProxyHttp<Ctx> {
     if (session.downstreamSession.wasUpgraded()) return;
     ctx.bytes += body?.length ?? 0;
     if (ctx.bytes > this.options.maxBody) {
+      countRefusal('body');
       throw PingoraError.explain(ErrorType.HTTPStatus(413), 'the body is larger than --max-body allows').intoDown();
     }
   }
@@ -57,6 +67,7 @@ export class Gateway extends ProxyHttp<Ctx> {
     this.letGo(ctx);
     ctx.bytes = 0;
     const backend = this.origins.choose(ctx.failed);
+    if (backend === undefined && this.origins.hasOther(ctx.failed)) countRefusal('requests of the origins');
     if (backend === undefined) throw PingoraError.explain(ErrorType.HTTPStatus(503), 'no origin is ready').intoIn();
     ctx.origin = backend;
     const { upstreamTls, insecure, connectTimeout, readTimeout, writeTimeout, idleTimeout } = this.options;
@@ -120,7 +131,9 @@ function limit(ms: number): number | undefined {
   return ms === 0 ? undefined : ms;
 }
 
-async function refuse(session: Session, status: number): Promise<boolean> {
+async function refuse(session: Session, status: 413 | 414): Promise<boolean> {
+  countRefusal(status === 413 ? 'body' : 'target');
+  log.warn(`request refused with ${status}: ${session.requestSummary().slice(0, SUMMARY_SIZE)}`);
   // what is still to come of the body isn't read
   session.setKeepalive(undefined);
   await session.respondError(status);

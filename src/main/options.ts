@@ -39,6 +39,13 @@ export interface Options {
   /** In bytes; `Infinity`: none. */
   maxBody: number;
   maxOriginRequests: number;
+  /** In characters; 0: none. */
+  maxTarget: number;
+  /** At a time; 0: no limit. */
+  maxConnections: number;
+  maxAddressConnections: number;
+  /** After so many a connection takes no more; 0: no limit. */
+  maxRequests: number;
   via?: string;
   accessLog: boolean;
   prometheus?: string;
@@ -175,6 +182,14 @@ export function program(name: string): Command {
         .argParser(size),
     )
     .addOption(number('max-origin-requests', 'requests that an origin may have at a time; more get 503', 10_000))
+    .addOption(number('max-connections', 'connections of clients at a time; more get 503; 0: no limit', 20_000))
+    .addOption(
+      number('max-address-connections', 'connections from one address at a time; more get 503; 0: no limit', 15_000),
+    )
+    .addOption(
+      number('max-requests', 'after so many requests a connection of a client takes no more; 0: no limit', 100_000),
+    )
+    .addOption(number('max-target', 'refuse longer targets of requests with 414; 0: no limit', 16_384))
     .option('--via <name>', 'add this name to Via of requests and responses', viaName)
     .option('--access-log', 'log a line a request', false)
     .addOption(new Option('--trace <1/N>', 'trace one request in N, for the trace explorer').argParser(oneIn))

@@ -24,6 +24,7 @@ import { Service } from '../services/listening.ts';
 import { ported, traced } from '../tracing/span.ts';
 import type { HttpPeer } from '../upstreams/peer.ts';
 import { Entry, List } from '../utils/list.ts';
+import { countRefusal } from '../utils/refusals.ts';
 import type { ProxyCounts } from './counts.ts';
 import { Hooks } from './hooks.ts';
 import { type Outcome, proxyCache } from './proxy-cache.ts';
@@ -209,6 +210,8 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
   private readonly metrics: ProxyCounts | undefined;
   /** How HTTP/2 is spoken with clients. Default: as the defaults are. */
   h2Options?: () => H2Options | undefined;
+  /** @internal After so many requests a client's connection takes no more. */
+  maxRequests = Number.POSITIVE_INFINITY;
 
   private constructor(inner: ProxyHttp<CTX>, conf: ServerConf, metrics: ProxyCounts | undefined) {
     this.inner = inner;
@@ -450,13 +453,21 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
       if ((yield* this.handleNewRequest(downstream)) === undefined) return undefined;
       const session = Session.new(downstream);
       // a service that shuts down soon keeps no connection
-      session.setKeepalive(shutdown.borrow() ? undefined : KEEPALIVE_SECONDS);
+      session.setKeepalive(shutdown.borrow() || this.isLast(downstream) ? undefined : KEEPALIVE_SECONDS);
       const ctx = this.hooks.newCtx();
       reusable = yield* this.processRequest(session, ctx);
       return reusable;
     } finally {
       if (reusable === undefined) downstream.close();
     }
+  }
+
+  /** Whether the connection of HTTP/1 takes no request after this one. */
+  private isLast(downstream: HttpSession): boolean {
+    const requests = downstream.asHttp1()?.stream.requests ?? 0;
+    if (requests < this.maxRequests) return false;
+    countRefusal('requests of one connection');
+    return true;
   }
 
   /** The service ends: connections that wait for a request are closed. Called by the service. */
@@ -479,6 +490,11 @@ export interface ProxyExtras {
   metrics?: ProxyCounts | undefined;
   /** How HTTP/2 is spoken with clients. Default: as the defaults are. */
   h2?: H2Options | undefined;
+  /**
+   * After so many requests a client's connection takes no more: `Connection: close`, or GOAWAY. So what is kept a
+   * connection comes to an end, and clients meet another server behind a balancer. Default: no limit, as in 0.1.0.
+   */
+  requestsPerConnection?: number | undefined;
   /** Puts something around the HTTP application, as sampled tracing does. Default: nothing. */
   wrap?: ((app: HttpServerApp) => HttpServerApp) | undefined;
 }
@@ -513,9 +529,10 @@ export interface ProxyExtras {
 export const httpProxyService = rust.fn(
   'pingora_proxy::http_proxy_service',
   <CTX>(conf: ServerConf, inner: ProxyHttp<CTX>, extras: ProxyExtras = {}): Service => {
-    const { wrap, metrics, h2 } = extras;
+    const { wrap, metrics, h2, requestsPerConnection: maxRequests } = extras;
     const proxy = HttpProxy.new(inner, conf, metrics);
-    if (h2 !== undefined) proxy.speakH2(h2);
+    if (maxRequests !== undefined) proxy.maxRequests = maxRequests;
+    if (h2 !== undefined || maxRequests !== undefined) proxy.speakH2({ maxRequests, ...h2 });
     return Service.new('Pingora HTTP Proxy Service', wrap === undefined ? proxy : wrap(proxy));
   },
 );

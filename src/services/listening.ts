@@ -25,6 +25,7 @@ import { workerNumber } from '../runtime/worker.ts';
 import type { ListenFds } from '../server/transfer-fd/mod.ts';
 import { sleeping } from '../timeout/sleeping.ts';
 import { ported, traced } from '../tracing/span.ts';
+import { Admission, type ConnectionLimits } from './admission.ts';
 import type { Service as ServiceTrait } from './mod.ts';
 import { type Source, sourceOf } from './source.ts';
 
@@ -54,6 +55,8 @@ export class Service implements ServiceTrait {
   readonly spread = 'connections';
   /** Who is told when an endpoint listens or can't. */
   events: EndpointEvents = {};
+  /** How many connections it takes at a time. Default: any number, as in 0.1.0. Set before the server runs. */
+  limits: ConnectionLimits = {};
 
   private constructor(name: string, listeners: Listeners, app: App) {
     this._name = name;
@@ -151,6 +154,7 @@ export class Service implements ServiceTrait {
     shutdown: ShutdownWatch,
     events: EndpointEvents,
     source: Source,
+    admission: Admission | undefined,
   ): Future<void> {
     // a thread says nothing that was said where it was started
     const first = workerNumber() === 0;
@@ -168,7 +172,7 @@ export class Service implements ServiceTrait {
     forget();
     if (first) events.onListening?.({ address: stack.asStr(), bound: stack.localAddress(), tls: stack.isTls });
 
-    const give = source.give ?? ((io: UninitializedStream) => serve(io, app, shutdown));
+    const give = source.give ?? ((io: UninitializedStream) => serve(io, app, shutdown, admission));
     const stop = source.until;
     for (;;) {
       // `select!`: the signal, and the next connection
@@ -201,9 +205,15 @@ export class Service implements ServiceTrait {
   async startService(fds: ListenFds | undefined, shutdown: ShutdownWatch): Promise<void> {
     const runtime = currentHandle();
     const endpoints = this.listeners.build(fds);
+    const { connections, perAddress } = this.limits;
+    const limited = connections !== undefined || perAddress !== undefined;
+    const admission = limited ? new Admission(this.limits, runtime.spread?.threads) : undefined;
     await Promise.all(
       endpoints.map((endpoint, i) =>
-        runtime.spawn(`endpoint ${endpoint.asStr()}`, this.endpointTask(endpoint, i, shutdown, runtime.spread)),
+        runtime.spawn(
+          `endpoint ${endpoint.asStr()}`,
+          this.endpointTask(endpoint, i, shutdown, runtime.spread, admission),
+        ),
       ),
     );
     this.listeners.cleanup();
@@ -215,10 +225,11 @@ export class Service implements ServiceTrait {
     index: number,
     shutdown: ShutdownWatch,
     spread: Spread | undefined,
+    admission: Admission | undefined,
   ): Future<void> {
     const watch = shutdown.clone();
     const source = sourceOf(endpoint, watch, spread, index);
-    yield* Service.runEndpoint(this.appLogic, endpoint, watch, this.events, source);
+    yield* Service.runEndpoint(this.appLogic, endpoint, watch, this.events, source, admission);
   }
 
   /** What the log calls it. */
@@ -234,8 +245,39 @@ export class Service implements ServiceTrait {
   }
 }
 
-function serve(io: UninitializedStream, app: ServerApp, shutdown: ShutdownWatch): void {
+function serve(
+  io: UninitializedStream,
+  app: ServerApp,
+  shutdown: ShutdownWatch,
+  admission: Admission | undefined,
+): void {
+  if (admission !== undefined) {
+    const { address } = io;
+    if (admission.enter(address)) {
+      currentHandle().spawnDetached(
+        'connection',
+        admitted(io, app, shutdown, () => admission.leave(address)),
+      );
+    } else refuse(io, app);
+    return;
+  }
   currentHandle().spawnDetached('connection', connectionTask(io, app, shutdown));
+}
+
+function refuse(io: UninitializedStream, app: ServerApp): void {
+  const stream = io.intoRefused();
+  if (stream === undefined) return;
+  app.refuse?.(stream);
+  stream.shutdown();
+}
+
+/** The task of a connection that is counted. */
+function* admitted(io: UninitializedStream, app: ServerApp, shutdown: ShutdownWatch, leave: () => void): Future<void> {
+  try {
+    yield* connectionTask(io, app, shutdown);
+  } finally {
+    leave();
+  }
 }
 
 /** The task of one connection. */

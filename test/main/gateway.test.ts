@@ -5,6 +5,9 @@ import { describe, expect, test, vi } from 'vitest';
 import { Gateway } from '../../src/main/gateway.ts';
 import { type Options, program } from '../../src/main/options.ts';
 import { Origins } from '../../src/main/origins.ts';
+import { refusals } from '../../src/utils/refusals.ts';
+import { startH2Proxy } from '../support/h2-proxy.ts';
+import { captureLog } from '../support/log.ts';
 import { answering, HELLO, Origin } from '../support/origin.ts';
 import { startProxy } from '../support/proxy.ts';
 
@@ -111,6 +114,38 @@ describe('a body larger than --max-body', () => {
     const chunk = `100\r\n${'x'.repeat(256)}\r\n`;
     const answer = await ask(`POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n${chunk.repeat(5)}`);
     expect(answer).toMatch(/^HTTP\/1\.1 413 /);
+  });
+});
+
+describe('a target longer than --max-target', () => {
+  const flags = ['--max-target', '20'];
+
+  test('gets 414, and one that is as long is passed on', async () => {
+    const lines = captureLog('warn');
+    const origin = await Origin.start();
+    const { ask } = await start('--upstream', `127.0.0.1:${origin.port}`, ...flags);
+    const get = (path: string) => ask(`GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`);
+    expect(await get(`/${'x'.repeat(20)}`)).toMatch(/^HTTP\/1\.1 414 URI Too Long\r\n/);
+    expect(origin.connections).toHaveLength(0);
+    expect(lines.map(({ msg }) => msg)).toEqual([`request refused with 414: GET /${'x'.repeat(20)}, Host: a`]);
+    expect(refusals().get('target')).toBe(1);
+    expect(await get(`/${'x'.repeat(19)}`)).toMatch(/^HTTP\/1\.1 200 /);
+  });
+
+  test('gets 414 over HTTP/2, too', async () => {
+    captureLog('error');
+    const origin = await Origin.start();
+    const options = parsed('--upstream', `127.0.0.1:${origin.port}`, ...flags);
+    const proxy = await startH2Proxy(new Gateway(await Origins.of(options), options, undefined));
+    const client = proxy.client();
+    const statuses: unknown[] = [];
+    for (const size of [20, 19]) {
+      const stream = client.request({ ':path': `/${'x'.repeat(size)}` });
+      const [head] = (await once(stream, 'response')) as [{ ':status': number }];
+      statuses.push(head[':status']);
+      stream.close();
+    }
+    expect(statuses).toEqual([414, 200]);
   });
 });
 

@@ -193,6 +193,6 @@ test('a head a little over the limit is refused though it comes at once', async 
   const origin = await Origin.start();
   const client = await (await startProxy(new ToPeer(h1Peer(origin)))).client();
   client.send(head(1_048_577));
-  expect(await client.until((got) => got.includes('\r\n\r\n'))).toMatch(/^HTTP\/1\.1 400 /);
+  expect(await client.until((got) => got.includes('\r\n\r\n'))).toMatch(/^HTTP\/1\.1 431 /);
   expect(origin.connections).toHaveLength(0);
 });

@@ -142,7 +142,8 @@ export class HttpSession {
    * Read the head of the request. Returns its size in bytes, or undefined when the client closed the connection, or
    * let the time for another request pass, without sending anything.
    *
-   * Throws `InvalidHTTPHeader` for a head that isn't valid, `HTTPStatus(408)` for one that doesn't end in time,
+   * Throws `InvalidHTTPHeader` for a head that isn't valid, `HTTPStatus(414)` and `HTTPStatus(431)` for one that is too
+   * large, `HTTPStatus(408)` for one that doesn't end in time,
    * `ConnectionClosed` and `ReadError` for a connection that broke in the middle of it.
    */
   @rust.method('HttpSession::read_request')
@@ -153,7 +154,7 @@ export class HttpSession {
     let have = 0;
     let deadline = 0;
     for (;;) {
-      if (have > MAX_HEADER_SIZE) throw tooLarge();
+      if (have > MAX_HEADER_SIZE) throw tooLarge(stream.buffered());
       let patience: number | undefined;
       if (have > 0) {
         // The original begins to count anew with each read; this is for the whole head.
@@ -205,7 +206,7 @@ export class HttpSession {
     const parsed = parseReqBuffer(buf, scanned);
     if (parsed.state === 'Partial') return undefined;
     if (parsed.state === 'Invalid') return this.invalid(parsed.reason, buf);
-    if (parsed.size > MAX_HEADER_SIZE) throw tooLarge(); // it came at once
+    if (parsed.size > MAX_HEADER_SIZE) throw tooLarge(buf); // it came at once
     const request = parsed.head;
     // what came is judged first: the target of an absolute form replaces Host, however many there were
     const reason = refuse(request) ?? (originForm(request) ? undefined : `invalid uri ${request.rawPath()}`);
@@ -213,6 +214,7 @@ export class HttpSession {
     this.rawHeader = buf;
     this.rawHeaderSize = parsed.size;
     this._stream.consume(parsed.size);
+    this._stream.requests++;
     this.requestHeader = request;
     this.bodyReader.reinit();
     this._responseWritten = undefined;
@@ -720,6 +722,9 @@ export class HttpSession {
   }
 }
 
-function tooLarge(): PingoraError {
-  return PingoraError.explain(ErrorType.InvalidHTTPHeader, `Request header larger than ${MAX_HEADER_SIZE}`);
+/** RFC 9112 3: 414 for a target that is too long; RFC 6585 5: 431 for fields that are. The original answers 400. */
+function tooLarge(buf: Buffer): PingoraError {
+  const line = buf.indexOf(10);
+  const status = line < 0 || line > MAX_HEADER_SIZE ? 414 : 431;
+  return PingoraError.explain(ErrorType.HTTPStatus(status), `Request header larger than ${MAX_HEADER_SIZE}`);
 }

@@ -62,6 +62,8 @@ export interface H2Options {
    * Default: no, as in 0.1.0.
    */
   readonly h2c?: boolean;
+  /** After so many requests a connection takes no more (GOAWAY). Default: no limit. */
+  readonly maxRequests?: number | undefined;
   /** Take extended CONNECT (RFC 8441); the application has to know it. Default: no. */
   readonly enableConnectProtocol?: boolean;
   /**

@@ -64,6 +64,8 @@ export class Stream implements Flushing {
   socket: Socket;
   /** When this connection was established, in milliseconds since the epoch. */
   readonly establishedTs = Date.now();
+  /** @internal How many requests of HTTP/1 were read from it. */
+  requests = 0;
   /** Whose connection it is. */
   side: Side = 'downstream';
   /** Told when the connection ends, if the peer asked for that. */

@@ -119,7 +119,15 @@ describe('reading a request', () => {
     const line = `X: ${'y'.repeat(8000)}\r\n`;
     for (let i = 0; i < 140; i++) peer.send(line);
     const error = await failure(promised(one.readRequest()));
-    expect([error.etype().name, error.context]).toEqual(['InvalidHTTPHeader', 'Request header larger than 1048575']);
+    expect([error.etype().name, error.context]).toEqual(['HTTPStatus', 'Request header larger than 1048575']);
+    expect(error.etype().code).toBe(431);
+  });
+
+  it('refuses a target over a megabyte as such', async () => {
+    const { session: one, peer } = await session('GET /');
+    const error = failure(promised(one.readRequest()));
+    for (let i = 0; i < 140; i++) peer.send('y'.repeat(8000));
+    expect((await error).etype()).toMatchObject({ name: 'HTTPStatus', code: 414 });
   });
 
   it.each([
