@@ -57,33 +57,45 @@ async function ready(program: Program): Promise<Proxy> {
   return { program, tcp: { host: '127.0.0.1', port: Number(tcp[1]) }, tls: tls[0] };
 }
 
-test('three upgrades in a row under load lose no request', { timeout: 120_000 }, async () => {
-  let serving = await ready(start('row'));
-  const { tcp, tls } = serving;
-  const load = new Load();
-  load.keepalive(tcp, 8);
-  load.fresh(tcp, 2);
-  load.keepalive({ path: join(dir, 'row.sock') }, 2);
-  load.fresh({ path: join(dir, 'row.sock') }, 1);
-  load.http2(tls, 2, 4);
-  for (let i = 0; i < 3; i++) {
-    const next = start('row', { flags: ['--upgrade'] });
-    serving.program.child.kill('SIGQUIT');
-    const taken = await ready(next);
-    expect([taken.tcp, taken.tls]).toEqual([tcp, tls]);
-    expect([await serving.program.ended, load.failures]).toEqual([{ code: 0, signal: null }, []]);
-    serving = taken;
-  }
-  await load.until(20_000);
-  await load.stop();
-  expect(load.failures).toEqual([]);
-  // each connection of each of the three was told to close
-  expect(load.told).toBeGreaterThanOrEqual(3 * 10);
-  expect(existsSync(join(dir, 'row.upgrade'))).toBe(false);
-  serving.program.child.kill('SIGINT');
-  expect(await serving.program.ended).toEqual({ code: 0, signal: null });
-  expect(existsSync(join(dir, 'row.sock'))).toBe(false);
-});
+test.each([
+  { how: 'untraced', requests: 20_000, tracing: [] },
+  { how: 'each request traced', requests: 2000, tracing: ['--trace', '1/1', '--trace-keep', '20', '--trace-dir'] },
+])(
+  'three upgrades in a row under load lose no request, $how',
+  {
+    timeout: 120_000,
+  },
+  async ({ how, requests, tracing }) => {
+    const traces = join(dir, 'traces');
+    const flags = tracing.length === 0 ? [] : [...tracing, traces];
+    let serving = await ready(start('row', { flags }));
+    const { tcp, tls } = serving;
+    const load = new Load();
+    load.keepalive(tcp, 8);
+    load.fresh(tcp, 2);
+    load.keepalive({ path: join(dir, 'row.sock') }, 2);
+    load.fresh({ path: join(dir, 'row.sock') }, 1);
+    load.http2(tls, 2, 4);
+    for (let i = 0; i < 3; i++) {
+      const next = start('row', { flags: ['--upgrade', ...flags] });
+      serving.program.child.kill('SIGQUIT');
+      const taken = await ready(next);
+      expect([taken.tcp, taken.tls]).toEqual([tcp, tls]);
+      expect([await serving.program.ended, load.failures]).toEqual([{ code: 0, signal: null }, []]);
+      serving = taken;
+    }
+    await load.until(requests);
+    await load.stop();
+    expect(load.failures).toEqual([]);
+    // each connection of each of the three was told to close
+    expect(load.told).toBeGreaterThanOrEqual(3 * 10);
+    expect(existsSync(join(dir, 'row.upgrade'))).toBe(false);
+    serving.program.child.kill('SIGINT');
+    expect(await serving.program.ended).toEqual({ code: 0, signal: null });
+    expect(existsSync(join(dir, 'row.sock'))).toBe(false);
+    expect(existsSync(traces), how).toBe(flags.length > 0);
+  },
+);
 
 test('a graceful stop under load answers whatever was sent', { timeout: 60_000 }, async () => {
   const { program, tcp, tls } = await ready(start('stop'));
