@@ -10,6 +10,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { declaredSites } from '../src/tracing/sites.ts';
+import { type Deviation, deviationsPage } from './deviations-page.ts';
 import { userGuide } from './user-guide.ts';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -26,15 +27,6 @@ interface Reasons {
   leftOut: { files: string; functions?: string; reason: string }[];
   /** `file#function`: the name of its counterpart, where it isn't the same in camelCase. */
   renamed: Record<string, string>;
-}
-
-interface Deviation {
-  id: string;
-  pingora: string;
-  port: string;
-  reason: string;
-  /** `file > name > of the test`, or `none: ` and why there can't be one. */
-  test: string;
 }
 
 const read = (path: string) => readFileSync(join(root, path), 'utf8');
@@ -216,35 +208,15 @@ function testExists(reference: string): boolean {
   return names.every((name) => source.includes(name) || patterns.some((pattern) => pattern.test(name)));
 }
 
-function deviationsPage(deviations: Deviation[]): string {
-  const linked = (text: string) =>
-    text.replace(/pingora-[a-z-]+\/src\/[\w/]+\.rs/g, (file) => `[\`${file}\`](${TAG}${file})`);
-  const cell = (text: string) => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
-  let out = `# Deviations
-
-Where the port differs from Pingora 0.1.0 on purpose: because JavaScript is another language, or because 0.1.0 is wrong
-or unsafe there. Each has a test. Made from \`deviations.json\` by \`npm run tables\`; don't edit it.
-
-| | Pingora 0.1.0 | the port | why | test |
-| --- | --- | --- | --- | --- |
-`;
-  for (const { id, pingora, port, reason, test } of deviations) {
-    const none = test.startsWith('none: ');
-    const [path, ...names] = test.split(' > ');
-    const proof = none ? test : `[${cell(names.join(' › '))}](../${path})`;
-    const row = [`<a id="${id}"></a>\`${id}\``, linked(cell(pingora)), cell(port), cell(reason), proof];
-    out += `| ${row.join(' | ')} |\n`;
-    if (!none && !testExists(test)) problems.push(`docs/deviations.json: ${id}: there is no test ${test}`);
-  }
-  return out;
-}
-
 function deviations(): Deviation[] {
   const list = JSON.parse(read('docs/deviations.json')) as Deviation[];
   const seen = new Set<string>();
-  for (const { id } of list) {
+  for (const { id, test } of list) {
     if (seen.has(id)) problems.push(`docs/deviations.json: ${id} is there twice`);
     seen.add(id);
+    if (!test.startsWith('none: ') && !testExists(test)) {
+      problems.push(`docs/deviations.json: ${id}: there is no test ${test}`);
+    }
   }
   const wire = JSON.parse(read('src/tracing/pingora-0.1.0/wire.json')) as { name: string; port: unknown }[];
   for (const { name, port } of wire) {
@@ -266,7 +238,7 @@ export function tables(): { pages: Record<string, string>; problems: string[] } 
   );
   const pages = {
     'docs/MODULES.md': modulesPage(moduleRows()),
-    'docs/DEVIATIONS.md': deviationsPage(known),
+    'docs/DEVIATIONS.md': deviationsPage(known, (text) => problems.push(text)),
     'docs/USER-GUIDE.md': guide.page,
   };
   problems.push(...guide.problems);

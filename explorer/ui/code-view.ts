@@ -103,8 +103,8 @@ export class CodeView implements View {
     if (words === null) return { sentence: undefined, chapter: undefined };
     const names = namesOf(fn, rust?.file ?? null);
     const first = (of: Record<string, string>): string | undefined => {
-      const name = names.find((one) => Object.hasOwn(of, one));
-      return name === undefined ? undefined : of[name];
+      for (const name of names) if (Object.hasOwn(of, name)) return of[name];
+      return undefined;
     };
     // a stop of a tour may be about something else than its function
     const number = this.#host.chapterOfStop() ?? first(words.chapters);

@@ -46,7 +46,7 @@ function showTours(store: Store, live: boolean): void {
 export function showComparable(all: readonly Entry[], key: string, scenario: string): void {
   const others = all.filter((entry) => entry.key !== key);
   const record = others.filter((entry) => entry.key === `${RECORD}${scenario}`);
-  const worth = COMPARE[scenario] ?? [];
+  const worth = COMPARE.get(scenario) ?? [];
   const near = worth.flatMap((name) => others.filter((entry) => entry.kind === 'embedded' && entry.key === name));
   const rest = inCourse(others.filter((entry) => entry.kind !== 'record' && !near.includes(entry)));
   const row = (entry: Entry) => {

@@ -9,9 +9,11 @@ import {
   Converter,
   type DeclarationReflection,
   type DocumentReflection,
+  type IndexEvent,
   LogLevel,
   OptionDefaults,
   ReflectionKind,
+  Renderer,
 } from 'typedoc';
 import { formatPlace, type Place } from '../../explorer/location.ts';
 import { PingoraLinks } from './pingora-links.ts';
@@ -50,6 +52,7 @@ export async function buildApi(root: string, out: string, more: readonly string[
     out,
     cleanOutputDir: true,
     customCss: join(root, 'scripts/docs/site.css'),
+    customJs: join(root, 'scripts/docs/site.js'),
     favicon: join(root, 'docs/images/favicon.svg'),
     excludePrivate: true,
     excludeInternal: true,
@@ -126,12 +129,42 @@ export async function buildApi(root: string, out: string, more: readonly string[
   // last of all: what inherits its text inherits no link with it
   app.converter.on(Converter.EVENT_RESOLVE_END, link, -10_000);
 
+  app.renderer.on(Renderer.EVENT_PREPARE_INDEX, rankPages);
+
   const project = await app.convert();
   if (project === undefined) throw new Error('typedoc could not read the sources');
   app.validate(project);
   await app.generateOutputs(project);
   appendFileSync(join(out, 'assets/custom.css'), pictureRules(join(out, 'media')));
   if (app.logger.hasErrors() || app.logger.hasWarnings()) throw new Error('typedoc has something to complain about');
+}
+
+/** A word in a heading of a page counts for so many in its text: more than one in the name of a function does. */
+const HEADING = 400;
+
+/** Words that say nothing of what a heading is about. */
+const COMMON =
+  /^(?:a|an|and|are|at|by|do|does|for|from|happens?|how|if|in|is|it|its|no|of|on|or|the|then|to|what|when|where|which|who|why|with|would|…)\W*$/i;
+
+/** Who looks for a word wants to read of it before they want a function that has it in its name. */
+function rankPages(event: IndexEvent): void {
+  event.searchFieldWeights.heading = HEADING;
+  event.searchResults.forEach((reflection, i) => {
+    if (!reflection.isDocument()) return;
+    const group = String(reflection.frontmatter.group);
+    // a scenario has the name of what one looks for, too, and explains least of it
+    if (group === 'Scenarios') return;
+    const text = reflection.content.map((part) => part.text).join('');
+    const headings = [...text.replace(/```[\s\S]*?```/g, '').matchAll(/^#{1,4} (.+)$/gm)].map(
+      ([, heading]) => heading!,
+    );
+    // a code's name is a word of its own, and so is each part of it
+    const words = headings.flatMap((heading) => heading.replace(/[`*]/g, '').split(/[\s_]+/));
+    event.searchFields[i]!.heading = [...headings.flatMap((heading) => heading.split(/\s+/)), ...words]
+      .filter((word) => !COMMON.test(word))
+      .join(' ');
+    reflection.relevanceBoost = /^(?:Book|Answers)$/.test(group) ? 3 : 1;
+  });
 }
 
 /** A picture is shrunk to this much of its own size at the most: its letters are 11 pixels high then. */

@@ -10,6 +10,7 @@ const text = (html: string) =>
     .trim();
 
 const HOME = 'pingora-traced';
+const DEVIATIONS = 'Deviations.html';
 const BOOK = 'From_run_forever_to_process_new_http,_and_on_to_the_origin.html';
 
 interface Neighbours {
@@ -74,6 +75,10 @@ export function mendDocument(
     after && `<a rel="next" href="${after}">${titles.get(after) ?? ''} →</a>`,
   ].filter(Boolean);
   return html
+    .replace(
+      'class="tsd-panel tsd-typography"',
+      name === DEVIATIONS ? 'class="tsd-panel tsd-typography site-deviations"' : '$&',
+    )
     .replace(/(<ul class="tsd-breadcrumb"[^>]*>)\s*/, `$1\n${crumbs}\n`)
     .replace(/<a href="#([^"]+)"><span>[\s\S]*?<\/span><\/a>/g, (whole, id: string) => {
       const heading = known.get(id);
@@ -88,6 +93,13 @@ export function mendDocument(
       (_, rest: string) =>
         `</div>${on.length === 0 ? '' : `<nav class="site-on" aria-label="On">${on.join('\n')}</nav>`}</div>${rest}`,
     );
+}
+
+/** A heading that opens and closes what is below it has no link inside: the two could not be told apart. */
+export function mendSummaries(html: string): string {
+  return html.replace(/<summary\b[\s\S]*?<\/summary>/g, (summary) =>
+    summary.replace(/<a\b[^>]*class="tsd-anchor-icon"[\s\S]*?<\/a>/g, ''),
+  );
 }
 
 /** The first page: one button that starts the first tour, and a picture that leads there. */
@@ -106,9 +118,7 @@ export function mendPages(out: string): void {
   const read = (name: string) => readFileSync(join(folder, name), 'utf8');
   const titles = new Map(names.map((name) => [name, text(titleOf(read(name))).replace(/<\/?code>/g, '')]));
   const chapters = names.filter((name) => /^\d\d_/.test(name)).sort();
-  const order = [BOOK, ...chapters, 'Answers.html', 'Glossary.html', 'Deviations.html'].filter((name) =>
-    names.includes(name),
-  );
+  const order = [BOOK, ...chapters, 'Answers.html', 'Glossary.html', DEVIATIONS].filter((name) => names.includes(name));
   for (const name of names) {
     const at = order.indexOf(name);
     const around: Neighbours = at < 0 ? {} : { before: order[at - 1], after: order[at + 1] };
@@ -116,6 +126,13 @@ export function mendPages(out: string): void {
   }
   const front = join(out, 'index.html');
   if (existsSync(front)) writeFileSync(front, mendFront(readFileSync(front, 'utf8')));
+  for (const kind of readdirSync(out, { withFileTypes: true })) {
+    if (!kind.isDirectory() || kind.name === 'documents') continue;
+    for (const name of readdirSync(join(out, kind.name)).filter((one) => one.endsWith('.html'))) {
+      const path = join(out, kind.name, name);
+      writeFileSync(path, mendSummaries(readFileSync(path, 'utf8')));
+    }
+  }
 }
 
 /** The book's chapters by their numbers: what each is called, and where it is from the explorer's page. */

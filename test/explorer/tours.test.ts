@@ -118,7 +118,7 @@ describe('the chapter of a function', () => {
 });
 
 test('the scenarios of the course are there, and those that are worth being compared', () => {
-  const named = [...COURSE, ...Object.keys(COMPARE), ...Object.values(COMPARE).flat()];
+  const named = [...COURSE, ...COMPARE.keys(), ...[...COMPARE.values()].flat()];
   expect(named.filter((name) => findScenario(name) === undefined)).toEqual([]);
   const onwards = tours.flatMap((tour) => (tour.onwards === undefined ? [] : [tour.onwards.with]));
   expect(onwards.filter((name) => findScenario(name) === undefined)).toEqual([]);
