@@ -158,9 +158,18 @@ export class Stream implements Flushing {
     const { socket } = this;
     if (!this.direct) socket.on('data', this.onBytes);
     // what this end has closed has no peer either, once the other one has
-    socket.on('end', () => (!this.discard && wasReset(socket) ? this.onError(connectionReset()) : this.end()));
+    socket.on('end', () => {
+      const broken = this.discard ? undefined : this.brokenEnd();
+      if (broken === undefined) this.end();
+      else this.onError(broken);
+    });
     socket.on('drain', () => this.wakeWriter());
     if (socket.isPaused()) socket.resume();
+  }
+
+  /** What is wrong with the end of which the socket has just told: undefined if nothing is. */
+  protected brokenEnd(): IoError | undefined {
+    return wasReset(this.socket) ? connectionReset() : undefined;
   }
 
   private readonly onBytes = (bytes: Buffer) => {

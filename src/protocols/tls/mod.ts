@@ -5,6 +5,7 @@
  * other to {@link Stream}; what this adds is the handshake and what is known of the layers.
  */
 import type { TLSSocket } from 'node:tls';
+import { unexpectedEnd, watchTlsEnd } from '../../node/tls-end.ts';
 import { Cancelled } from '../../runtime/cancelled.ts';
 import type { Cancellation } from '../../timeout/cancel.ts';
 import { ported, traced } from '../../tracing/span.ts';
@@ -23,6 +24,7 @@ export class SslStream extends Stream {
   private readonly lower: (TimingDigest | undefined)[];
   private digest: SslDigest | undefined = undefined;
   private timing: TimingDigest | undefined = undefined;
+  private wasCut = (): boolean => false;
 
   private constructor(ssl: TLSSocket, lower: Stream) {
     super(ssl);
@@ -81,6 +83,12 @@ export class SslStream extends Stream {
       });
     });
     this.handshakeDone();
+    this.wasCut = watchTlsEnd(ssl);
+  }
+
+  /** RFC 9112 9.8: an answer that ends with the connection is cut short where TLS doesn't say that it ends. */
+  protected override brokenEnd(): IoError | undefined {
+    return super.brokenEnd() ?? (this.wasCut() ? unexpectedEnd() : undefined);
   }
 
   /** Take down what is known now that the handshake is done. */
