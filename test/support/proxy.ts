@@ -1,7 +1,7 @@
 /** A proxy service of this process, and raw clients for it. */
 import { connect } from 'node:net';
 import { onTestFinished } from 'vitest';
-import { httpProxyService, ProxyHttp, type Session } from '../../src/proxy/lib.ts';
+import { httpProxyService, type ProxyExtras, ProxyHttp, type Session } from '../../src/proxy/lib.ts';
 import { spawn } from '../../src/runtime/lib.ts';
 import { Watch } from '../../src/runtime/sync.ts';
 import { ServerConf } from '../../src/server/configuration/mod.ts';
@@ -34,8 +34,8 @@ export interface RunningProxy {
 }
 
 /** Run a proxy of `app` until the test ends. */
-export async function startProxy<CTX>(app: ProxyHttp<CTX>): Promise<RunningProxy> {
-  const service = httpProxyService(ServerConf.new(), app);
+export async function startProxy<CTX>(app: ProxyHttp<CTX>, options?: ProxyExtras): Promise<RunningProxy> {
+  const service = httpProxyService(ServerConf.new(), app, options);
   service.addTcp('127.0.0.1:0');
   const shutdown = new Watch(false);
   const port = await new Promise<number>((resolve, reject) => {
