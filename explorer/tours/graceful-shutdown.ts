@@ -32,11 +32,16 @@ export const gracefulShutdown: Tour = {
       look: 'pool',
     }),
     stop('HttpProxy::finish', 'The request is over', 'The client’s connection waits for the next one too.'),
-    stop('HttpSession::read_request', 'The task waits for another request', 'This is where SIGTERM finds it.', {
-      n: 2,
-      chapter: '08',
-      look: 'tasks',
-    }),
+    stop(
+      'HttpSession::read_request',
+      'The task waits for another request',
+      'This client leaves without one, and its task ends with it. Had it stayed, SIGTERM would find the task here.',
+      {
+        n: 2,
+        chapter: '08',
+        look: 'tasks',
+      },
+    ),
     stop(
       'Server::main_loop',
       'SIGTERM',

@@ -324,6 +324,9 @@ class App implements Host {
     byId('start').hidden = true;
     byId('work').hidden = false;
     byId('transport').hidden = false;
+    // where the code shares its place with wire and state, one of the three shows
+    const isMiddling = matchMedia('(min-width: 761px) and (max-width: 1180px)').matches;
+    if (isMiddling && document.body.dataset.tab === 'calls') showTab('code', () => {});
     byId<HTMLInputElement>('slider').max = String(steps.count);
     for (const view of this.#views) view.open(this.opened);
     this.#search.open(this.opened);

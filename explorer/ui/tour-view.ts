@@ -53,6 +53,15 @@ export class TourView implements View {
   end(): void {
     this.#tour = null;
     this.#root.hidden = true;
+    this.#pointAt(undefined);
+  }
+
+  /** Where panels are tabs, the one of the state is marked while the words are about it. */
+  #pointAt(part: StatePart | undefined): void {
+    const tab = document.querySelector<HTMLElement>('[role=tab][data-for=state]')!;
+    tab.classList.toggle('is-named', part !== undefined);
+    if (part === undefined) tab.removeAttribute('title');
+    else tab.title = 'The words of this stop are about what is here';
   }
 
   open(): void {
@@ -143,6 +152,7 @@ export class TourView implements View {
 
   /** Whoever has stepped on by hand is told so, with the way back. */
   #drawAway(): void {
+    this.#pointAt(this.look);
     const box = document.getElementById('tour-away')!;
     this.#root.classList.toggle('is-away', this.isAway);
     if (!this.isAway) {

@@ -461,6 +461,10 @@ describe.skipIf(executablePath === undefined)('the explorer as a teacher', () =>
       await page.locator('#tour [data-go=on]').click();
       expect((await page.locator(`#panel-${tab}`).boundingBox())!.height).toBeGreaterThan(250);
     }
+    // the tab that a stop's words name is marked
+    expect(await page.locator('.tabs .is-named').count()).toBe(0);
+    await page.goto(page.url().replace(/tour=\d+/, 'tour=13'));
+    await eventually(() => page.locator('.tabs .is-named').getAttribute('data-for')).toBe('state');
     const last = tours[0]!.stops.length;
     await page.goto(page.url().replace(/tour=\d+/, `tour=${last}`));
     await eventually(() => text('#tour-title')).toBe(tours[0]!.stops.at(-1)!.title);
