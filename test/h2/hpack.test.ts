@@ -34,7 +34,25 @@ function sizeUpdate(size: number): string {
   return Buffer.from([...bytes, rest]).toString('hex');
 }
 
-describe('RFC 7541 appendix C', () => {
+describe('RFC 7541 appendix C, byte for byte', () => {
+  // an integer with a prefix of five bits: a size update
+  test.each([
+    ['C.1.1', '2a', 10],
+    ['C.1.2', '3f9a0a', 1337],
+  ])('%s is read and written', (_section, hex, size) => {
+    const encoder = new Encoder();
+    encoder.setMaxSize(size);
+    expect(encode(encoder, [])).toBe(hex);
+    const one = decoder();
+    decode(one, hex);
+    const kept = (bytes: number) => {
+      decode(one, encode(new Encoder(), [['a', 'b'.repeat(bytes - 33)]]));
+      return one.table.size;
+    };
+    expect(kept(Math.max(size, 33) + 1)).toBe(0);
+    expect(kept(Math.max(size, 33))).toBe(size >= 33 ? size : 0);
+  });
+
   test.each([
     [
       'C.2.1 literal with indexing',
@@ -46,13 +64,16 @@ describe('RFC 7541 appendix C', () => {
     ['C.2.2 literal without indexing', '040c2f73616d706c652f70617468', ':path', '/sample/path', 0],
     ['C.2.3 literal never indexed', '100870617373776f726406736563726574', 'password', 'secret', 0],
     ['C.2.4 indexed', '82', ':method', 'GET', 0],
-  ])('%s', (_name, hex, name, value, entries) => {
+  ])('%s is read and written', (what, hex, name, value, entries) => {
     const one = decoder();
     expect(decode(one, hex)).toEqual([[name, value]]);
     expect(one.table.entries).toBe(entries);
+    const encoder = new Encoder({ huffman: false });
+    expect(encode(encoder, [[name, value]], what.includes('never'))).toBe(hex);
+    expect(encoder.table.entries).toBe(entries);
   });
 
-  test.each(['C.3', 'C.4', 'C.5', 'C.6'] as const)('%s is decoded, with the same table after each', (section) => {
+  test.each(['C.3', 'C.4', 'C.5', 'C.6'] as const)('%s is read, with the same table after each', (section) => {
     const one = decoder();
     if (section >= 'C.5') decode(one, sizeUpdate(256));
     for (const { hex, fields, entries, size } of EXAMPLES[section]) {
@@ -61,19 +82,19 @@ describe('RFC 7541 appendix C', () => {
     }
   });
 
-  test('C.4 is encoded byte for byte', () => {
-    const encoder = new Encoder();
-    for (const { hex, fields, entries, size } of EXAMPLES['C.4']) {
-      expect(encode(encoder, fields)).toBe(hex);
-      expect(encoder.table).toEqual({ entries, size });
+  test.each([
+    ['C.3', { huffman: false }],
+    ['C.4', {}],
+    // responses, all of whose fields go into the table there
+    ['C.5', { huffman: false, indexAll: true }],
+    ['C.6', { indexAll: true }],
+  ] as const)('%s is written, with the same table after each', (section, choices) => {
+    const encoder = new Encoder(choices);
+    if (section >= 'C.5') {
+      encoder.setMaxSize(256);
+      expect(encode(encoder, [])).toBe(sizeUpdate(256));
     }
-  });
-
-  test('C.6 is encoded byte for byte when everything is indexed', () => {
-    const encoder = new Encoder(true);
-    encoder.setMaxSize(256);
-    expect(encode(encoder, [])).toBe(sizeUpdate(256));
-    for (const { hex, fields, entries, size } of EXAMPLES['C.6']) {
+    for (const { hex, fields, entries, size } of EXAMPLES[section]) {
       expect(encode(encoder, fields)).toBe(hex);
       expect(encoder.table).toEqual({ entries, size });
     }

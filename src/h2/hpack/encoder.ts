@@ -100,10 +100,18 @@ const TRIES = 32;
 /** The table is never larger than this, however much the peer allows. */
 const MAX_TABLE = 4096;
 
+/** What an encoder may choose (RFC 7541 2.3: what is indexed; 5.2: how a string is written). */
+export interface Choices {
+  /** Put every field into the table, whatever its name. Default: names whose values are worth keeping. */
+  readonly indexAll?: boolean;
+  /** Write strings in Huffman's code where that is no longer. Default: yes. */
+  readonly huffman?: boolean;
+}
+
 /** One direction of a connection: encodes its blocks, each in its turn. */
 export class Encoder {
-  /** Put every field into the table, whatever its name. */
   private readonly indexAll: boolean;
+  private readonly huffman: boolean;
   private maxSize = MAX_TABLE;
   private size = 0;
   /** How many entries were ever put in, and how many of them have left. */
@@ -123,9 +131,9 @@ export class Encoder {
   private readonly lastAt: number[] = [];
   private place = 0;
 
-  /** `indexAll`: without the choice of names whose values are worth keeping. */
-  constructor(indexAll = false) {
+  constructor({ indexAll = false, huffman = true }: Choices = {}) {
     this.indexAll = indexAll;
+    this.huffman = huffman;
   }
 
   /** Bytes that the dynamic table takes, and entries that it has. */
@@ -211,8 +219,8 @@ export class Encoder {
       this.insert(used, value, size);
       this.remember(place, given, value, -this.inserted);
     } else integer(out, policy === Policy.NEVER || isShortSecret ? 0x10 : 0, 4, nameAt);
-    if (nameAt === 0) string(out, name.text);
-    string(out, value);
+    if (nameAt === 0) string(out, name.text, this.huffman);
+    string(out, value, this.huffman);
   }
 
   private remember(place: number, name: string, value: string, at: number): void {
@@ -283,10 +291,10 @@ function integer(out: Output, pattern: number, prefix: number, value: number): v
   buffer[out.pos++] = rest;
 }
 
-/** RFC 7541 5.2, in Huffman's code unless that is longer. There must be room. */
-function string(out: Output, text: string): void {
+/** RFC 7541 5.2, in Huffman's code unless that is longer or not wanted. There must be room. */
+function string(out: Output, text: string, huffman: boolean): void {
   const { length } = text;
-  const short = huffmanLength(text);
+  const short = huffman ? huffmanLength(text) : length + 1;
   if (short <= length) {
     integer(out, 0x80, 7, short);
     out.pos = huffmanEncode(text, out.buffer, out.pos);
