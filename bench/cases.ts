@@ -19,6 +19,8 @@ export interface Case {
   readonly body: number;
   /** Fields of the request beyond the usual three. */
   readonly fields: number;
+  /** The origin speaks HTTP/2, over TLS. */
+  readonly originH2: boolean;
 }
 
 const SMALL = 64;
@@ -33,7 +35,10 @@ const base: Omit<Case, 'name' | 'about'> = {
   answer: SMALL,
   body: 0,
   fields: 0,
+  originH2: false,
 };
+
+const alone = { connections: 1, streams: 1 };
 
 const keepalive = (connections: number): Case => ({
   ...base,
@@ -61,4 +66,15 @@ export const cases: readonly Case[] = [
     connections: 1000,
     streams: 10,
   },
+  {
+    ...base,
+    name: 'h2-h2',
+    about: 'HTTP/2 on both sides, 4 connections of 16 streams',
+    tls: true,
+    connections: 4,
+    streams: 16,
+    originH2: true,
+  },
+  { ...base, name: 'h2-get-100m', about: 'HTTP/2, 100 MiB answered', tls: true, ...alone, answer: 100 * MB },
+  { ...base, name: 'h2-post-100m', about: 'HTTP/2, 100 MiB sent', tls: true, ...alone, body: 100 * MB },
 ];

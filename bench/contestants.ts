@@ -100,9 +100,12 @@ export const fastProxy = (): Contestant => other('fast-proxy (undici)', 'fast-pr
 /** http-proxy. */
 export const httpProxy = (): Contestant => other('http-proxy', 'http-proxy.ts');
 
-/** A proxy of `node:http2` and undici. */
-export const http2Undici = ({ cert, key }: Tls): Contestant =>
-  other('node:http2 + undici', 'http2-undici.ts', [cert, key]);
+/** A proxy of `node:http2` and undici; `originH2`: to an origin of HTTP/2. */
+export const http2Undici = ({ cert, key }: Tls, originH2 = false): Contestant =>
+  other('node:http2 + undici', 'http2-undici.ts', [cert, key, ...(originH2 ? ['h2'] : [])]);
+
+/** The port, to an origin of HTTP/2: the program has no option for that. */
+export const portToH2 = ({ cert, key }: Tls): Contestant => other('pingora-traced', 'to-h2.ts', [cert, key]);
 
 /** Where Pingora's program listens with TLS. */
 const PINGORA_TLS_PORT = 6443;

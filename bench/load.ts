@@ -5,18 +5,21 @@
  * It keeps connections (or HTTP/2 streams) busy with one request after the other, and counts the
  * answers that are whole and right. The first wrong one ends the measurement.
  */
+import { readFileSync } from 'node:fs';
 import { type ClientHttp2Session, connect as connectH2 } from 'node:http2';
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import type { Case } from './cases.ts';
-import { bodyOf, startOrigin } from './origin.ts';
+import { bodyOf, startH2Origin, startOrigin } from './origin.ts';
 
 /** What the load generator is told to do. */
 export type LoadCommand =
-  | { readonly origin: true }
+  | { readonly origin: true | { readonly cert: string; readonly key: string } }
   | { readonly start: { readonly port: number; readonly load: Case } }
   | { readonly count: true }
+  /** No more requests; connections stay. */
+  | { readonly pause: true }
   | { readonly stop: true };
 
 /** How much has been answered since the start, and how many of those answers took longer than a second. */
@@ -158,10 +161,13 @@ function h2Connection(port: number, load: Case): void {
   });
   const fields = { ':path': `/${load.answer}`, 'user-agent': 'bench', accept: '*/*' };
   Object.assign(fields, Object.fromEntries(moreFields(load)));
+  if (load.body > 0) Object.assign(fields, { ':method': 'POST', 'content-length': String(load.body) });
+  const body = load.body > 0 ? Buffer.alloc(load.body, 'x') : undefined;
   const next = () => {
     if (!running) return;
     const since = performance.now();
     const stream = session.request(fields);
+    if (body !== undefined) stream.end(body);
     let status: number | undefined;
     let length = 0;
     stream.on('response', (headers) => {
@@ -209,11 +215,17 @@ function stop(): void {
 function main(): void {
   process.on('message', (command: LoadCommand) => {
     if ('origin' in command) {
-      startOrigin().then((port) => process.send!({ port } satisfies LoadReport), fail);
+      const { origin } = command;
+      const started =
+        origin === true
+          ? startOrigin()
+          : startH2Origin({ cert: readFileSync(origin.cert), key: readFileSync(origin.key) });
+      started.then((port) => process.send!({ port } satisfies LoadReport), fail);
       return;
     }
     if ('start' in command) start(command.start.port, command.start.load);
     else if ('stop' in command) stop();
+    else if ('pause' in command) running = false;
     process.send!({ count, slow } satisfies LoadReport);
   });
   process.on('disconnect', () => process.exit());

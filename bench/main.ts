@@ -22,10 +22,12 @@ import {
   nginx,
   pingora,
   port,
+  portToH2,
   tracedInSteps,
   withoutTracing,
 } from './contestants.ts';
 import { type Cost, costs, median } from './measure.ts';
+import { idleConnections, lasting } from './memory.ts';
 import { type Contestant, endAll, Load, notPinned, output, Running } from './processes.ts';
 import { markdown, type Row, row } from './report.ts';
 import { benchThreads } from './threads.ts';
@@ -47,6 +49,8 @@ interface Options {
   threads?: boolean;
   cases?: string[] | true;
   write?: boolean;
+  idle?: number | true;
+  lasting?: number | true;
 }
 
 const positive = (text: string) => {
@@ -72,6 +76,12 @@ const command = new Command('npm run bench --')
   .option('--traced', 'the port, tracing off, beside one that records each request: calls, values, bytes')
   .option('--bundled', 'add the port as one bundled file')
   .option('--threads', 'requests a second of a hook that computes: two threads beside one')
+  .option('--idle [n]', 'memory of so many idle connections of HTTP/2 (default: 2,000), beside node:http2', positive)
+  .option(
+    '--lasting [n]',
+    'memory while one connection of HTTP/2 serves so many requests (default: 5,000,000)',
+    positive,
+  )
   .option('--wrk', 'make the load with wrk, which has to be installed')
   .addHelpText(
     'after',
@@ -169,6 +179,15 @@ async function one(options: Options, directory: string): Promise<number> {
   return 1;
 }
 
+/** What is measured in bytes, if anything is. */
+async function inBytes({ idle, lasting: requests }: Options, directory: string): Promise<boolean> {
+  if (idle === undefined && requests === undefined) return false;
+  const tls = await makeTls(directory);
+  if (idle !== undefined) await idleConnections(tls, idle === true ? 2000 : idle);
+  if (requests !== undefined) await lasting(tls, requests === true ? 5_000_000 : requests);
+  return true;
+}
+
 /** A kind of load after the other: the port beside Pingora, nginx and a proxy in Node. */
 async function all(options: Options, directory: string): Promise<number> {
   const tls = await makeTls(directory);
@@ -190,9 +209,11 @@ async function caseRow(
 ): Promise<Row> {
   const secure = kind.tls ? tls : undefined;
   const load = new Load();
-  const origin = await load.origin();
+  const origin = await load.origin(kind.originH2 ? tls : undefined);
   const inNode = kind.streams > 0 ? http2Undici(tls) : kind.tls ? undefined : fastProxy();
-  const candidates = [pingora(secure), port(secure), nginx(directory, secure), inNode];
+  const candidates = kind.originH2
+    ? [portToH2(tls), http2Undici(tls, true)]
+    : [pingora(secure), port(secure), nginx(directory, secure), inNode];
   const proxies: Running[] = [];
   for (const contestant of candidates) {
     if (contestant !== undefined) proxies.push(await Running.start(contestant, origin));
@@ -219,7 +240,8 @@ process.on('SIGTERM', interrupted);
 process.on('exit', () => rmSync(directory, { recursive: true, force: true }));
 try {
   if (options.threads) await benchThreads(options);
-  else process.exitCode = await (options.cases === undefined ? one : all)(options, directory);
+  else if (!(await inBytes(options, directory)))
+    process.exitCode = await (options.cases === undefined ? one : all)(options, directory);
 } catch (error) {
   console.error(pc.red(`${error instanceof Error ? error.message : error}`));
   console.error(output());

@@ -45,6 +45,16 @@ async function warmUp(proxy: Running, load: Load, kind: Case, quick: boolean): P
   await load.stop();
 }
 
+/** Bodies above this, in bytes, are measured from the end of one to the end of another. */
+const LARGE = 10 * 1024 * 1024;
+
+/** Once another answer is whole, where answers take so long that parts of one would count. */
+async function atAnEnd(load: Load, kind: Case): Promise<void> {
+  if (kind.answer + kind.body < LARGE) return;
+  const { count } = await load.count();
+  while ((await load.count()).count === count) await sleep(0.002);
+}
+
 /** One round of one proxy. */
 async function measure(proxy: Running, load: Load, kind: Case, { seconds, wrk: byWrk }: Rounds): Promise<Cost> {
   if (byWrk) {
@@ -57,8 +67,10 @@ async function measure(proxy: Running, load: Load, kind: Case, { seconds, wrk: b
   const until = performance.now() + PATIENCE * 1000;
   while ((await load.count()).count < kind.connections && performance.now() < until) await sleep(0.05);
   await sleep(0.2);
+  await atAnEnd(load, kind);
   const [answered, before] = await Promise.all([load.count(), proxy.cpu()]);
   await sleep(seconds);
+  await atAnEnd(load, kind);
   const [answers, after] = await Promise.all([load.count(), proxy.cpu()]);
   await load.stop();
   const requests = answers.count - answered.count;

@@ -2,6 +2,7 @@
  * The origin: answers each request with as many bytes as its path says, `/64` with 64. It parses nothing more than it
  * has to, so that the proxy is what is measured, and not how long it is left to sleep.
  */
+import { createSecureServer } from 'node:http2';
 import { type AddressInfo, createServer } from 'node:net';
 import { readDirectly } from '../src/node/direct-socket.ts';
 
@@ -35,7 +36,7 @@ function answerTo(path: string): Buffer {
   return answer;
 }
 
-/** Start it; resolves with its port. */
+/** Start it with HTTP/1.1; resolves with its port. */
 export function startOrigin(): Promise<number> {
   const server = createServer({ noDelay: true, pauseOnConnect: true }, (socket) => {
     let left: Buffer | null = null;
@@ -68,6 +69,25 @@ export function startOrigin(): Promise<number> {
     })!;
     connection.on('error', () => connection.destroy());
     connection.resume();
+  });
+  return new Promise((resolve) => {
+    server.listen({ port: 0, host: '127.0.0.1', backlog: 65535 }, () => {
+      resolve((server.address() as AddressInfo).port);
+    });
+  });
+}
+
+/** Start one with HTTP/2 over TLS; resolves with its port. */
+export function startH2Origin(tls: { cert: Buffer; key: Buffer }): Promise<number> {
+  const server = createSecureServer(tls);
+  server.on('stream', (stream, headers) => {
+    const body = bodyOf(Number(headers[':path']!.slice(1)) || 0);
+    stream.on('error', () => {});
+    stream.resume();
+    stream.on('end', () => {
+      stream.respond({ ':status': 200, server: 'origin', 'content-type': 'text/plain', 'content-length': body.length });
+      stream.end(body);
+    });
   });
   return new Promise((resolve) => {
     server.listen({ port: 0, host: '127.0.0.1', backlog: 65535 }, () => {

@@ -151,9 +151,9 @@ export interface Contestant {
   program(listen: number, origin: number): Program;
 }
 
-/** A proxy of Node's. */
+/** A proxy of Node's, which can collect its garbage when it is asked for its memory. */
 export function nodeContestant(name: string, args: (listen: number, origin: number) => readonly string[]): Contestant {
-  const preload = ['--import', pathToFileURL(here('./report-cpu.ts')).href];
+  const preload = ['--expose-gc', '--import', pathToFileURL(here('./report-cpu.ts')).href];
   return { name, program: (listen, origin) => inNode([...preload, ...args(listen, origin)]) };
 }
 
@@ -190,6 +190,11 @@ export class Running {
     return this.#talks ? this.#child.ask('cpu') : this.#child.usage();
   }
 
+  /** What memory a process of Node's uses once all garbage is gone. */
+  memory(): Promise<NodeJS.MemoryUsage> {
+    return this.#child.ask('memory');
+  }
+
   end(): Promise<void> {
     return this.#child.end();
   }
@@ -223,9 +228,9 @@ export class Load {
     this.#child = new Child('the load generator', pinned ? 1 : undefined, inNode([here('./load.ts')]));
   }
 
-  /** Start the origin; returns its port. */
-  async origin(): Promise<number> {
-    return (await this.#send<{ port: number }>({ origin: true })).port;
+  /** Start the origin, with `tls` one of HTTP/2; returns its port. */
+  async origin(tls?: { readonly cert: string; readonly key: string }): Promise<number> {
+    return (await this.#send<{ port: number }>({ origin: tls ?? true })).port;
   }
 
   /** Begin. */
@@ -240,6 +245,15 @@ export class Load {
 
   async stop(): Promise<void> {
     await this.#send({ stop: true });
+  }
+
+  /** Send no more requests, and keep the connections. */
+  async pause(): Promise<void> {
+    await this.#send({ pause: true });
+  }
+
+  end(): Promise<void> {
+    return this.#child.end();
   }
 
   #send<T extends LoadReport>(command: LoadCommand): Promise<T> {

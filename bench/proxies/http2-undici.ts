@@ -1,10 +1,21 @@
-/** A proxy of node:http2 and undici. Arguments: port to listen on, port of the origin, certificate, key. */
+/**
+ * A proxy of node:http2 and undici. Arguments: port to listen on, port of the origin, certificate, key, and `h2` if the
+ * origin speaks HTTP/2.
+ */
 import { readFileSync } from 'node:fs';
 import { createSecureServer } from 'node:http2';
 import { Pool } from 'undici';
 
-const [listen, origin, cert, key] = process.argv.slice(2);
-const pool = new Pool(`http://127.0.0.1:${origin}`, { connections: 128, pipelining: 1 });
+const [listen, origin, cert, key, version] = process.argv.slice(2);
+const pool =
+  version === 'h2'
+    ? new Pool(`https://127.0.0.1:${origin}`, {
+        connections: 4,
+        allowH2: true,
+        // the certificate was made for this run, by the one who runs it
+        connect: { rejectUnauthorized: false },
+      })
+    : new Pool(`http://127.0.0.1:${origin}`, { connections: 128, pipelining: 1 });
 const HOP_BY_HOP = new Set(['connection', 'keep-alive', 'transfer-encoding', 'upgrade', 'proxy-connection']);
 
 const server = createSecureServer({ cert: readFileSync(cert!), key: readFileSync(key!) });
@@ -12,11 +23,12 @@ server.on('stream', (stream, headers) => {
   const fields: Record<string, string> = {};
   for (const name in headers) if (name[0] !== ':') fields[name] = String(headers[name]);
   fields.host ??= String(headers[':authority']);
+  const method = headers[':method'] as 'GET';
   pool.stream(
-    { path: headers[':path']!, method: headers[':method'] as 'GET', headers: fields },
+    { path: headers[':path']!, method, headers: fields, body: stream.endAfterHeaders ? null : stream },
     ({ statusCode, headers: answered }) => {
       const answer: Record<string, string | string[]> = {};
-      for (const name in answered) if (!HOP_BY_HOP.has(name)) answer[name] = answered[name]!;
+      for (const name in answered) if (!HOP_BY_HOP.has(name) && name[0] !== ':') answer[name] = answered[name]!;
       stream.respond({ ':status': String(statusCode), ...answer });
       return stream;
     },
