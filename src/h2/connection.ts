@@ -294,6 +294,13 @@ export abstract class Connection implements FrameSink {
 
   /** Nothing more arrives: the peer has closed the connection, or it broke. */
   ended(error?: Error): void {
+    // whoever drives the connection is about to read what came before
+    if (this.inbox.length > 0 && !this.closed) setImmediate(ended, this, error);
+    else this.endedNow(error);
+  }
+
+  /** @internal */
+  endedNow(error?: Error): void {
     this.drive();
     if (this.closed) return;
     const { streams } = this;
@@ -1309,6 +1316,10 @@ export abstract class Connection implements FrameSink {
     if (this.closed) return;
     this.checkBy(Math.min(this.settingsBy, this.blockBy, this.settingsAckBy, this.stalledBy, this.progressAt));
   }
+}
+
+function ended(connection: Connection, error: Error | undefined): void {
+  connection.endedNow(error);
 }
 
 function resetRest(connection: Connection, stream: Stream): void {

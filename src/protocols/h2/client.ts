@@ -387,7 +387,7 @@ export interface PingState {
 
 /**
  * What goes on with a connection until it ends: its pings every `pingInterval` milliseconds, if that isn't 0. `closed`
- * turns true at the end. The socket's events move the frames.
+ * turns true at the end. What arrives is taken apart here, frame by frame.
  */
 export const driveConnection = rust.fn(
   'client::drive_connection',
@@ -401,7 +401,7 @@ export const driveConnection = rust.fn(
     if (pingInterval !== undefined && pingInterval > 0) {
       spawnAttendant('do_ping_pong', () => doPingPong(connection, pingInterval, ping, id));
     }
-    await polled(() => connection.pollClosed());
+    await polled(() => connection.pollDrive());
     const { error } = connection;
     log.debug(() =>
       error === null ? `H2 connection finished fd: ${id}` : `H2 connection fd: ${id} errored: ${error.message}`,
