@@ -14,6 +14,9 @@
  * <!-- calls: tls-h2 from="Server::run_forever" depth=3 only=server,services to="Service::run_endpoint" -->
  * <!-- end -->
  *
+ * <!-- frames: tls-h2 side=client -->
+ * <!-- end -->
+ *
  * <!-- deviations: uds-unlinks-sockets-only pool-of-size-zero -->
  * <!-- end -->
  *
@@ -41,6 +44,7 @@ import { type DeclaredSite, declaredSites, moduleNames, projectRoot, rustFunctio
 import { printCalls } from './calls.ts';
 import { rustLine } from './claims.ts';
 import { cut, type Range } from './excerpt.ts';
+import { printFrames } from './frames.ts';
 import { linkTerms, type Term } from './glossary.ts';
 import { KINDS } from './kinds.ts';
 import { drawMap, type Place } from './map.ts';
@@ -149,6 +153,14 @@ async function calls({ words, pairs }: Arguments, material: Material): Promise<s
   return `\`\`\`text\n${text}\n\`\`\``;
 }
 
+async function frames({ words, pairs }: Arguments, material: Material): Promise<string> {
+  const [scenario] = words;
+  if (scenario === undefined) throw new Error('frames: which scenario?');
+  known(pairs, ['side']);
+  const side = pairs.find(([name]) => name === 'side')?.[1];
+  return `\`\`\`text\n${printFrames(await material.trace(scenario), side)}\n\`\`\``;
+}
+
 function deviations(page: string, { words }: Arguments, material: Material): string {
   return words
     .map((id) => {
@@ -255,6 +267,7 @@ export async function fill(text: string, page: string, material: Material): Prom
       else if (kind === 'rust') made = cutRust(args.words[0] ?? '', args.words.slice(1));
       else if (kind === 'prints') made = printed(page, args.words[0] ?? '');
       else if (kind === 'calls') made = await calls(args, material);
+      else if (kind === 'frames') made = await frames(args, material);
       else if (kind === 'deviations') made = deviations(page, args, material);
       else if (kind === 'log') made = log(args);
       else if (kind === 'map') made = await map(page, args, material);
