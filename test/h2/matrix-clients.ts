@@ -39,6 +39,7 @@ export interface Answer {
   readonly got?: string | undefined;
 }
 
+/** `large`: 100 MiB, which two clients do, for it takes its time. */
 export type Ability =
   | 'large'
   | 'sends trailers'
@@ -136,7 +137,15 @@ function undici(): Client {
     isHere: true,
     // version 6 sends no trailers over HTTP/2, tells of neither trailers nor 103, closes the connection at a GOAWAY with
     // whatever is under way, and takes a reset in the middle of a body for its end
-    lacks: ['sends trailers', 'shows trailers', 'shows 103', 'expects 100', 'survives GOAWAY', 'notices resets'],
+    lacks: [
+      'large',
+      'sends trailers',
+      'shows trailers',
+      'shows 103',
+      'expects 100',
+      'survives GOAWAY',
+      'notices resets',
+    ],
     async ask({ port, path, body, signal }) {
       const sum = new Sum();
       let response: Dispatcher.ResponseData | undefined;
