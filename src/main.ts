@@ -161,7 +161,13 @@ async function main(argv: string[], name: string): Promise<void> {
   const proxy = httpProxyService(
     server.configuration,
     new Gateway(origins, options, options.accessLog ? log : undefined),
-    { wrap, metrics, h2: { h2c: options.h2c }, requestsPerConnection: options.maxRequests || undefined },
+    {
+      wrap,
+      metrics,
+      h2: { h2c: options.h2c },
+      requestsPerConnection: options.maxRequests || undefined,
+      halfClose: options.halfClose,
+    },
   );
   const { maxConnections, maxAddressConnections } = options;
   proxy.limits = { connections: maxConnections || undefined, perAddress: maxAddressConnections || undefined };

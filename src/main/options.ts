@@ -41,6 +41,7 @@ export interface Options {
   maxOriginRequests: number;
   /** In characters; 0: none. */
   maxTarget: number;
+  halfClose: boolean;
   /** At a time; 0: no limit. */
   maxConnections: number;
   maxAddressConnections: number;
@@ -182,6 +183,7 @@ export function program(name: string): Command {
         .argParser(size),
     )
     .addOption(number('max-origin-requests', 'requests that an origin may have at a time; more get 503', 10_000))
+    .option('--half-close', 'answer clients of HTTP/1 that end their side after the request, as nc does', false)
     .addOption(number('max-connections', 'connections of clients at a time; more get 503; 0: no limit', 20_000))
     .addOption(
       number('max-address-connections', 'connections from one address at a time; more get 503; 0: no limit', 15_000),

@@ -210,6 +210,8 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
   private readonly metrics: ProxyCounts | undefined;
   /** How HTTP/2 is spoken with clients. Default: as the defaults are. */
   h2Options?: () => H2Options | undefined;
+  /** @internal Whether clients that send no more, after a whole request, get their answer. */
+  halfClose = false;
   /** @internal After so many requests a client's connection takes no more. */
   maxRequests = Number.POSITIVE_INFINITY;
 
@@ -449,6 +451,8 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp {
   *processNewHttp(downstream: HttpSession, shutdown: ShutdownWatch): Future<Stream | undefined> {
     let reusable: Stream | undefined;
     this.metrics?.downstream(downstream);
+    const h1 = downstream.asHttp1();
+    if (h1 !== undefined) h1.halfClose = this.halfClose;
     try {
       if ((yield* this.handleNewRequest(downstream)) === undefined) return undefined;
       const session = Session.new(downstream);
@@ -495,6 +499,12 @@ export interface ProxyExtras {
    * connection comes to an end, and clients meet another server behind a balancer. Default: no limit, as in 0.1.0.
    */
   requestsPerConnection?: number | undefined;
+  /**
+   * Whether a client of HTTP/1 that ends its side of the connection after a whole request (`nc`, say) gets its answer.
+   * It can't be told from one that has left, until something is written to it: the origin is asked on for it, until it
+   * answers or its time is up. Default: no, as in 0.1.0 and nginx: it has left, and the origin is let go at once.
+   */
+  halfClose?: boolean | undefined;
   /** Puts something around the HTTP application, as sampled tracing does. Default: nothing. */
   wrap?: ((app: HttpServerApp) => HttpServerApp) | undefined;
 }
@@ -529,8 +539,9 @@ export interface ProxyExtras {
 export const httpProxyService = rust.fn(
   'pingora_proxy::http_proxy_service',
   <CTX>(conf: ServerConf, inner: ProxyHttp<CTX>, extras: ProxyExtras = {}): Service => {
-    const { wrap, metrics, h2, requestsPerConnection: maxRequests } = extras;
+    const { wrap, metrics, h2, halfClose = false, requestsPerConnection: maxRequests } = extras;
     const proxy = HttpProxy.new(inner, conf, metrics);
+    proxy.halfClose = halfClose;
     if (maxRequests !== undefined) proxy.maxRequests = maxRequests;
     if (h2 !== undefined || maxRequests !== undefined) proxy.speakH2({ maxRequests, ...h2 });
     return Service.new('Pingora HTTP Proxy Service', wrap === undefined ? proxy : wrap(proxy));

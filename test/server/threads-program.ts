@@ -21,6 +21,8 @@ export interface Plan {
   /** More proxies beside, with so many threads each. */
   readonly beside?: readonly number[];
   readonly background?: boolean;
+  /** Clients that end their side get their answer. */
+  readonly halfClose?: boolean;
   /** Threads fail before they serve. */
   readonly broken?: boolean;
 }
@@ -77,7 +79,9 @@ await server.bootstrap();
 const secret = await shared('secret', () => String(Math.random()));
 
 function add(name: string, threads?: number): Service {
-  const service = httpProxyService(server.configuration, new Who(plan.origin, secret));
+  const service = httpProxyService(server.configuration, new Who(plan.origin, secret), {
+    halfClose: plan.halfClose,
+  });
   service.wantedThreads = threads;
   service.addTcp('127.0.0.1:0');
   service.events = { onListening: ({ bound, tls }) => process.stdout.write(`${name}${tls ? ' tls' : ''} ${bound}\n`) };

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs';
 import { Agent, createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 import { connect as connectHttp2 } from 'node:http2';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
@@ -256,6 +256,21 @@ describe.each([
       await end(running);
     },
   );
+
+  test.concurrent('answer a client that sends no more after its request, if they are told to', async () => {
+    const running = await run({ conf, halfClose: true });
+    const client = connect({ port: running.port, host: '127.0.0.1', allowHalfOpen: true });
+    client.end('GET /hold-half HTTP/1.1\r\nHost: a\r\n\r\n');
+    const answer = (async () => {
+      let got = '';
+      for await (const piece of client) got += String(piece);
+      return got;
+    })();
+    await running.origin.holds('/hold-half');
+    running.origin.letGo(['/hold-half']);
+    expect(await answer).toMatch(/^HTTP\/1\.1 200 OK\r\n.*\/hold-half from \d/s);
+    await end(running);
+  });
 
   test.concurrent('a graceful stop answers what is under way, closes what is kept, and leaves no process', async () => {
     const running = await run({ conf: { ...conf, ...long } }, { detached: true });

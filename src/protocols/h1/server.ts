@@ -119,6 +119,8 @@ export class HttpSession {
   /** Whether `Date` and `Connection` are set on the response. */
   updateRespHeaders = true;
   private retryBuffer: FixedBuffer | undefined = undefined;
+  /** Whether a client that sends no more, after a whole request, gets its answer. Default: it has left. */
+  halfClose = false;
   private upgraded = false;
   /** A body came before the new protocol, and was read. */
   private tunnelling = false;
@@ -320,7 +322,7 @@ export class HttpSession {
       headers.remove('content-length');
       headers.remove('transfer-encoding');
     }
-    if (status === 101) this.setKeepalive(undefined);
+    if (status === 101 || (this.halfClose && this.sendsNoMore())) this.setKeepalive(undefined);
     if (status === 101 || !informational) {
       const upgrade = this.isUpgrade(header);
       if (upgrade !== undefined) log.debug(upgrade ? 'ok upgrade handshake' : 'bad upgrade handshake!');
@@ -537,6 +539,8 @@ export class HttpSession {
   @rust.method('HttpSession::idle')
   idle(): Poll<number> {
     if (this._stream.pollEnded() === PENDING) return PENDING;
+    // whether the client is still there shows when it is written to
+    if (this.halfClose && this._stream.pollBroken() === PENDING) return PENDING;
     const error = this._stream.ioError;
     if (error !== null) throw PingoraError.because(ErrorType.ReadError, 'during HTTP idle state', error);
     return 0;
@@ -611,13 +615,19 @@ export class HttpSession {
   @rust.method('HttpSession::reuse')
   reuse(): Stream | undefined {
     const unread = this.requestHeader !== undefined && !this.bodyReader.complete && !this.noBody();
-    if (this.keepalive === 'Off' || unread || this._stream.readEnded) {
+    if (this.keepalive === 'Off' || unread || this.sendsNoMore()) {
       log.debug('HTTP shutdown connection');
       this.shutdown();
       return undefined;
     }
     keptFor.set(this._stream, this.keepalive);
     return this._stream;
+  }
+
+  /** Whether the client has ended its side. What it had sent ahead is answered, if such clients are. */
+  private sendsNoMore(): boolean {
+    const { readEnded, bufferedLength } = this._stream;
+    return readEnded && !(this.halfClose && bufferedLength > 0);
   }
 
   /** Whether the request has no body, without starting to read one. */

@@ -102,9 +102,11 @@ export class Stream implements Flushing {
   private readonly onError = (error: IoError) => {
     this.error ??= error;
     this.end();
+    this.wakeReader();
   };
   private readonly onClose = () => {
     this.end();
+    this.wakeReader();
     this.wakeWriter();
     this.readLimit?.end();
     this.writeLimit?.end();
@@ -306,6 +308,14 @@ export class Stream implements Flushing {
    */
   pollEnded(): Poll<void> {
     if (this.ended) return;
+    this.flow();
+    this.reader = currentWaker();
+    return PENDING;
+  }
+
+  /** @internal Ready once the connection is closed or broken, in both directions. */
+  pollBroken(): Poll<void> {
+    if (this.error !== null || this.socket.destroyed) return;
     this.flow();
     this.reader = currentWaker();
     return PENDING;
