@@ -7,12 +7,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { mergeTraces, type TracePart } from '../tracing/merge.ts';
 import type { TraceDocument } from '../tracing/model.ts';
-import { makeCertificate } from './certificate.ts';
+import { type Certificate, makeCertificate } from './certificate.ts';
 import { Client } from './client.ts';
 import type { Scenario } from './index.ts';
 import { partOf, type ServerPlan } from './messages.ts';
 import { OldProcess } from './old-process.ts';
-import { closedPort, startConnectProxy, startOrigin } from './origin.ts';
+import { closedPort, type Origin, startConnectProxy, startOrigin } from './origin.ts';
 import { ServerProcess } from './server-process.ts';
 
 /** A scenario that takes longer than this, in milliseconds, has failed. */
@@ -59,52 +59,116 @@ export interface RunOptions {
   program?: string;
 }
 
-/**
- * Run a scenario and return its trace. Throws {@link ScenarioError} if anything goes wrong.
- */
-export async function runScenario(
-  scenario: Scenario,
-  { signal, tmp = tmpdir(), program }: RunOptions = {},
-): Promise<TraceDocument> {
-  const cleanup = new Cleanup();
-  let step = '';
-  let server: ServerProcess | undefined;
-  const stop = new AbortController();
-  const stopped = new Promise<never>((_, reject) => {
-    stop.signal.addEventListener('abort', () => reject(stop.signal.reason as Error), { once: true });
-  });
-  stopped.catch(() => {});
-  const timer = setTimeout(() => stop.abort(new Error(`not done after ${DEADLINE / 1000} s`)), DEADLINE);
-  const abort = () => stop.abort(signal?.reason);
-  cleanup.add(() => clearTimeout(timer));
-  signal?.addEventListener('abort', abort, { once: true });
-  cleanup.add(() => signal?.removeEventListener('abort', abort));
-  if (signal?.aborted) abort();
+/** A run of a scenario: everything that it starts, and how far it has come. */
+class Run {
+  /** What it does now. */
+  step = '';
+  server: ServerProcess | undefined;
+  readonly cleanup = new Cleanup();
+  private readonly scenario: Scenario;
+  private readonly signal: AbortSignal;
 
-  const enter = (next: string) => {
-    stop.signal.throwIfAborted();
-    step = next;
-  };
+  /** `signal` ends it at its next step. */
+  constructor(scenario: Scenario, signal: AbortSignal) {
+    this.scenario = scenario;
+    this.signal = signal;
+  }
 
-  const run = async (): Promise<TraceDocument> => {
-    enter('prepare');
+  private enter(next: string): void {
+    this.signal.throwIfAborted();
+    this.step = next;
+  }
+
+  /** A folder that is removed at the end, also if this process is ended from outside while it waits. */
+  private makeDir(tmp: string): string {
     const dir = mkdtempSync(join(tmp, 'pingora-traced-'));
     const removeDir = () => rmSync(dir, { recursive: true, force: true });
-    // The last resort if this process is ended from outside while it waits.
     const lastly = () => {
-      server?.kill();
+      this.server?.kill();
       removeDir();
     };
     process.once('exit', lastly);
-    cleanup.add(() => {
+    this.cleanup.add(() => {
       process.off('exit', lastly);
       removeDir();
     });
+    return dir;
+  }
 
-    enter('make a certificate');
+  private async startOrigins(plan: ServerPlan, certificate: Certificate): Promise<Origin> {
+    const { cleanup, scenario } = this;
+    this.enter('start the origin');
+    const origin = await startOrigin(scenario.origin ?? 'h1', certificate, plan.dir);
+    cleanup.add(() => origin.close());
+    if (scenario.connectProxy) {
+      const between = await startConnectProxy(join(plan.dir, 'connect.sock'));
+      cleanup.add(() => between.close());
+    }
+    const closed = await closedPort();
+    cleanup.add(() => closed.close());
+    plan.origin = origin.port;
+    plan.closed = closed.port;
+    return origin;
+  }
+
+  private async startServer(plan: ServerPlan, program: string | undefined): Promise<ServerProcess> {
+    const { cleanup, scenario } = this;
+    let old: OldProcess | undefined;
+    if (scenario.takesOver) {
+      this.enter('listen as the old process');
+      old = await OldProcess.start(join(plan.dir, 'upgrade.sock'));
+      cleanup.add(() => old!.close());
+      plan.takesOver = old.address;
+    }
+    this.enter('start the server');
+    const server = new ServerProcess(plan, scenario.daemon ?? false, program);
+    this.server = server;
+    cleanup.add(() => {
+      server.kill();
+      return server.exited.catch(() => {});
+    });
+    if (old !== undefined) {
+      this.enter('hand over');
+      await server.whileRunning(old.handOver());
+    }
+    return server;
+  }
+
+  private async request(server: ServerProcess, client: Client, origin: Origin): Promise<void> {
+    this.enter('the client');
+    await server.tell({ phase: 'request' });
+    this.cleanup.add(() => client.close());
+    const ended = (fn: string, times: number) => server.tell({ fn, ended: times });
+    const more = (fn: string, times: number) => server.tell({ fn, more: times });
+    await server.whileRunning(this.scenario.client(client, { origin, ended, more }));
+  }
+
+  private async end(server: ServerProcess, client: Client): Promise<void> {
+    const { signal, after } = { after: undefined, ...(this.scenario.ends ?? { signal: 'SIGINT' as const }) };
+    this.enter('wait for the requests to end');
+    await server.tell({ idle: 'requests' });
+    await server.tell({ phase: 'shutdown' });
+    this.enter('close the client');
+    await server.whileRunning(client.close());
+    await server.tell({ idle: 'connections' });
+    if (after) {
+      this.enter(`wait for ${after.fn}`);
+      await server.tell(after);
+    }
+    this.enter(`end the server with ${signal}`);
+    server.signal(signal);
+    const code = await server.exited;
+    if (code !== 0) throw new Error(`the server's exit code is ${code}`);
+  }
+
+  /** From the first step to the trace. */
+  async trace(tmp: string, program: string | undefined): Promise<TraceDocument> {
+    this.enter('prepare');
+    const dir = this.makeDir(tmp);
+    this.enter('make a certificate');
     const certificate = await makeCertificate();
     const plan: ServerPlan = {
-      scenario: scenario.name,
+      scenario: this.scenario.name,
       origin: 0,
       closed: 0,
       takesOver: undefined,
@@ -115,81 +179,50 @@ export async function runScenario(
     };
     writeFileSync(plan.cert, certificate.cert);
     writeFileSync(plan.key, certificate.key, { mode: 0o600 });
+    const origin = await this.startOrigins(plan, certificate);
+    const server = await this.startServer(plan, program);
+    const client = new Client(await server.whileRunning(server.ready), certificate.cert, dir);
+    await this.request(server, client, origin);
+    await this.end(server, client);
 
-    enter('start the origin');
-    const origin = await startOrigin(scenario.origin ?? 'h1', certificate, dir);
-    cleanup.add(() => origin.close());
-    if (scenario.connectProxy) {
-      const between = await startConnectProxy(join(dir, 'connect.sock'));
-      cleanup.add(() => between.close());
-    }
-    const closed = await closedPort();
-    cleanup.add(() => closed.close());
-    plan.origin = origin.port;
-    plan.closed = closed.port;
-
-    let old: OldProcess | undefined;
-    if (scenario.takesOver) {
-      enter('listen as the old process');
-      old = await OldProcess.start(join(dir, 'upgrade.sock'));
-      cleanup.add(() => old!.close());
-      plan.takesOver = old.address;
-    }
-
-    enter('start the server');
-    const child = new ServerProcess(plan, scenario.daemon ?? false, program);
-    server = child;
-    cleanup.add(() => {
-      child.kill();
-      return child.exited.catch(() => {});
-    });
-    if (old !== undefined) {
-      enter('hand over');
-      await child.whileRunning(old.handOver());
-    }
-    const addresses = await child.whileRunning(child.ready);
-
-    enter('the client');
-    await child.tell({ phase: 'request' });
-    const client = new Client(addresses, certificate.cert, dir);
-    cleanup.add(() => client.close());
-    const ended = (fn: string, times: number) => child.tell({ fn, ended: times });
-    const more = (fn: string, times: number) => child.tell({ fn, more: times });
-    await child.whileRunning(scenario.client(client, { origin, ended, more }));
-
-    const { signal: end, after } = { after: undefined, ...(scenario.ends ?? { signal: 'SIGINT' as const }) };
-    enter('wait for the requests to end');
-    await child.tell({ idle: 'requests' });
-    await child.tell({ phase: 'shutdown' });
-    enter('close the client');
-    await child.whileRunning(client.close());
-    await child.tell({ idle: 'connections' });
-    if (after) {
-      enter(`wait for ${after.fn}`);
-      await child.tell(after);
-    }
-
-    enter(`end the server with ${end}`);
-    child.signal(end);
-    const code = await child.exited;
-    if (code !== 0) throw new Error(`the server's exit code is ${code}`);
-
-    enter('read the trace');
-    const parts = Array.from({ length: scenario.threads === undefined ? 1 : scenario.threads + 1 }, (_, thread) =>
+    this.enter('read the trace');
+    const { threads } = this.scenario;
+    const parts = Array.from({ length: threads === undefined ? 1 : threads + 1 }, (_, thread) =>
       readPart(plan, thread),
     );
     return parts.length === 1 ? parts[0]!.trace : mergeTraces(parts);
-  };
+  }
+}
 
-  const running = run();
+/**
+ * Run a scenario and return its trace. Throws {@link ScenarioError} if anything goes wrong.
+ */
+export async function runScenario(
+  scenario: Scenario,
+  { signal, tmp = tmpdir(), program }: RunOptions = {},
+): Promise<TraceDocument> {
+  const stop = new AbortController();
+  const stopped = new Promise<never>((_, reject) => {
+    stop.signal.addEventListener('abort', () => reject(stop.signal.reason as Error), { once: true });
+  });
+  stopped.catch(() => {});
+  const timer = setTimeout(() => stop.abort(new Error(`not done after ${DEADLINE / 1000} s`)), DEADLINE);
+  const abort = () => stop.abort(signal?.reason);
+  signal?.addEventListener('abort', abort, { once: true });
+  if (signal?.aborted) abort();
+
+  const run = new Run(scenario, stop.signal);
+  const running = run.trace(tmp, program);
   try {
     return await Promise.race([running, stopped]);
   } catch (error) {
-    throw new ScenarioError(step, error, server?.log ?? '');
+    throw new ScenarioError(run.step, error, run.server?.log ?? '');
   } finally {
-    await cleanup.run();
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', abort);
+    await run.cleanup.run();
     // A run that was stopped may have been in the middle of starting something: it ends at its next step.
     await running.catch(() => {});
-    await cleanup.run();
+    await run.cleanup.run();
   }
 }
