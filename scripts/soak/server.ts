@@ -34,7 +34,8 @@ class ToEither extends ProxyHttp<undefined> {
       peer.options.maxH2Streams = 8;
     }
     peer.options.connectionTimeout = 2000;
-    peer.options.readTimeout = 1000;
+    // a machine that is busy with other things may let an origin wait for a second
+    peer.options.readTimeout = 3000;
     peer.options.idleTimeout = 500;
     return peer;
   }

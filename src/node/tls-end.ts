@@ -43,7 +43,11 @@ export function watchTlsEnd(socket: TLSSocket): () => boolean {
   return () => cut;
 }
 
-/** What OpenSSL says to who asks for more. */
+/** What OpenSSL says to who asks for more. To the system it is what a reset is: the connection went away. */
 export function unexpectedEnd(): NodeJS.ErrnoException {
-  return Object.assign(new Error('unexpected end of file: no close_notify'), { code: 'ERR_TLS_UNEXPECTED_END' });
+  return Object.assign(new Error('unexpected end of file: no close_notify'), {
+    code: 'ERR_TLS_UNEXPECTED_END',
+    errno: -constants.errno.ECONNRESET,
+    syscall: 'read',
+  });
 }

@@ -12,13 +12,13 @@ import { startProxy } from '../support/proxy.ts';
 const certificate = selfSigned(['localhost']);
 const ANSWER = 'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nten bytes.';
 
-/** An origin whose answer ends with its connection, by `end`. */
-async function origin(end: (ssl: TLSSocket, tcp: Socket) => void): Promise<HttpPeer> {
+/** An origin that does with each connection what `serve` says. */
+async function serving(serve: (ssl: TLSSocket, tcp: Socket, index: number) => void): Promise<HttpPeer> {
   const { key, cert } = await certificate;
   const below: Socket[] = [];
   const server = createServer({ key, cert }, (ssl) => {
     ssl.on('error', () => {});
-    ssl.once('data', () => ssl.write(ANSWER, () => end(ssl, below.at(-1)!)));
+    serve(ssl, below.at(-1)!, below.length - 1);
   });
   server.on('connection', (socket) => below.push(socket));
   server.listen(0, '127.0.0.1');
@@ -31,6 +31,10 @@ async function origin(end: (ssl: TLSSocket, tcp: Socket) => void): Promise<HttpP
   peer.options.verifyCert = false;
   return peer;
 }
+
+/** An origin whose answer ends with its connection, by `end`. */
+const origin = (end: (ssl: TLSSocket, tcp: Socket) => void): Promise<HttpPeer> =>
+  serving((ssl, tcp) => ssl.once('data', () => ssl.write(ANSWER, () => end(ssl, tcp))));
 
 describe.each([
   ['is whole if the origin ends TLS', true, (ssl: TLSSocket) => ssl.end()],
@@ -61,4 +65,37 @@ describe.each([
     expect(body).toBe('ten bytes.');
     expect(stream.rstCode === 0).toBe(isWhole);
   });
+});
+
+test('a kept connection that is gone so when the next request comes costs no request', async () => {
+  const connections: number[] = [];
+  const peer = await serving((ssl, tcp, index) => {
+    let requests = 0;
+    ssl.on('data', () => {
+      connections.push(index);
+      if (index === 0 && ++requests === 2) tcp.end();
+      else ssl.write('HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello');
+    });
+  });
+  captureLog('silent');
+  const client = await (await startProxy(new ToPeer(peer))).client();
+  for (let i = 1; i <= 2; i++) {
+    client.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    await client.until((got) => got.split('hello').length === i + 1);
+  }
+  expect(connections).toEqual([0, 0, 1]);
+});
+
+test('a tunnel over TLS may end so', async () => {
+  const lines = captureLog('error');
+  const peer = await serving((ssl, tcp) =>
+    ssl.once('data', () => {
+      const head = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n';
+      ssl.write(`${head}through the tunnel`, () => tcp.end());
+    }),
+  );
+  const client = await (await startProxy(new ToPeer(peer))).client();
+  client.send('GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n');
+  expect(await client.end()).toMatch(/through the tunnel$/);
+  expect(lines).toEqual([]);
 });

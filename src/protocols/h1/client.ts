@@ -223,6 +223,7 @@ export class HttpSession {
       this.scanned = 0;
       stream.consume(parsed.size);
       this.upgraded = this.isUpgradeReq() && isUpgradeResp(response);
+      if (this.upgraded) stream.believesEnd = true;
       const { bodyWriter } = this;
       if (this.upgraded && (bodyWriter.mode === 'HTTP1_0' || bodyWriter.finished())) this.beginTunnel();
       this.responseHeader = response;

@@ -77,6 +77,9 @@ export class Stream implements Flushing {
   /** Told to observers: TLS and what is below it are one connection. */
   wire = this._id;
 
+  /** @internal What goes over it has ends of its own, as what goes through a tunnel: its end needs no confirmation. */
+  believesEnd = false;
+
   private chunk: Buffer = EMPTY;
   private more: Buffer[] = [];
   private size = 0;

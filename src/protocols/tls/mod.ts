@@ -88,7 +88,7 @@ export class SslStream extends Stream {
 
   /** RFC 9112 9.8: an answer that ends with the connection is cut short where TLS doesn't say that it ends. */
   protected override brokenEnd(): IoError | undefined {
-    return super.brokenEnd() ?? (this.wasCut() ? unexpectedEnd() : undefined);
+    return super.brokenEnd() ?? (!this.believesEnd && this.wasCut() ? unexpectedEnd() : undefined);
   }
 
   /** Take down what is known now that the handshake is done. */
