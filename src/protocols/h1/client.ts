@@ -15,6 +15,7 @@ import { HttpTask } from '../http/mod.ts';
 import type { IoError, Stream } from '../l4/stream.ts';
 import { BodyReader, BodyWriter } from './body.ts';
 import {
+  bodyDrained,
   bufToContentLength,
   debugHead,
   initBodyWriterComm,
@@ -139,14 +140,7 @@ export class HttpSession {
 
   /** Ready when the server has taken so much that more can be written. Throws `WriteTimedout` and `WriteError`. */
   pollDrained(): Poll<void> {
-    try {
-      return this._stream.pollDrained(this.writeTimeout);
-    } catch (error) {
-      if (error instanceof Elapsed) {
-        throw PingoraError.explain(ErrorType.WriteTimedout, `writing body, timeout: ${this.writeTimeout}ms`);
-      }
-      throw PingoraError.because(ErrorType.WriteError, 'while writing body', error);
-    }
+    return bodyDrained(this._stream, this.writeTimeout);
   }
 
   /** Set what is sent after the request's body. To be called before its end; dropped unless the body is chunked. */

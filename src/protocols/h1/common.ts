@@ -3,7 +3,11 @@
  *
  * Port of `pingora-core/src/protocols/http/v1/common.rs`.
  */
+import { ErrorType, PingoraError } from '../../error/lib.ts';
 import type { HMap, RequestHeader, ResponseHeader } from '../../http/lib.ts';
+import type { Poll } from '../../runtime/poll.ts';
+import { Elapsed } from '../../timeout/lib.ts';
+import type { Stream } from '../l4/stream.ts';
 import type { BodyWriter } from './body.ts';
 
 /** More fields than this are refused. */
@@ -156,4 +160,19 @@ export function debugHead(buf: Buffer): string {
     else shown += char;
   }
   return `"${shown}"`;
+}
+
+/**
+ * Ready when the other end has taken so much of a body that more can be written; `patience`: how long this may be
+ * pending, in milliseconds. Throws `WriteTimedout` and `WriteError`.
+ */
+export function bodyDrained(stream: Stream, patience: number | undefined): Poll<void> {
+  try {
+    return stream.pollDrained(patience);
+  } catch (error) {
+    if (error instanceof Elapsed) {
+      throw PingoraError.explain(ErrorType.WriteTimedout, `writing body, timeout: ${patience}ms`);
+    }
+    throw PingoraError.because(ErrorType.WriteError, 'while writing body', error);
+  }
 }

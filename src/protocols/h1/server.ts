@@ -21,6 +21,7 @@ import type { Stream } from '../l4/stream.ts';
 import { BodyReader, BodyWriter } from './body.ts';
 import {
   BODY_BUF_LIMIT,
+  bodyDrained,
   bufToContentLength,
   debugHead,
   initBodyWriterComm,
@@ -32,6 +33,7 @@ import {
   MAX_HEADER_SIZE,
 } from './common.ts';
 import { parseRequest } from './parse.ts';
+import { originForm, refuse, tooLarge } from './request.ts';
 
 const rust = ported('pingora-core/src/protocols/http/v1/server.rs');
 const log = new Log('pingora_core::protocols::http::v1::server');
@@ -43,59 +45,6 @@ const HEAD_TIMEOUT_MS = 60_000;
 const keptFor = new WeakMap<Stream, KeepaliveStatus>();
 
 const parseReqBuffer = rust.fn('server::parse_req_buffer', parseRequest);
-
-/** What no host has, and some take for its end. */
-const BAD_HOST = /[\s/?#@\\,]/;
-
-/**
- * What is wrong with how a request is framed or routed; undefined if nothing is. The original forwards all of these
- * as they came: each lets a client have its request understood in two ways.
- */
-function refuse(request: RequestHeader): string | undefined {
-  const { headers, version } = request;
-  const host = headers.get('host');
-  if (host === undefined) {
-    if (version === 'HTTP/1.1') return 'no Host'; // RFC 9112 3.2
-  } else {
-    if (headers.count('host') > 1) return 'more than one Host'; // RFC 9112 3.2
-    if (BAD_HOST.test(host)) return 'invalid Host'; // RFC 9110 7.2
-  }
-  const coding = headers.get('transfer-encoding');
-  if (coding !== undefined) {
-    if (headers.has('content-length')) return 'both Content-Length and Transfer-Encoding'; // RFC 9112 6.1
-    if (version === 'HTTP/1.0') return 'Transfer-Encoding in HTTP/1.0'; // RFC 9112 6.1
-    if (headers.count('transfer-encoding') > 1 || !isHeaderValueChunkedEncoding(coding)) {
-      return 'unknown Transfer-Encoding';
-    }
-  } else if (headers.has('content-length')) {
-    const lengths = headers.getAll('content-length');
-    if (bufToContentLength(lengths[0]) === undefined) return 'invalid Content-Length'; // RFC 9112 6.3
-    for (const length of lengths) if (length !== lengths[0]) return 'different Content-Length'; // RFC 9112 6.3
-    // the same length twice is one length
-    if (lengths.length > 1) headers.insertUnchecked('Content-Length', lengths[0]!);
-  }
-  return undefined;
-}
-
-/** Bring the target to origin form (RFC 9112 3.2.2); false if it can't be. */
-function originForm(request: RequestHeader): boolean {
-  const target = request.rawPath();
-  const first = target.charCodeAt(0);
-  if (first === 47 /* / */) {
-    const fragment = target.indexOf('#');
-    if (fragment >= 0) request.setUri(target.slice(0, fragment));
-    return true;
-  }
-  if (target === '*') return request.method === 'OPTIONS';
-  const absolute = /^https?:\/\/([^/?#@]+)([/?][^#]*)?(#.*)?$/i.exec(target);
-  if (absolute === null || BAD_HOST.test(absolute[1]!)) return false;
-  const [, authority, rest = ''] = absolute;
-  request.authority = authority;
-  request.headers.insertUnchecked('Host', authority!);
-  if (rest === '') request.setUri(request.method === 'OPTIONS' ? '*' : '/');
-  else request.setUri(rest.startsWith('/') ? rest : `/${rest}`);
-  return true;
-}
 
 /** The HTTP/1 server session: reads one request, writes one response. */
 @traced
@@ -458,14 +407,7 @@ export class HttpSession {
 
   /** Ready when the client has taken so much that more can be written. Throws `WriteTimedout` and `WriteError`. */
   pollDrained(): Poll<void> {
-    try {
-      return this._stream.pollDrained(this.writeTimeout);
-    } catch (error) {
-      if (error instanceof Elapsed) {
-        throw PingoraError.explain(ErrorType.WriteTimedout, `writing body, timeout: ${this.writeTimeout}ms`);
-      }
-      throw PingoraError.because(ErrorType.WriteError, 'while writing body', error);
-    }
+    return bodyDrained(this._stream, this.writeTimeout);
   }
 
   /**
@@ -730,11 +672,4 @@ export class HttpSession {
     this.writeBodyBuf();
     return end;
   }
-}
-
-/** RFC 9112 3: 414 for a target that is too long; RFC 6585 5: 431 for fields that are. The original answers 400. */
-function tooLarge(buf: Buffer): PingoraError {
-  const line = buf.indexOf(10);
-  const status = line < 0 || line > MAX_HEADER_SIZE ? 414 : 431;
-  return PingoraError.explain(ErrorType.HTTPStatus(status), `Request header larger than ${MAX_HEADER_SIZE}`);
 }
