@@ -33,6 +33,9 @@ describe('an address', () => {
       { trace: null },
       { trace: 'tls-h2' },
       { trace: 'tls-h2', step: 7 },
+      { trace: 'h1', tour: 3 },
+      { trace: 'h1', tour: 3, step: 40 },
+      { trace: 'h1', with: 'keepalive' },
       { trace: 'file:my trace & more (1).json', fn: '<app as ProxyHttp>::upstream_peer', n: 3 },
       { trace: 'a+b%20c#d', fn: 'x', n: 1 },
     ]) {
