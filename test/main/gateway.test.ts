@@ -1,5 +1,6 @@
 /** The application of `npm start`: origins that are down, limits, and what it adds to messages. */
 import { once } from 'node:events';
+import type { ClientHttp2Session, ClientHttp2Stream, OutgoingHttpHeaders } from 'node:http2';
 import { type AddressInfo, createServer } from 'node:net';
 import { describe, expect, test, vi } from 'vitest';
 import { Gateway } from '../../src/main/gateway.ts';
@@ -34,6 +35,19 @@ async function start(...flags: string[]) {
       return answer;
     },
   };
+}
+
+/** The same, and a client of HTTP/2 for it. */
+async function startH2(...flags: string[]): Promise<ClientHttp2Session> {
+  const options = parsed(...flags);
+  return (await startH2Proxy(new Gateway(await Origins.of(options), options, undefined))).client();
+}
+
+async function statusOf(stream: ClientHttp2Stream): Promise<unknown> {
+  stream.on('error', () => {});
+  const [head] = (await once(stream, 'response')) as [{ ':status': number }];
+  stream.close();
+  return head[':status'];
 }
 
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n';
@@ -117,6 +131,20 @@ describe('a body larger than --max-body', () => {
   });
 });
 
+test('a body larger than --max-body is refused over HTTP/2, by its length and as it comes', async () => {
+  captureLog('silent');
+  const origin = await Origin.start(() => {});
+  const client = await startH2('--upstream', `127.0.0.1:${origin.port}`, '--max-body', '1k');
+  const post = (length: OutgoingHttpHeaders) => {
+    const stream = client.request({ ':method': 'POST', ':path': '/', ...length });
+    stream.write('x'.repeat(1025));
+    return statusOf(stream);
+  };
+  expect(await post({ 'content-length': '1025' })).toBe(413);
+  expect(origin.connections).toHaveLength(0);
+  expect(await post({})).toBe(413);
+});
+
 describe('a target longer than --max-target', () => {
   const flags = ['--max-target', '20'];
 
@@ -133,18 +161,11 @@ describe('a target longer than --max-target', () => {
   });
 
   test('gets 414 over HTTP/2, too', async () => {
-    captureLog('error');
+    captureLog('silent');
     const origin = await Origin.start();
-    const options = parsed('--upstream', `127.0.0.1:${origin.port}`, ...flags);
-    const proxy = await startH2Proxy(new Gateway(await Origins.of(options), options, undefined));
-    const client = proxy.client();
-    const statuses: unknown[] = [];
-    for (const size of [20, 19]) {
-      const stream = client.request({ ':path': `/${'x'.repeat(size)}` });
-      const [head] = (await once(stream, 'response')) as [{ ':status': number }];
-      statuses.push(head[':status']);
-      stream.close();
-    }
+    const client = await startH2('--upstream', `127.0.0.1:${origin.port}`, ...flags);
+    const statuses = [];
+    for (const size of [20, 19]) statuses.push(await statusOf(client.request({ ':path': `/${'x'.repeat(size)}` })));
     expect(statuses).toEqual([414, 200]);
   });
 });
@@ -156,6 +177,11 @@ test('more requests than an origin may have at a time get 503, and it has the ne
   first.send(GET);
   await vi.waitFor(() => expect(origin.received).toContain('GET /'));
   expect(await ask(GET)).toMatch(/^HTTP\/1\.1 503 /);
+  const client = await startH2('--upstream', `127.0.0.1:${origin.port}`, '--max-origin-requests', '1');
+  const waiting = client.request({ ':path': '/waits' });
+  waiting.on('error', () => {});
+  await vi.waitFor(() => expect(origin.received).toContain('GET /waits'));
+  expect(await statusOf(client.request({ ':path': '/' }))).toBe(503);
   origin.connections[0]!.send(HELLO);
   await first.end();
   origin.serve = answering(() => HELLO);
