@@ -22,10 +22,14 @@ export type LoadCommand =
   | { readonly pause: true }
   | { readonly stop: true };
 
-/** How much has been answered since the start, and how many of those answers took longer than a second. */
+/**
+ * How much has been answered since the start, how many of those answers took longer than a second, and how many
+ * connections have had one.
+ */
 export interface Counted {
   readonly count: number;
   readonly slow: number;
+  readonly ready: number;
 }
 
 /** What it says. `failed` ends the bench. */
@@ -36,6 +40,7 @@ const SLOW = 1000;
 
 let count = 0;
 let slow = 0;
+let ready = 0;
 let running = false;
 /** Connections that are in use; a measurement is over once they are closed. */
 const sockets = new Set<Socket | ClientHttp2Session>();
@@ -80,6 +85,7 @@ class Connection {
   /** Bytes of the body that are still to come; -1: the head is. */
   private left = -1;
   private since = 0;
+  private isReady = false;
 
   constructor(port: number, load: Case, request: Buffer) {
     this.port = port;
@@ -119,6 +125,8 @@ class Connection {
     if (this.left !== 0) return;
     this.left = -1;
     answered(this.since);
+    if (!this.isReady) ready++;
+    this.isReady = true;
     if (!this.load.fresh) this.send();
     else this.socket.end();
   }
@@ -163,6 +171,7 @@ function h2Connection(port: number, load: Case): void {
   Object.assign(fields, Object.fromEntries(moreFields(load)));
   if (load.body > 0) Object.assign(fields, { ':method': 'POST', 'content-length': String(load.body) });
   const body = load.body > 0 ? Buffer.alloc(load.body, 'x') : undefined;
+  let isReady = false;
   const next = () => {
     if (!running) return;
     const since = performance.now();
@@ -182,6 +191,8 @@ function h2Connection(port: number, load: Case): void {
     stream.on('end', () => {
       if (status !== 200 || length !== load.answer) fail(`not the origin's answer: ${status}, ${length} bytes`);
       answered(since);
+      if (!isReady) ready++;
+      isReady = true;
       next();
     });
   };
@@ -194,6 +205,7 @@ function start(port: number, load: Case): void {
   running = true;
   count = 0;
   slow = 0;
+  ready = 0;
   const request = requestOf(load);
   for (let i = 0; i < load.connections; i++) {
     if (load.streams > 0) h2Connection(port, load);
@@ -226,7 +238,7 @@ function main(): void {
     if ('start' in command) start(command.start.port, command.start.load);
     else if ('stop' in command) stop();
     else if ('pause' in command) running = false;
-    process.send!({ count, slow } satisfies LoadReport);
+    process.send!({ count, slow, ready } satisfies LoadReport);
   });
   process.on('disconnect', () => process.exit());
 }

@@ -65,7 +65,7 @@ async function measure(proxy: Running, load: Load, kind: Case, { seconds, wrk: b
   await load.start(proxy.port, kind);
   // connections, to both sides, are there: each has had its answer
   const until = performance.now() + PATIENCE * 1000;
-  while ((await load.count()).count < kind.connections && performance.now() < until) await sleep(0.05);
+  while ((await load.count()).ready < kind.connections && performance.now() < until) await sleep(0.05);
   await sleep(0.2);
   await atAnEnd(load, kind);
   const [answered, before] = await Promise.all([load.count(), proxy.cpu()]);

@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { createSecureServer } from 'node:http2';
+import { PassThrough } from 'node:stream';
 import { Pool } from 'undici';
 
 const [listen, origin, cert, key, version] = process.argv.slice(2);
@@ -25,7 +26,13 @@ server.on('stream', (stream, headers) => {
   fields.host ??= String(headers[':authority']);
   const method = headers[':method'] as 'GET';
   pool.stream(
-    { path: headers[':path']!, method, headers: fields, body: stream.endAfterHeaders ? null : stream },
+    {
+      path: headers[':path']!,
+      method,
+      headers: fields,
+      // undici destroys a body once it was sent, and this stream is to carry the answer
+      body: stream.endAfterHeaders ? null : stream.pipe(new PassThrough()),
+    },
     ({ statusCode, headers: answered }) => {
       const answer: Record<string, string | string[]> = {};
       for (const name in answered) if (!HOP_BY_HOP.has(name) && name[0] !== ':') answer[name] = answered[name]!;
