@@ -2,7 +2,7 @@
 import { existsSync, lstatSync } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
 import { splitAddress } from '../listeners/l4.ts';
-import { Complaint } from './options.ts';
+import { Complaint } from './complaint.ts';
 
 /** The parts of `address`, which came with `flag`. */
 export function checkAddress(flag: string, address: string): { host: string; port: number } {

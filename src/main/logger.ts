@@ -7,7 +7,7 @@ import { type Logger, pino } from 'pino';
 import { PinoPretty } from 'pino-pretty';
 import { workerNumber } from '../runtime/worker.ts';
 import { Lines } from '../utils/lines.ts';
-import { Complaint } from './options.ts';
+import { Complaint } from './complaint.ts';
 import { complain } from './say.ts';
 
 /** On a terminal for people, elsewhere one JSON object a line. `file`: the configuration's `error_log`. */

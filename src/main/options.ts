@@ -1,17 +1,7 @@
 /** What `npm start` can be told, and how it says what is wrong with that. */
 import { Command, Option } from 'commander';
-import { parseFilter } from '../log.ts';
-import { isViaName } from '../proxy/forwarding.ts';
-
-/** What a user did wrong: one line that names the culprit and a mend, no stack trace. */
-export class Complaint extends Error {
-  /** 2 for a command line that can't be understood, 1 for one that can't be done. */
-  readonly status: number;
-  constructor(message: string, status = 1) {
-    super(message);
-    this.status = status;
-  }
-}
+import { Complaint } from './complaint.ts';
+import { count, filter, number, oneIn, seconds, size, viaName } from './values.ts';
 
 /** The command line, as it was understood. */
 export interface Options {
@@ -107,69 +97,9 @@ export function checkNeeds(options: Options): void {
   }
 }
 
-/** The command line of the proxy; `name` is what is typed to start it. */
-export function program(name: string): Command {
-  const filter = (value: string): string => {
-    try {
-      parseFilter(value);
-      return value;
-    } catch (error) {
-      const from = process.env.PINGORA_LOG === value ? 'PINGORA_LOG' : '--log-level';
-      throw new Complaint(`${from} ${(error as Error).message}`, 2);
-    }
-  };
-  const oneIn = (value: string): number => {
-    const every = Number(/^1\/(\d+)$/.exec(value)?.[1] ?? 0);
-    if (every === 0) throw new Complaint(`--trace ${value}: write 1/N, as 1/100 for one request in a hundred`, 2);
-    return every;
-  };
-  const count = (value: string): number => {
-    if (/^[1-9]\d{0,3}$/.test(value)) return Number(value);
-    throw new Complaint(`--threads ${value}: write a whole number from 1, as --threads 2`, 2);
-  };
-  /** An option of so many seconds, which is kept in milliseconds. */
-  const seconds = (flag: string, what: string, given?: number, mayBeZero = given !== undefined): Option => {
-    const option = new Option(`--${flag} <seconds>`, given === undefined ? what : `${what}; 0: no limit`);
-    if (given !== undefined) option.default(given * 1000, String(given));
-    return option.argParser((value) => {
-      const isTime = /^\d{1,7}(?:\.\d{1,3})?$/.test(value) && (Number(value) > 0 || mayBeZero);
-      if (isTime) return Number(value) * 1000;
-      throw new Complaint(`--${flag} ${value}: write a number of seconds, as --${flag} ${given ?? 5}`, 2);
-    });
-  };
-  const number = (flag: string, what: string, given: number): Option =>
-    new Option(`--${flag} <n>`, what).default(given).argParser((value) => {
-      if (/^\d{1,9}$/.test(value)) return Number(value);
-      throw new Complaint(`--${flag} ${value}: write a whole number, as --${flag} ${given}`, 2);
-    });
-  const size = (value: string): number => {
-    const found = /^(\d{1,9})([kmg]?)$/i.exec(value);
-    if (found === null) throw new Complaint(`--max-body ${value}: write a number of bytes, as 100m or 10g`, 2);
-    if (Number(found[1]) === 0) return Number.POSITIVE_INFINITY;
-    return Number(found[1]) * 1024 ** ['', 'k', 'm', 'g'].indexOf(found[2]!.toLowerCase());
-  };
-  const viaName = (value: string): string => {
-    if (isViaName(value)) return value;
-    throw new Complaint(`--via ${value}: write one word of letters, digits and -._~, as --via edge-1`, 2);
-  };
-  return new Command(name)
-    .description('Proxy HTTP/1.1 and HTTP/2 to one or more origins, round robin.')
-    .option('--listen <address>', 'listen for HTTP on host:port; may be repeated', collect, [])
-    .option('--tls-listen <address>', 'listen for HTTPS on host:port; may be repeated', collect, [])
-    .option('--uds <path>', 'listen for HTTP on a Unix socket; may be repeated', collect, [])
-    .option(
-      '--upstream <address>',
-      'an origin, host:port; several with commas or by repeating; demo: one that is built in',
-      collect,
-      [],
-    )
-    .option('--cert <file>', 'PEM certificate chain for --tls-listen; without it one is made on the spot')
-    .option('--key <file>', 'PEM key of --cert')
-    .option('--h2', 'offer HTTP/2 on --tls-listen', false)
-    .option('--h2c', 'take HTTP/2 on --listen and --uds from clients that begin with it (prior knowledge)', false)
-    .option('--upstream-tls', 'connect to the origins with TLS', false)
-    .option('--sni <name>', 'the name that the origins are asked for and checked against, with --upstream-tls', '')
-    .option('--insecure', "don't check the origins' certificates", false)
+/** How long origins may take, and how much they get. */
+const originOptions = (command: Command): Command =>
+  command
     .addOption(number('retries', 'when an origin cannot be reached, try so many others', 2))
     .addOption(seconds('health-check', 'see every so many seconds whether each origin accepts connections'))
     .option('--health-check-path <path>', 'with --health-check: see whether it answers GET of this path with 200')
@@ -182,7 +112,11 @@ export function program(name: string): Command {
         .default(10 * 1024 ** 3, '10g')
         .argParser(size),
     )
-    .addOption(number('max-origin-requests', 'requests that an origin may have at a time; more get 503', 10_000))
+    .addOption(number('max-origin-requests', 'requests that an origin may have at a time; more get 503', 10_000));
+
+/** What clients may do. */
+const clientOptions = (command: Command): Command =>
+  command
     .option('--half-close', 'answer clients of HTTP/1 that end their side after the request, as nc does', false)
     .addOption(number('max-connections', 'connections of clients at a time; more get 503; 0: no limit', 20_000))
     .addOption(
@@ -191,7 +125,11 @@ export function program(name: string): Command {
     .addOption(
       number('max-requests', 'after so many requests a connection of a client takes no more; 0: no limit', 100_000),
     )
-    .addOption(number('max-target', 'refuse longer targets of requests with 414; 0: no limit', 16_384))
+    .addOption(number('max-target', 'refuse longer targets of requests with 414; 0: no limit', 16_384));
+
+/** What is to be seen of it, and how it runs. */
+const operatingOptions = (command: Command): Command =>
+  command
     .option('--via <name>', 'add this name to Via of requests and responses', viaName)
     .option('--access-log', 'log a line a request', false)
     .addOption(new Option('--trace <1/N>', 'trace one request in N, for the trace explorer').argParser(oneIn))
@@ -224,7 +162,31 @@ export function program(name: string): Command {
         true,
       ),
     )
-    .option('--stack', 'show a stack trace when something is wrong with the start', false)
+    .option('--stack', 'show a stack trace when something is wrong with the start', false);
+
+/** The command line of the proxy; `name` is what is typed to start it. */
+export function program(name: string): Command {
+  const command = new Command(name)
+    .description('Proxy HTTP/1.1 and HTTP/2 to one or more origins, round robin.')
+    .option('--listen <address>', 'listen for HTTP on host:port; may be repeated', collect, [])
+    .option('--tls-listen <address>', 'listen for HTTPS on host:port; may be repeated', collect, [])
+    .option('--uds <path>', 'listen for HTTP on a Unix socket; may be repeated', collect, [])
+    .option(
+      '--upstream <address>',
+      'an origin, host:port; several with commas or by repeating; demo: one that is built in',
+      collect,
+      [],
+    )
+    .option('--cert <file>', 'PEM certificate chain for --tls-listen; without it one is made on the spot')
+    .option('--key <file>', 'PEM key of --cert')
+    .option('--h2', 'offer HTTP/2 on --tls-listen', false)
+    .option('--h2c', 'take HTTP/2 on --listen and --uds from clients that begin with it (prior knowledge)', false)
+    .option('--upstream-tls', 'connect to the origins with TLS', false)
+    .option('--sni <name>', 'the name that the origins are asked for and checked against, with --upstream-tls', '')
+    .option('--insecure', "don't check the origins' certificates", false);
+  originOptions(command);
+  clientOptions(command);
+  return operatingOptions(command)
     .addHelpText('after', EXAMPLES.replaceAll('$', name))
     .allowExcessArguments()
     .exitOverride()

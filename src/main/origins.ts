@@ -5,8 +5,9 @@ import { Static } from '../load-balancing/discovery.ts';
 import { HttpHealthCheck, TcpHealthCheck } from '../load-balancing/health-check.ts';
 import { type Backend, Backends, LoadBalancer } from '../load-balancing/lib.ts';
 import { RoundRobin } from '../load-balancing/selection/mod.ts';
+import { Complaint } from './complaint.ts';
 import { DEMO, demoOrigin } from './demo.ts';
-import { Complaint, type Options } from './options.ts';
+import type { Options } from './options.ts';
 
 /** An origin that couldn't be reached is left alone for so long, in milliseconds, as long as there are others. */
 const REST_MS = 10_000;

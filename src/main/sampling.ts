@@ -5,7 +5,8 @@ import { onAsk } from '../runtime/process-link.ts';
 import { askOwner, workerNumber } from '../runtime/worker.ts';
 import { lose } from '../utils/losses.ts';
 import { checkAddress } from './addresses.ts';
-import { Complaint, type Options } from './options.ts';
+import { Complaint } from './complaint.ts';
+import type { Options } from './options.ts';
 import { say } from './say.ts';
 
 /** Trace live requests, if that is asked for: to files, to the explorer, to a collector. */
