@@ -310,7 +310,7 @@ describe('a client that asks for too much', () => {
     peer.send('GET / HTTP/1.1\r\nHost: a\r\n');
     const line = Buffer.from(`X: ${'y'.repeat(8000)}\r\n`);
     for (let i = 0; i < 200; i++) peer.socket.write(line);
-    expect(await peer.end()).toMatch(/^HTTP\/1\.1 400 /);
+    expect(await peer.end()).toMatch(/^HTTP\/1\.1 431 /);
   });
 
   it('of a head, over HTTP/2', async () => {
