@@ -172,7 +172,7 @@ export class Stream implements Flushing {
     if (socket.isPaused()) socket.resume();
   }
 
-  /** What is wrong with the end of which the socket has just told: undefined if nothing is. */
+  /** @internal What is wrong with the end of which the socket has just told: undefined if nothing is. */
   protected brokenEnd(): IoError | undefined {
     return wasReset(this.socket) ? connectionReset() : undefined;
   }
