@@ -23,7 +23,8 @@ export default defineConfig({
     globalSetup: ['test/support/setup.ts'],
     environment: 'node',
     pool: 'forks',
-    maxWorkers: 2,
+    // of two cores: many tests wait for processes, browsers and deadlines
+    maxWorkers: 3,
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },

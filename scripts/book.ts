@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { findScenario, scenarios } from '../src/scenarios/index.ts';
-import { runScenario, ScenarioError } from '../src/scenarios/run.ts';
+import { type RunOptions, runScenario, ScenarioError } from '../src/scenarios/run.ts';
 import type { TraceDocument } from '../src/tracing/model.ts';
 import { projectRoot } from '../src/tracing/sites.ts';
 import { runExamples } from '../walkthrough/00-async/async.ts';
@@ -66,7 +66,12 @@ function readDeviations(): Map<string, Deviation> {
 export class Traces {
   readonly #runs = new Map<string, Promise<TraceDocument>>();
   readonly #waiting: (() => void)[] = [];
+  readonly #options: RunOptions;
   #running = 0;
+
+  constructor(options: RunOptions = {}) {
+    this.#options = options;
+  }
 
   get(name: string): Promise<TraceDocument> {
     let run = this.#runs.get(name);
@@ -85,7 +90,7 @@ export class Traces {
     if (this.#running >= AT_ONCE) await new Promise<void>((resolve) => this.#waiting.push(resolve));
     this.#running++;
     try {
-      return await runScenario(scenario);
+      return await runScenario(scenario, this.#options);
     } catch (error) {
       if (!(error instanceof ScenarioError)) throw error;
       const last = error.log.trim().split('\n').at(-1) ?? '';

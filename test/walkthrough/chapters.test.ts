@@ -6,8 +6,9 @@ import { checkSaid } from '../../scripts/book/exercises.ts';
 import { missing } from '../../scripts/book/shows.ts';
 import { chapters, showsOf, Traces } from '../../scripts/book.ts';
 import { projectRoot } from '../../src/tracing/sites.ts';
+import { built } from '../support/built.ts';
 
-const traces = new Traces();
+const traces = new Traces({ program: built('src/scenarios/server.ts')! });
 
 const PARTS = {
   question: /^# .+\n\n> /,
