@@ -23,8 +23,7 @@ export default defineConfig({
     globalSetup: ['test/support/setup.ts'],
     environment: 'node',
     pool: 'forks',
-    // of two cores: many tests wait for processes, browsers and deadlines
-    maxWorkers: 3,
+    maxWorkers: 2,
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },
