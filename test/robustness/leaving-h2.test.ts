@@ -1,9 +1,8 @@
 /** Clients of HTTP/2 that leave, one after the other, in every way: what was done for them at the origin is let go. */
 import { once } from 'node:events';
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, type ServerHttp2Stream } from 'node:http2';
-import { connect as connectTcp, type Socket } from 'node:net';
+import { type AddressInfo, connect as connectTcp, createServer, type Socket } from 'node:net';
 import type { Writable } from 'node:stream';
-import { connect as connectTls } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { h2Origin } from '../support/h2-origin.ts';
 import { Origin } from '../support/origin.ts';
@@ -33,13 +32,20 @@ const WAYS: Record<string, (client: Client) => void> = {
 };
 
 async function open(path: string, headers: Record<string, string>, body: boolean): Promise<Client> {
-  const below = connectTcp({ port: victim.ports.h2, host: '127.0.0.1' });
-  below.on('error', () => {});
-  const socket = connectTls({ socket: below, rejectUnauthorized: false, ALPNProtocols: ['h2'] });
-  socket.on('error', () => {});
-  await once(socket, 'secureConnect');
-  const session = connect('https://127.0.0.1', { createConnection: () => socket });
+  // Node 22 crashes where a session loses a socket that it was given: its connection is relayed, and the relay's is lost
+  const relay = createServer().listen(0, '127.0.0.1');
+  await once(relay, 'listening');
+  const accepted = once(relay, 'connection') as Promise<[Socket]>;
+  const { port } = relay.address() as AddressInfo;
+  const session = connect(`https://127.0.0.1:${port}`, { rejectUnauthorized: false });
   session.on('error', () => {});
+  const [near] = await accepted;
+  relay.close();
+  const below = connectTcp({ port: victim.ports.h2, host: '127.0.0.1' });
+  for (const socket of [near, below]) socket.on('error', () => {});
+  near.pipe(below).pipe(near);
+  below.on('close', () => near.destroy());
+  await once(session, 'connect');
   const method = body ? 'POST' : 'GET';
   const stream = session.request(
     { ':path': path, ':method': method, 'x-keep': 'no', ...headers },
