@@ -1,4 +1,5 @@
 /** docs/DEVIATIONS.md: where the port differs on purpose, by area. */
+import { slug } from './slug.ts';
 
 export interface Deviation {
   id: string;
@@ -86,13 +87,6 @@ function row({ id, pingora, port, reason, test }: Deviation): string {
   return `| <a id="${id}"></a>**\`${id}\`**: ${linked(cell(pingora))} | ${cell(port)}. *Why:* ${cell(reason)}. ${proof} |\n`;
 }
 
-/** GitHub's anchor of a heading. */
-const anchor = (heading: string) =>
-  heading
-    .toLowerCase()
-    .replace(/[^\p{L}\p{N}\s_-]/gu, '')
-    .replace(/\s/g, '-');
-
 /** The page. `problem` is told what no area takes. */
 export function deviationsPage(deviations: readonly Deviation[], problem: (text: string) => void): string {
   const byArea = new Map<string, Deviation[]>(AREAS.map(({ title }) => [title, []]));
@@ -102,7 +96,7 @@ export function deviationsPage(deviations: readonly Deviation[], problem: (text:
     else problem(`docs/deviations.json: ${deviation.id}: no area of scripts/deviations-page.ts takes it`);
   }
   const areas = [...byArea].filter(([, rows]) => rows.length > 0);
-  const list = areas.map(([title, rows]) => `- [${title}](#${anchor(title)}) (${rows.length})`);
+  const list = areas.map(([title, rows]) => `- [${title}](#${slug(title)}) (${rows.length})`);
   const tables = areas.map(
     ([title, rows]) =>
       `## ${title}\n\n| Pingora 0.1.0 | the port, and why |\n| --- | --- |\n${rows.map((one) => row(one)).join('')}`,

@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { createRequire } from 'node:module';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { pino } from 'pino';
 import { expect, onTestFinished, test } from 'vitest';
 import { Log, parseFilter, setLog } from '../src/log.ts';
+import { loader } from './support/built.ts';
 
 /** What a filter lets through of one message a level of this target. */
 function printed(filter: string, target: string): string[] {
@@ -49,8 +49,7 @@ test.each(['loud', 'pingora_proxy=loud', 'a=b=c', '=info,x y'])('%j is refused, 
 function program(filter: string): { target: string; msg: string }[] {
   const module = pathToFileURL(fileURLToPath(new URL('../src/log.ts', import.meta.url))).href;
   const code = `const { Log } = await import('${module}'); const log = new Log('pingora_proxy'); log.warn('seen'); log.error('bad');`;
-  const loader = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
-  const { stderr } = spawnSync(process.execPath, ['--import', loader, '--input-type=module', '-e', code], {
+  const { stderr } = spawnSync(process.execPath, [...loader, '--input-type=module', '-e', code], {
     encoding: 'utf8',
     env: { ...process.env, PINGORA_LOG: filter },
   });

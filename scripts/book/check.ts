@@ -4,8 +4,8 @@ import { join, posix } from 'node:path';
 import { formats } from '../../src/formats/mod.ts';
 import { findScenario } from '../../src/scenarios/index.ts';
 import { moduleNames, projectRoot } from '../../src/tracing/sites.ts';
+import { anchorOf } from '../slug.ts';
 import { claimErrors } from './claims.ts';
-
 import { KINDS } from './kinds.ts';
 
 /** GitHub's anchors of a page's headings. */
@@ -13,17 +13,11 @@ export function anchors(markdown: string): Set<string> {
   const found = new Set<string>();
   const text = markdown.replace(/^```[\s\S]*?^```/gm, '');
   for (const [, heading] of text.matchAll(/^#{1,6} +(.+)$/gm)) {
-    const slug = heading!
+    const plain = heading!
       .replace(/<!--[\s\S]*?-->/g, '')
       .replace(/\[([^\]]*)\]\([^)]*\)/g, '$1')
-      .replace(/<[^>]*>/g, '')
-      .toLowerCase()
-      .replace(/[^\p{L}\p{N}\s_-]/gu, '')
-      .trim()
-      .replace(/\s/g, '-');
-    let anchor = slug;
-    for (let n = 1; found.has(anchor); n++) anchor = `${slug}-${n}`;
-    found.add(anchor);
+      .replace(/<[^>]*>/g, '');
+    anchorOf(plain, found);
   }
   for (const [, id] of text.matchAll(/<a id="([^"]+)">/g)) found.add(id!);
   return found;

@@ -1,6 +1,7 @@
 /** What typedoc's pages lack: where one is, how to go on, headings with their code, pictures that can be opened. */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { anchorOf } from '../slug.ts';
 
 const text = (html: string) =>
   html
@@ -36,22 +37,16 @@ const ENTITIES: Readonly<Record<string, string>> = {
   '&amp;': '&',
 };
 
+/** A heading without its marks. */
+const plain = (heading: string) =>
+  heading.replace(/<\/?code>/g, '').replace(/&(?:lt|gt|quot|#39|amp);/g, (entity) => ENTITIES[entity]!);
+
 /** GitHub's anchors: typedoc leaves a heading's code out of its own, and then links that work there lead nowhere here. */
 export function mendAnchors(html: string): string {
   const anchors = new Map<string, string>();
   const taken = new Set<string>();
   for (const [id, heading] of headings(html)) {
-    const slug = heading
-      .replace(/<\/?code>/g, '')
-      .replace(/&(?:lt|gt|quot|#39|amp);/g, (entity) => ENTITIES[entity]!)
-      .toLowerCase()
-      .replace(/[^\p{L}\p{N}\s_-]/gu, '')
-      .trim()
-      .replace(/\s/g, '-');
-    let anchor = slug;
-    for (let n = 1; taken.has(anchor); n++) anchor = `${slug}-${n}`;
-    taken.add(anchor);
-    anchors.set(id, anchor);
+    anchors.set(id, anchorOf(plain(heading), taken));
   }
   return html
     .replace(/(<h[1-6] id=")([^"]+)"/g, (_, start: string, id: string) => `${start}${anchors.get(id) ?? id}"`)
@@ -141,9 +136,7 @@ export function bookOf(out: string): Record<string, { title: string; href: strin
   const found: Record<string, { title: string; href: string }> = {};
   for (const name of readdirSync(folder).sort()) {
     if (!/^\d\d_.*\.html$/.test(name)) continue;
-    const title = text(titleOf(readFileSync(join(folder, name), 'utf8')))
-      .replace(/<\/?code>/g, '')
-      .replace(/&(?:lt|gt|quot|#39|amp);/g, (entity) => ENTITIES[entity]!);
+    const title = plain(text(titleOf(readFileSync(join(folder, name), 'utf8'))));
     const number = name.slice(0, 2);
     found[number] = {
       title: `chapter ${number}: ${title.replace(/^\d\d /, '')}`,

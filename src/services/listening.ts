@@ -251,17 +251,9 @@ function serve(
   shutdown: ShutdownWatch,
   admission: Admission | undefined,
 ): void {
-  if (admission !== undefined) {
-    const { address } = io;
-    if (admission.enter(address)) {
-      currentHandle().spawnDetached(
-        'connection',
-        admitted(io, app, shutdown, () => admission.leave(address)),
-      );
-    } else refuse(io, app);
-    return;
-  }
-  currentHandle().spawnDetached('connection', connectionTask(io, app, shutdown));
+  if (admission === undefined) currentHandle().spawnDetached('connection', connectionTask(io, app, shutdown));
+  else if (!admission.enter(io.address)) refuse(io, app);
+  else currentHandle().spawnDetached('connection', admitted(io, app, shutdown, admission));
 }
 
 function refuse(io: UninitializedStream, app: ServerApp): void {
@@ -272,11 +264,18 @@ function refuse(io: UninitializedStream, app: ServerApp): void {
 }
 
 /** The task of a connection that is counted. */
-function* admitted(io: UninitializedStream, app: ServerApp, shutdown: ShutdownWatch, leave: () => void): Future<void> {
+function* admitted(
+  io: UninitializedStream,
+  app: ServerApp,
+  shutdown: ShutdownWatch,
+  admission: Admission,
+): Future<void> {
+  // known no longer once it is closed
+  const { address } = io;
   try {
     yield* connectionTask(io, app, shutdown);
   } finally {
-    leave();
+    admission.leave(address);
   }
 }
 

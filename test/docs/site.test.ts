@@ -7,18 +7,18 @@ import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join, normalize, relative } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { type Browser, chromium } from 'playwright-core';
 import sirv from 'sirv';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findScenario } from '../../src/scenarios/index.ts';
+import { loader } from '../support/built.ts';
 import { runScenario } from '../support/scenario.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const require = createRequire(import.meta.url);
 const { executablePath } = require('../../.puppeteerrc.cjs') as { executablePath: string | undefined };
-const tsx = pathToFileURL(require.resolve('tsx')).href;
 
 const BOOK = 'From_run_forever_to_process_new_http,_and_on_to_the_origin.html';
 const TRACES = ['h1', 'tls-h2', 'retry', 'dead-upstream'];
@@ -36,7 +36,7 @@ beforeAll(async () => {
       JSON.stringify(await runScenario(findScenario(name)!, { tmp: traces })),
     );
   }
-  const args = ['--import', tsx, 'scripts/docs.ts', '--out', site, '--traces', traces];
+  const args = [...loader, 'scripts/docs.ts', '--out', site, '--traces', traces];
   const { stdout, stderr } = await promisify(execFile)(process.execPath, args, { cwd: root });
   printed = stdout + stderr;
   rmSync(traces, { recursive: true, force: true });

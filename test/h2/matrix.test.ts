@@ -18,12 +18,11 @@ import {
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { TlsSettings } from '../../src/listeners/tls.ts';
 import { httpProxyService } from '../../src/proxy/lib.ts';
-import { spawn } from '../../src/runtime/lib.ts';
-import { Watch } from '../../src/runtime/sync.ts';
 import { ServerConf } from '../../src/server/configuration/mod.ts';
 import type { HttpPeer } from '../../src/upstreams/peer.ts';
 import { selfSigned } from '../../src/utils/self-signed.ts';
 import { ToPeer } from '../support/h2-proxy.ts';
+import { type Serving, serve } from '../support/service.ts';
 import { type Client, clients, grpc } from './matrix-clients.ts';
 import {
   type Act,
@@ -45,12 +44,7 @@ const LARGE = 100 * 1024 * 1024;
 
 const tls = selfSigned(['localhost']);
 
-interface Proxy {
-  readonly port: number;
-  /** Begin to shut down in good order. */
-  shutDown(): void;
-  readonly ended: Promise<void>;
-}
+type Proxy = Serving & { readonly port: number };
 
 async function startProxy(peer: HttpPeer): Promise<Proxy> {
   const { cert, key } = await tls;
@@ -58,16 +52,8 @@ async function startProxy(peer: HttpPeer): Promise<Proxy> {
   settings.enableH2();
   const service = httpProxyService(ServerConf.new(), new ToPeer(peer));
   service.addTlsWithSettings('127.0.0.1:0', undefined, settings);
-  const shutdown = new Watch(false);
-  let ended = Promise.resolve();
-  const port = await new Promise<number>((resolve, reject) => {
-    service.events = {
-      onListening: ({ bound }) => resolve(Number(bound.split(':').at(-1))),
-      onListenFailed: (_address, error) => reject(error),
-    };
-    ended = spawn('proxy', () => service.startService(undefined, shutdown.subscribe())).then(() => {});
-  });
-  return { port, shutDown: () => shutdown.send(true), ended };
+  const serving = await serve(service);
+  return { ...serving, port: serving.tls };
 }
 
 let id = 0;

@@ -1,21 +1,16 @@
 import { expect, test } from 'vitest';
 import { httpProxyService } from '../../src/proxy/lib.ts';
 import { shutdownRuntimes } from '../../src/runtime/lib.ts';
-import { Watch } from '../../src/runtime/sync.ts';
 import { ServerConf } from '../../src/server/configuration/mod.ts';
 import { Origin } from '../support/origin.ts';
 import { clientOf, ToOrigin } from '../support/proxy.ts';
+import { serve } from '../support/service.ts';
 
 test('when the runtimes end connections that wait for a request are closed, and none on which one begins', async () => {
   const origin = await Origin.start();
   const service = httpProxyService(ServerConf.new(), new ToOrigin(`127.0.0.1:${origin.port}`));
   service.addTcp('127.0.0.1:0');
-  const shutdown = new Watch(false);
-  let over = Promise.resolve();
-  const port = await new Promise<number>((resolve) => {
-    service.events = { onListening: ({ bound }) => resolve(Number(bound.split(':').at(-1))) };
-    over = service.startService(undefined, shutdown.subscribe());
-  });
+  const { plain: port, shutDown, ended } = await serve(service);
   const [silent, kept, begun] = [await clientOf(port), await clientOf(port), await clientOf(port)];
   kept.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
   await kept.until((got) => got.endsWith('hello'));
@@ -24,8 +19,8 @@ test('when the runtimes end connections that wait for a request are closed, and 
   const later = await clientOf(port);
   later.send('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
   await later.end();
-  shutdown.send(true);
-  await over;
+  shutDown();
+  await ended;
   expect([silent.ended, kept.ended]).toEqual([false, false]);
   shutdownRuntimes();
   expect([await silent.end(), (await kept.end()).slice(-5)]).toEqual(['', 'hello']);

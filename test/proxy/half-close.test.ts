@@ -1,11 +1,11 @@
 /** Clients of HTTP/1 that end their side of the connection after a request. */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { httpProxyService } from '../../src/proxy/lib.ts';
-import { Watch } from '../../src/runtime/sync.ts';
 import { ServerConf } from '../../src/server/configuration/mod.ts';
 import { captureLog } from '../support/log.ts';
 import { HELLO, Origin } from '../support/origin.ts';
 import { clientOf, ToOrigin } from '../support/proxy.ts';
+import { serveInTest } from '../support/service.ts';
 import type { Peer } from '../support/streams.ts';
 
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
@@ -18,16 +18,7 @@ async function start(
   const origin = await Origin.start(() => {});
   const service = httpProxyService(ServerConf.new(), new ToOrigin(`127.0.0.1:${origin.port}`), { halfClose });
   service.addTcp('127.0.0.1:0');
-  const shutdown = new Watch(false);
-  let over = Promise.resolve();
-  onTestFinished(async () => {
-    shutdown.send(true);
-    await over;
-  });
-  const port = await new Promise<number>((resolve) => {
-    service.events = { onListening: ({ bound }) => resolve(Number(bound.split(':').at(-1))) };
-    over = service.startService(undefined, shutdown.subscribe());
-  });
+  const { plain: port } = await serveInTest(service);
   return {
     client: await clientOf(port),
     origin,

@@ -12,8 +12,6 @@ import { PREFACE } from '../../src/h2/frame.ts';
 import { TlsSettings } from '../../src/listeners/tls.ts';
 import { httpProxyService, ProxyHttp, type Session } from '../../src/proxy/lib.ts';
 import { proxyMetrics } from '../../src/proxy/metrics.ts';
-import { spawn } from '../../src/runtime/lib.ts';
-import { Watch } from '../../src/runtime/sync.ts';
 import { ServerConf } from '../../src/server/configuration/mod.ts';
 import { HttpPeer } from '../../src/upstreams/peer.ts';
 import { selfSigned } from '../../src/utils/self-signed.ts';
@@ -21,6 +19,7 @@ import { frame, GET as GET_H2, headers, settings } from '../h2/raw.ts';
 import { request } from '../protocols/h2/harness.ts';
 import { Origin } from '../support/origin.ts';
 import { Program } from '../support/program.ts';
+import { serveInTest } from '../support/service.ts';
 import { Peer, turn } from '../support/streams.ts';
 
 /** To the origin; at the first try to a port where nothing listens, for paths that begin with /retry. */
@@ -76,21 +75,7 @@ async function metered(origin: Origin): Promise<Metered> {
   settings.enableH2();
   service.addTcp('127.0.0.1:0');
   service.addTlsWithSettings('127.0.0.1:0', undefined, settings);
-  const ports = { plain: 0, tls: 0 };
-  const shutdown = new Watch(false);
-  await new Promise<void>((resolve) => {
-    service.events = {
-      onListening: ({ bound, tls }) => {
-        ports[tls ? 'tls' : 'plain'] = Number(bound.split(':').at(-1));
-        if (ports.plain > 0 && ports.tls > 0) resolve();
-      },
-    };
-    const task = spawn('proxy', () => service.startService(undefined, shutdown.subscribe()));
-    onTestFinished(async () => {
-      shutdown.send(true);
-      await task;
-    });
-  });
+  const ports = await serveInTest(service, 2);
   const value = async (line: string) => {
     const text = await registry.metrics();
     const found = text.split('\n').find((shown) => shown.startsWith(`pingora_proxy_${line} `));

@@ -4,12 +4,12 @@ import { type ClientHttp2Session, connect } from 'node:http2';
 import { expect, onTestFinished, test } from 'vitest';
 import { TlsSettings } from '../../src/listeners/tls.ts';
 import { httpProxyService } from '../../src/proxy/lib.ts';
-import { Watch } from '../../src/runtime/sync.ts';
 import { ServerConf } from '../../src/server/configuration/mod.ts';
 import { refusals } from '../../src/utils/refusals.ts';
 import { selfSigned } from '../../src/utils/self-signed.ts';
 import { Origin } from '../support/origin.ts';
 import { clientOf, ToOrigin } from '../support/proxy.ts';
+import { serveInTest } from '../support/service.ts';
 
 /** A proxy whose connections take three requests. */
 async function start(tls: boolean): Promise<number> {
@@ -23,16 +23,8 @@ async function start(tls: boolean): Promise<number> {
     settings.enableH2();
     service.addTlsWithSettings('127.0.0.1:0', undefined, settings);
   } else service.addTcp('127.0.0.1:0');
-  const shutdown = new Watch(false);
-  let over = Promise.resolve();
-  onTestFinished(async () => {
-    shutdown.send(true);
-    await over;
-  });
-  return new Promise((resolve) => {
-    service.events = { onListening: ({ bound }) => resolve(Number(bound.split(':').at(-1))) };
-    over = service.startService(undefined, shutdown.subscribe());
-  });
+  const { plain, tls: encrypted } = await serveInTest(service);
+  return tls ? encrypted : plain;
 }
 
 test('of HTTP/1: the last answer says so, and the connection is closed', async () => {

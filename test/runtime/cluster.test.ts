@@ -7,6 +7,7 @@ import { type AddressInfo, connect } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { createHeld } from '../../src/node/held-server.ts';
 import { handleOf } from '../../src/node/server-handle.ts';
+import { loader } from '../support/built.ts';
 
 const PROGRAM = new URL('./cluster-program.ts', import.meta.url);
 const children: ChildProcess[] = [];
@@ -19,7 +20,7 @@ afterEach(async () => {
 });
 
 function start(...args: string[]): ChildProcess {
-  const child = fork(PROGRAM, args, { execArgv: ['--import', 'tsx'] });
+  const child = fork(PROGRAM, args, { execArgv: [...loader] });
   children.push(child);
   return child;
 }

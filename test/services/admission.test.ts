@@ -7,12 +7,12 @@ import { expect, onTestFinished, test } from 'vitest';
 import { ServeHttp } from '../../src/apps/http-app.ts';
 import { ResponseHeader } from '../../src/http/lib.ts';
 import { TlsSettings } from '../../src/listeners/tls.ts';
-import { Watch } from '../../src/runtime/sync.ts';
 import { Admission, type ConnectionLimits } from '../../src/services/admission.ts';
 import { Service } from '../../src/services/listening.ts';
 import { refusals } from '../../src/utils/refusals.ts';
 import { selfSigned } from '../../src/utils/self-signed.ts';
 import { captureLog } from '../support/log.ts';
+import { type Serving, serveInTest } from '../support/service.ts';
 
 class Hello extends ServeHttp {
   response() {
@@ -23,7 +23,7 @@ class Hello extends ServeHttp {
 }
 
 /** A service with these limits, over plain TCP and over TLS with HTTP/2. */
-async function start(limits: ConnectionLimits): Promise<{ plain: number; tls: number }> {
+async function start(limits: ConnectionLimits): Promise<Serving> {
   const service = Service.new('Hello', new Hello());
   service.limits = limits;
   const { cert, key } = await selfSigned(['localhost']);
@@ -31,23 +31,7 @@ async function start(limits: ConnectionLimits): Promise<{ plain: number; tls: nu
   settings.enableH2();
   service.addTcp('127.0.0.1:0');
   service.addTlsWithSettings('127.0.0.1:0', undefined, settings);
-  const ports = { plain: 0, tls: 0 };
-  const shutdown = new Watch(false);
-  let over = Promise.resolve();
-  await new Promise<void>((resolve) => {
-    service.events = {
-      onListening({ bound, tls }) {
-        ports[tls ? 'tls' : 'plain'] = Number(bound.split(':').at(-1));
-        if (ports.plain > 0 && ports.tls > 0) resolve();
-      },
-    };
-    over = service.startService(undefined, shutdown.subscribe());
-  });
-  onTestFinished(async () => {
-    shutdown.send(true);
-    await over;
-  });
-  return ports;
+  return serveInTest(service, 2);
 }
 
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';

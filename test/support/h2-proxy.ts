@@ -4,11 +4,9 @@ import { generate } from 'selfsigned';
 import { onTestFinished } from 'vitest';
 import { TlsSettings } from '../../src/listeners/tls.ts';
 import { httpProxyService, ProxyHttp } from '../../src/proxy/lib.ts';
-import { spawn } from '../../src/runtime/lib.ts';
-import { Watch } from '../../src/runtime/sync.ts';
 import { ServerConf } from '../../src/server/configuration/mod.ts';
 import type { HttpPeer } from '../../src/upstreams/peer.ts';
-import { perhapsTraced } from './traced.ts';
+import { serveInTest } from './service.ts';
 
 const certificate = generate([{ name: 'commonName', value: 'proxy.test' }], { algorithm: 'sha256' });
 
@@ -37,18 +35,7 @@ export async function startH2Proxy<CTX>(app: ProxyHttp<CTX>): Promise<{ port: nu
   settings.enableH2();
   const service = httpProxyService(ServerConf.new(), app);
   service.addTlsWithSettings('127.0.0.1:0', undefined, settings);
-  const shutdown = new Watch(false);
-  const port = await new Promise<number>((resolve, reject) => {
-    service.events = {
-      onListening: ({ bound }) => resolve(Number(bound.split(':').at(-1))),
-      onListenFailed: (_address, error) => reject(error),
-    };
-    const task = perhapsTraced(() => spawn('proxy', () => service.startService(undefined, shutdown.subscribe())));
-    onTestFinished(async () => {
-      shutdown.send(true);
-      await task;
-    });
-  });
+  const { tls: port } = await serveInTest(service);
   return {
     port,
     client() {

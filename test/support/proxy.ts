@@ -2,12 +2,10 @@
 import { connect } from 'node:net';
 import { onTestFinished } from 'vitest';
 import { httpProxyService, type ProxyExtras, ProxyHttp, type Session } from '../../src/proxy/lib.ts';
-import { spawn } from '../../src/runtime/lib.ts';
-import { Watch } from '../../src/runtime/sync.ts';
 import { ServerConf } from '../../src/server/configuration/mod.ts';
 import { HttpPeer } from '../../src/upstreams/peer.ts';
+import { serveInTest } from './service.ts';
 import { Peer } from './streams.ts';
-import { perhapsTraced } from './traced.ts';
 
 /** Everything goes to one place. */
 export class ToOrigin extends ProxyHttp<undefined> {
@@ -37,18 +35,7 @@ export interface RunningProxy {
 export async function startProxy<CTX>(app: ProxyHttp<CTX>, options?: ProxyExtras): Promise<RunningProxy> {
   const service = httpProxyService(ServerConf.new(), app, options);
   service.addTcp('127.0.0.1:0');
-  const shutdown = new Watch(false);
-  const port = await new Promise<number>((resolve, reject) => {
-    service.events = {
-      onListening: ({ bound }) => resolve(Number(bound.split(':').at(-1))),
-      onListenFailed: (_address, error) => reject(error),
-    };
-    const task = perhapsTraced(() => spawn('proxy', () => service.startService(undefined, shutdown.subscribe())));
-    onTestFinished(async () => {
-      shutdown.send(true);
-      await task;
-    });
-  });
+  const { plain: port } = await serveInTest(service);
   return {
     port,
     client: () => clientOf(port),

@@ -6,6 +6,7 @@ import { Cancelled } from '../../src/runtime/cancelled.ts';
 import { spawn } from '../../src/runtime/lib.ts';
 import { Recorder } from '../../src/tracing/recorder.ts';
 import { callHook, note, ported, traced } from '../../src/tracing/span.ts';
+import { loader } from '../support/built.ts';
 
 const rust = ported('pingora-core/src/server/mod.rs');
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
@@ -222,12 +223,6 @@ test('while tracing is off async_hooks is never touched', async () => {
     await new Recorder().attach().root('main', f);
     console.log(JSON.stringify([touched > 0, everTraced()]));
   `;
-  const { stdout } = await promisify(execFile)(process.execPath, [
-    '--import',
-    import.meta.resolve('tsx'),
-    '--input-type=module',
-    '-e',
-    script,
-  ]);
+  const { stdout } = await promisify(execFile)(process.execPath, [...loader, '--input-type=module', '-e', script]);
   expect(stdout.trim().split('\n')).toEqual(['[0,false]', '[true,true]']);
 });

@@ -94,8 +94,8 @@ export class HttpSession {
    * let the time for another request pass, without sending anything.
    *
    * Throws `InvalidHTTPHeader` for a head that isn't valid, `HTTPStatus(414)` and `HTTPStatus(431)` for one that is too
-   * large, `HTTPStatus(408)` for one that doesn't end in time,
-   * `ConnectionClosed` and `ReadError` for a connection that broke in the middle of it.
+   * large, `HTTPStatus(408)` for one that doesn't end in time, `ConnectionClosed` and `ReadError` for a connection that
+   * broke in the middle of it.
    */
   @rust.method('HttpSession::read_request')
   *readRequest(): Future<number | undefined> {

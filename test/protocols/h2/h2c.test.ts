@@ -3,12 +3,11 @@ import { connect } from 'node:http2';
 import { connect as connectTcp } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { httpProxyService } from '../../../src/proxy/lib.ts';
-import { spawn } from '../../../src/runtime/lib.ts';
-import { Watch } from '../../../src/runtime/sync.ts';
 import { ServerConf } from '../../../src/server/configuration/mod.ts';
 import { HttpPeer } from '../../../src/upstreams/peer.ts';
 import { ToPeer } from '../../support/h2-proxy.ts';
 import { answering, HELLO, Origin } from '../../support/origin.ts';
+import { serveInTest } from '../../support/service.ts';
 import { request } from './harness.ts';
 
 /** A proxy that listens without TLS. */
@@ -17,18 +16,7 @@ async function proxy(h2c: boolean): Promise<number> {
   const app = new ToPeer(HttpPeer.new(`127.0.0.1:${origin.port}`, false, ''));
   const service = httpProxyService(ServerConf.new(), app, { h2: { h2c } });
   service.addTcp('127.0.0.1:0');
-  const shutdown = new Watch(false);
-  return new Promise<number>((resolve, reject) => {
-    service.events = {
-      onListening: ({ bound }) => resolve(Number(bound.split(':').at(-1))),
-      onListenFailed: (_address, error) => reject(error),
-    };
-    const task = spawn('proxy', () => service.startService(undefined, shutdown.subscribe()));
-    onTestFinished(async () => {
-      shutdown.send(true);
-      await task;
-    });
-  });
+  return (await serveInTest(service)).plain;
 }
 
 function http2(port: number) {
