@@ -143,7 +143,17 @@ export class CodeView implements View {
         h('span', { class: `moment ${isEnd ? 'is-end' : 'is-begin'}` }, isEnd ? 'returns' : 'calls'),
         h('h2', {}, fn),
       ),
-      sentence !== undefined && h('p', { class: 'sentence' }, sentence),
+      h(
+        'div',
+        { class: 'says' },
+        sentence !== undefined && h('p', { class: 'sentence' }, sentence),
+        chapter !== undefined &&
+          h(
+            'a',
+            { class: 'chip chapter', href: chapter.href, title: 'The chapter that explains it' },
+            `${chapter.title[0]!.toUpperCase()}${chapter.title.slice(1)}`,
+          ),
+      ),
       failureBox(span.error),
       factsList('in', span.in),
       factsList('out', span.out),
@@ -151,12 +161,6 @@ export class CodeView implements View {
       h(
         'p',
         { class: 'chips' },
-        chapter !== undefined &&
-          h(
-            'a',
-            { class: 'chip chapter', href: chapter.href, title: 'The chapter that explains it' },
-            `${chapter.title[0]!.toUpperCase()}${chapter.title.slice(1)}`,
-          ),
         h('span', { class: `chip status-${status}` }, status),
         h('span', { class: 'chip' }, phase),
         h('span', { class: 'chip task', style: `--hue:${hueOf(task)}` }, `task ${task} ${name}`),

@@ -12,6 +12,7 @@ import { promisify } from 'node:util';
 import { type Browser, chromium } from 'playwright-core';
 import sirv from 'sirv';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { tours } from '../../explorer/tours.ts';
 import { findScenario } from '../../src/scenarios/index.ts';
 import { loader } from '../support/built.ts';
 import { runScenario } from '../support/scenario.ts';
@@ -373,6 +374,22 @@ describe.skipIf(executablePath === undefined)('in a browser (needs Chromium)', (
     await page.goto(`${address}/explorer/explorer.html#trace=h1&tour=1`);
     await page.locator('.chip.chapter', { hasText: /^Chapter 04: run_forever$/ }).click();
     await page.locator('h1', { hasText: '04 run_forever' }).waitFor();
+    await page.close();
+  });
+
+  test('each stop of the first tour has the chapter that explains it in sight', async () => {
+    const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
+    await page.goto(`${address}/explorer/explorer.html#trace=h1&tour=1`);
+    await page.locator('.line.is-first').waitFor();
+    const { stops } = tours.find(({ scenario }) => scenario === 'h1')!;
+    for (const [i, { fn }] of stops.entries()) {
+      if (i > 0) await page.keyboard.press(']');
+      const bottoms = await page.locator('.chapter').evaluate((chip: any) => ({
+        chip: chip.getBoundingClientRect().bottom,
+        card: chip.closest('.card').getBoundingClientRect().bottom,
+      }));
+      expect(bottoms.chip, `stop ${i + 1}: ${fn}`).toBeLessThanOrEqual(bottoms.card);
+    }
     await page.close();
   });
 
