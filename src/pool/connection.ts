@@ -148,6 +148,14 @@ const readWithTimeout = rust.fn(
   },
 );
 
+/** `select!`, biased: who takes the connection out goes first, so that it isn't closed under him. */
+function isOut(notifyEvicted: Once, watchUse: Once): boolean {
+  if (watchUse.poll() !== PENDING) log.debug('idle connection is being picked up');
+  else if (notifyEvicted.poll() !== PENDING) log.debug('idle connection is being evicted');
+  else return false;
+  return true;
+}
+
 /**
  * The pool. What it drops (evicted, timed out, closed by the peer) it gives to `close`: Rust frees it by scope.
  */
@@ -265,15 +273,7 @@ export class ConnectionPool<S> {
     const read = readWithTimeout(connection, timeoutMs);
     try {
       for (;;) {
-        // `select!`, biased: who takes it out goes first, so that it isn't closed under him
-        if (watchUse.poll() !== PENDING) {
-          log.debug('idle connection is being picked up');
-          return;
-        }
-        if (notifyEvicted.poll() !== PENDING) {
-          log.debug('idle connection is being evicted');
-          return;
-        }
+        if (isOut(notifyEvicted, watchUse)) return;
         if (read.next().done) break;
         yield;
       }
@@ -298,14 +298,7 @@ export class ConnectionPool<S> {
     const expired = sleeping(timeoutMs);
     try {
       for (;;) {
-        if (watchUse.poll() !== PENDING) {
-          log.debug('idle connection is being picked up');
-          return;
-        }
-        if (notifyEvicted.poll() !== PENDING) {
-          log.debug('idle connection is being evicted');
-          return;
-        }
+        if (isOut(notifyEvicted, watchUse)) return;
         // it may have closed between `put` and now
         if (notifyClosed.borrow() || notifyClosed.pollChanged() !== PENDING) {
           log.debug('idle connection is being closed');

@@ -7,14 +7,15 @@ import type { HMap } from '../http/lib.ts';
 import { HttpTask } from '../protocols/http/mod.ts';
 import type { Future } from '../runtime/future.ts';
 import { sleeping } from '../timeout/sleeping.ts';
-import type { HttpProxy, Session } from './lib.ts';
+import type { ProxyFilters } from './hooks.ts';
+import type { MaybePromise } from './proxy-trait.ts';
+import type { Session } from './session.ts';
 
-type MaybePromise<T> = T | Promise<T>;
 type Body = HttpTask & { type: 'Body' };
 
 /** Run `responseBodyFilter`; the filters that see the origin's body have run. */
 export function* filterResponseBody<CTX>(
-  proxy: HttpProxy<CTX>,
+  proxy: ProxyFilters<CTX>,
   session: Session,
   task: Body,
   ctx: CTX,
@@ -30,7 +31,7 @@ export function* filterResponseBody<CTX>(
  * Tell the filters of a body that ended without a last piece, as chunked ones do. Returns what they still have to say,
  * which goes before it. To be asked only where {@link endsUnseen} says so.
  */
-export function* endResponseBody<CTX>(proxy: HttpProxy<CTX>, session: Session, ctx: CTX): Future<HttpTask[]> {
+export function* endResponseBody<CTX>(proxy: ProxyFilters<CTX>, session: Session, ctx: CTX): Future<HttpTask[]> {
   const last = HttpTask.Body(undefined, true) as Body;
   proxy.upstreamFilter(session, last, ctx);
   yield* filterResponseBody(proxy, session, last, ctx);
@@ -39,7 +40,7 @@ export function* endResponseBody<CTX>(proxy: HttpProxy<CTX>, session: Session, c
 }
 
 /** Whether the body ends with this task and its filters don't know. */
-export function endsUnseen<CTX>(proxy: HttpProxy<CTX>, session: Session, task: HttpTask): boolean {
+export function endsUnseen<CTX>(proxy: ProxyFilters<CTX>, session: Session, task: HttpTask): boolean {
   return (
     proxy.hooks.filtersResponseBody &&
     !session.responseBodyFiltered &&
@@ -49,7 +50,7 @@ export function endsUnseen<CTX>(proxy: HttpProxy<CTX>, session: Session, task: H
 
 /** Run `requestBodyFilter`, for an application that has one. Returns what goes to the origin. */
 export function filterRequestBody<CTX>(
-  proxy: HttpProxy<CTX>,
+  proxy: ProxyFilters<CTX>,
   session: Session,
   data: Buffer | undefined,
   end: boolean,

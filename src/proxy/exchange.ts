@@ -13,15 +13,16 @@ import { type Future, until } from '../runtime/future.ts';
 import { PENDING, type Poll } from '../runtime/poll.ts';
 import type { Channel } from '../runtime/sync.ts';
 import { endResponseBody, endsUnseen, filterRequestBody } from './body-filter.ts';
-import type { HttpProxy, Session } from './lib.ts';
+import type { ProxyFilters } from './hooks.ts';
 import { revalidateOrStale } from './proxy-cache.ts';
+import type { Session } from './session.ts';
 
 /**
  * What both halves of an exchange know. One class for both kinds of origin, which differ in what they give it: V8 gives
  * up compiling the constructor of a derived class here, time and again, which costs a request of 30 µs about three more.
  */
 export class Exchange<CTX, Client, ToUpstream> {
-  readonly proxy: HttpProxy<CTX>;
+  readonly proxy: ProxyFilters<CTX>;
   readonly session: Session;
   readonly downstream: ServerSession;
   readonly client: Client;
@@ -38,7 +39,7 @@ export class Exchange<CTX, Client, ToUpstream> {
   bodyLeft = false;
 
   constructor(
-    proxy: HttpProxy<CTX>,
+    proxy: ProxyFilters<CTX>,
     session: Session,
     client: Client,
     ctx: CTX,
@@ -81,9 +82,29 @@ export class Exchange<CTX, Client, ToUpstream> {
     return filtered instanceof Promise ? yield* until(filtered) : filtered;
   }
 
+  /**
+   * Whether `answer` is the head of a final answer that makes the request's body needless: the client waits to be told
+   * to send it (RFC 9110 10.1.1), and won't be. The original waits for that body until the client closes the connection.
+   */
+  private refusesBody(answer: HttpTask): boolean {
+    const { downstream } = this;
+    return (
+      answer.type === 'Header' &&
+      !answer.header.isInformational &&
+      !this.session.continued &&
+      downstream.reqHeader().headers.has('expect') &&
+      downstream.bodyBytesRead() === 0 &&
+      !downstream.isBodyDone()
+    );
+  }
+
   /** Filter and write `tasks`. Returns whether the response ended with them. */
   *filterAndWrite(tasks: HttpTask[], filter: ResponseFilter): Future<boolean> {
     const { proxy, session, ctx } = this;
+    if (this.refusesBody(tasks[0]!)) {
+      this.refused = true;
+      this.downstream.setKeepalive(undefined);
+    }
     for (let i = 0; i < tasks.length; i++) {
       const task = tasks[i]!;
       if (revalidateOrStale(proxy, session, task, ctx)) {
@@ -118,7 +139,7 @@ export class Exchange<CTX, Client, ToUpstream> {
 
 /** `h1_response_filter` or `h2_response_filter`. */
 export type ResponseFilter = <CTX>(
-  proxy: HttpProxy<CTX>,
+  proxy: ProxyFilters<CTX>,
   session: Session,
   task: HttpTask,
   ctx: CTX,

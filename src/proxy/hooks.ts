@@ -6,12 +6,11 @@
 import type { PingoraError } from '../error/lib.ts';
 import type { HMap, RequestHeader, ResponseHeader } from '../http/lib.ts';
 import type { Digest } from '../protocols/digest.ts';
+import type { HttpTask } from '../protocols/http/mod.ts';
 import { hooksOf, traced } from '../tracing/span.ts';
 import type { HttpPeer } from '../upstreams/peer.ts';
-import type { Session } from './lib.ts';
-import { ProxyHttp } from './proxy-trait.ts';
-
-type MaybePromise<T> = T | Promise<T>;
+import { type MaybePromise, ProxyHttp } from './proxy-trait.ts';
+import type { Session } from './session.ts';
 
 const hook = hooksOf('ProxyHttp');
 
@@ -158,4 +157,12 @@ export class Hooks<CTX> {
   isPurge(session: Session, ctx: CTX): boolean {
     return this.#app.isPurge(session, ctx);
   }
+}
+
+/** What exchanges with origins and the filters of bodies and trailers know of a proxy: `HttpProxy` is one. */
+export interface ProxyFilters<CTX> {
+  /** The application's hooks. */
+  readonly hooks: Hooks<CTX>;
+  /** The filters that see the origin's response first. */
+  upstreamFilter(session: Session, task: HttpTask, ctx: CTX): void;
 }

@@ -11,22 +11,18 @@ import { ResponseHeader } from '../http/lib.ts';
 import { Log } from '../log.ts';
 import { type HttpTask, SERVER_NAME } from '../protocols/http/mod.ts';
 import { ported } from '../tracing/span.ts';
-import type { HttpProxy, Session } from './lib.ts';
+import type { ProxyFilters } from './hooks.ts';
+import type { Outcome } from './proxy-common.ts';
+import type { Session } from './session.ts';
 
 const rust = ported('pingora-proxy/src/proxy_cache.rs');
 const purge = ported('pingora-proxy/src/proxy_purge.rs');
 const log = new Log('pingora_proxy::proxy_cache');
 
-/** How a request ended: whether the client's connection can be kept, and what went wrong. */
-export interface Outcome {
-  reuse: boolean;
-  error: PingoraError | undefined;
-}
-
 /** Look into the cache. Undefined: the request goes to the origin. */
 export const proxyCache = rust.fn(
   'HttpProxy::proxy_cache',
-  <CTX>(proxy: HttpProxy<CTX>, session: Session, ctx: CTX): Outcome | undefined => {
+  <CTX>(proxy: ProxyFilters<CTX>, session: Session, ctx: CTX): Outcome | undefined => {
     try {
       proxy.hooks.requestCacheFilter(session, ctx);
     } catch (error) {
@@ -64,5 +60,5 @@ const writePurgeResponse = purge.fn(
 /** Whether the cache's copy is to be served instead of the origin's response: never, without a cache. */
 export const revalidateOrStale = rust.fn(
   'HttpProxy::revalidate_or_stale',
-  <CTX>(_proxy: HttpProxy<CTX>, _session: Session, _task: HttpTask, _ctx: CTX): boolean => false,
+  <CTX>(_proxy: ProxyFilters<CTX>, _session: Session, _task: HttpTask, _ctx: CTX): boolean => false,
 );

@@ -1,29 +1,22 @@
 /**
- * The two state machines of an exchange: what is left to read from the client, what is left to send to it.
+ * What exchanges of both kinds share: how they end, and the two state machines of what is left to read from the client and
+ * what is left to send to it.
  *
  * Port of `pingora-proxy/src/proxy_common.rs`.
  */
-import type { HttpTask } from '../protocols/http/mod.ts';
+import type { PingoraError } from '../error/lib.ts';
 import { observer } from '../tracing/observer.ts';
 import { ported, traced } from '../tracing/span.ts';
-import type { Session } from './lib.ts';
 
 const rust = ported('pingora-proxy/src/proxy_common.rs');
 
-/**
- * Whether `answer` is the head of a final answer that makes the request's body needless: the client waits to be told to
- * send it (RFC 9110 10.1.1), and won't be. The original waits for that body until the client closes the connection.
- */
-export function refusesBody(session: Session, answer: HttpTask): boolean {
-  const { downstreamSession: downstream } = session;
-  return (
-    answer.type === 'Header' &&
-    !answer.header.isInformational &&
-    !session.continued &&
-    downstream.reqHeader().headers.has('expect') &&
-    downstream.bodyBytesRead() === 0 &&
-    !downstream.isBodyDone()
-  );
+/** So many pieces may wait between the two halves of an exchange. */
+export const TASK_BUFFER_SIZE = 4;
+
+/** How a request ended: whether the client's connection can be kept, and what went wrong. */
+export interface Outcome {
+  reuse: boolean;
+  error: PingoraError | undefined;
 }
 
 /** Where reading from the client stands. */

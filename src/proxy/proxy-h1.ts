@@ -17,9 +17,9 @@ import { ported } from '../tracing/span.ts';
 import type { HttpPeer } from '../upstreams/peer.ts';
 import { ensureFramed, filterResponseBody, isFramed } from './body-filter.ts';
 import { Exchange } from './exchange.ts';
-import { type HttpProxy, type Session, TASK_BUFFER_SIZE } from './lib.ts';
-import type { Outcome } from './proxy-cache.ts';
-import { DownstreamStateMachine, ResponseStateMachine, refusesBody } from './proxy-common.ts';
+import type { ProxyFilters } from './hooks.ts';
+import { DownstreamStateMachine, type Outcome, ResponseStateMachine, TASK_BUFFER_SIZE } from './proxy-common.ts';
+import type { Session } from './session.ts';
 import { filterTrailers, requestTrailers } from './trailers.ts';
 
 const rust = ported('pingora-proxy/src/proxy_h1.rs');
@@ -35,7 +35,7 @@ type H1Exchange = Exchange<any, HttpSessionV1, Channel<HttpTask>>;
 
 export const proxyToH1Upstream = rust.fn('HttpProxy::proxy_to_h1_upstream', function* <
   CTX,
->(proxy: HttpProxy<CTX>, session: Session, client: HttpSessionV1, reused: boolean, peer: HttpPeer, ctx: CTX): Future<H1Outcome> {
+>(proxy: ProxyFilters<CTX>, session: Session, client: HttpSessionV1, reused: boolean, peer: HttpPeer, ctx: CTX): Future<H1Outcome> {
   try {
     const told = proxy.hooks.connectedToUpstream(session, reused, peer, client.id(), client.digest(), ctx);
     if (told instanceof Promise) yield* until(told);
@@ -47,7 +47,7 @@ export const proxyToH1Upstream = rust.fn('HttpProxy::proxy_to_h1_upstream', func
 
 const proxy1to1 = rust.fn('HttpProxy::proxy_1to1', function* <
   CTX,
->(proxy: HttpProxy<CTX>, session: Session, client: HttpSessionV1, peer: HttpPeer, ctx: CTX): Future<H1Outcome> {
+>(proxy: ProxyFilters<CTX>, session: Session, client: HttpSessionV1, peer: HttpPeer, ctx: CTX): Future<H1Outcome> {
   client.readTimeout = peer.options.readTimeout;
   client.writeTimeout = peer.options.writeTimeout;
   const { downstreamSession: downstream } = session;
@@ -182,7 +182,7 @@ const proxyHandleUpstream = rust.fn('HttpProxy::proxy_handle_upstream', function
 const proxyHandleDownstream = rust.fn(
   'HttpProxy::proxy_handle_downstream',
   function* (exchange: H1Exchange): Future<void> {
-    const { proxy, session, downstream, toUpstream: tx, toDownstream: rx } = exchange;
+    const { proxy, downstream, toUpstream: tx, toDownstream: rx } = exchange;
     const filters = proxy.hooks.filtersRequestBody;
     try {
       let downstreamState = DownstreamStateMachine.new(downstream.isBodyDone());
@@ -225,10 +225,6 @@ const proxyHandleDownstream = rust.fn(
             continue;
           }
           if (tasks !== PENDING) {
-            if (refusesBody(session, tasks[0]!)) {
-              exchange.refused = true;
-              session.setKeepalive(undefined);
-            }
             responseState.maybeSetUpstreamDone(yield* exchange.filterAndWrite(tasks, h1ResponseFilter));
             // an upgrade that was refused has no body left to read; one that was agreed to may have had one
             if (!responseState.isDone() && downstream.beginTunnel())
@@ -251,7 +247,7 @@ const proxyHandleDownstream = rust.fn(
 
 const h1ResponseFilter = rust.fn('HttpProxy::h1_response_filter', function* <
   CTX,
->(proxy: HttpProxy<CTX>, session: Session, task: HttpTask, ctx: CTX): Future<HttpTask> {
+>(proxy: ProxyFilters<CTX>, session: Session, task: HttpTask, ctx: CTX): Future<HttpTask> {
   proxy.upstreamFilter(session, task, ctx);
   if (task.type === 'Trailer') return yield* filterTrailers(proxy, session, task, ctx);
   if (task.type === 'Body') return yield* filterResponseBody(proxy, session, task, ctx);

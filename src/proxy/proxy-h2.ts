@@ -18,9 +18,9 @@ import { ported } from '../tracing/span.ts';
 import type { HttpPeer } from '../upstreams/peer.ts';
 import { filterResponseBody } from './body-filter.ts';
 import { Exchange } from './exchange.ts';
-import { type HttpProxy, type Session, TASK_BUFFER_SIZE } from './lib.ts';
-import type { Outcome } from './proxy-cache.ts';
-import { DownstreamStateMachine, ResponseStateMachine, refusesBody } from './proxy-common.ts';
+import type { ProxyFilters } from './hooks.ts';
+import { DownstreamStateMachine, type Outcome, ResponseStateMachine, TASK_BUFFER_SIZE } from './proxy-common.ts';
+import type { Session } from './session.ts';
 import { filterTrailers, requestTrailers } from './trailers.ts';
 
 const rust = ported('pingora-proxy/src/proxy_h2.rs');
@@ -51,7 +51,7 @@ type H2Exchange = Exchange<any, Http2Session, undefined>;
 
 export const proxyToH2Upstream = rust.fn('HttpProxy::proxy_to_h2_upstream', function* <
   CTX,
->(proxy: HttpProxy<CTX>, session: Session, client: Http2Session, reused: boolean, peer: HttpPeer, ctx: CTX): Future<Outcome> {
+>(proxy: ProxyFilters<CTX>, session: Session, client: Http2Session, reused: boolean, peer: HttpPeer, ctx: CTX): Future<Outcome> {
   try {
     const told = proxy.hooks.connectedToUpstream(session, reused, peer, client.id(), client.digest(), ctx);
     if (told instanceof Promise) yield* until(told);
@@ -63,7 +63,7 @@ export const proxyToH2Upstream = rust.fn('HttpProxy::proxy_to_h2_upstream', func
 
 const proxy1to2 = rust.fn('HttpProxy::proxy_1to2', function* <
   CTX,
->(proxy: HttpProxy<CTX>, session: Session, client: Http2Session, reused: boolean, peer: HttpPeer, ctx: CTX): Future<Outcome> {
+>(proxy: ProxyFilters<CTX>, session: Session, client: Http2Session, reused: boolean, peer: HttpPeer, ctx: CTX): Future<Outcome> {
   const { downstreamSession: downstream } = session;
   const request = session.reqHeader().clone();
   const { headers } = request;
@@ -114,7 +114,7 @@ const proxy1to2 = rust.fn('HttpProxy::proxy_1to2', function* <
 
 /** The client's half: sends the request's body on, filters the response and writes it. */
 const bidirection1to2 = rust.fn('HttpProxy::bidirection_1to2', function* (exchange: H2Exchange): Future<void> {
-  const { proxy, session, downstream, client, toDownstream: rx } = exchange;
+  const { proxy, downstream, client, toDownstream: rx } = exchange;
   const filters = proxy.hooks.filtersRequestBody;
   try {
     const downstreamState = DownstreamStateMachine.new(downstream.isBodyDone());
@@ -158,10 +158,6 @@ const bidirection1to2 = rust.fn('HttpProxy::bidirection_1to2', function* (exchan
           continue;
         }
         if (tasks !== PENDING) {
-          if (refusesBody(session, tasks[0]!)) {
-            exchange.refused = true;
-            downstream.setKeepalive(undefined);
-          }
           responseState.maybeSetUpstreamDone(yield* exchange.filterAndWrite(tasks, h2ResponseFilter));
           if (responseState.isDone() && exchange.refused) break;
           continue;
@@ -181,7 +177,7 @@ const bidirection1to2 = rust.fn('HttpProxy::bidirection_1to2', function* (exchan
 
 const h2ResponseFilter = rust.fn('HttpProxy::h2_response_filter', function* <
   CTX,
->(proxy: HttpProxy<CTX>, session: Session, task: HttpTask, ctx: CTX): Future<HttpTask> {
+>(proxy: ProxyFilters<CTX>, session: Session, task: HttpTask, ctx: CTX): Future<HttpTask> {
   proxy.upstreamFilter(session, task, ctx);
   if (task.type === 'Trailer') return yield* filterTrailers(proxy, session, task, ctx);
   if (task.type === 'Body') return yield* filterResponseBody(proxy, session, task, ctx);

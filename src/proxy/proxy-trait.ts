@@ -9,7 +9,7 @@ import type { HMap, RequestHeader, ResponseHeader } from '../http/lib.ts';
 import type { Digest } from '../protocols/digest.ts';
 import { ported, traced } from '../tracing/span.ts';
 import type { HttpPeer } from '../upstreams/peer.ts';
-import type { Session } from './lib.ts';
+import type { Session } from './session.ts';
 
 const rust = ported('pingora-proxy/src/proxy_trait.rs');
 

@@ -8,7 +8,8 @@ import { Log } from '../log.ts';
 import { HttpTask } from '../protocols/http/mod.ts';
 import type { Session as ServerSession } from '../protocols/http/server.ts';
 import { type Future, until } from '../runtime/future.ts';
-import type { HttpProxy, Session } from './lib.ts';
+import type { ProxyFilters } from './hooks.ts';
+import type { Session } from './session.ts';
 
 const log = new Log('pingora_proxy');
 
@@ -58,7 +59,7 @@ export function requestTrailers(downstream: ServerSession): HMap | undefined {
 
 /** Pass a response's trailers to the application. The session with the client decides whether it can send them. */
 export function* filterTrailers<CTX>(
-  proxy: HttpProxy<CTX>,
+  proxy: ProxyFilters<CTX>,
   session: Session,
   task: HttpTask & { type: 'Trailer' },
   ctx: CTX,
