@@ -2,6 +2,7 @@
 // because every task must go through spawn(), which names, traces and watches it.
 import tseslint from 'typescript-eslint';
 import { floors } from './lint/floors.js';
+import { noCircles } from './lint/no-circles.js';
 import { objectMaps } from './lint/object-maps.js';
 import { tracingOnlyLooks } from './lint/tracing-only-looks.js';
 
@@ -22,10 +23,13 @@ export default tseslint.config(
     languageOptions: { parser: tseslint.parser, parserOptions: { projectService: true } },
     plugins: {
       '@typescript-eslint': tseslint.plugin,
-      port: { rules: { floors, 'object-maps': objectMaps, 'tracing-only-looks': tracingOnlyLooks } },
+      port: {
+        rules: { floors, 'no-circles': noCircles, 'object-maps': objectMaps, 'tracing-only-looks': tracingOnlyLooks },
+      },
     },
     rules: {
       'port/floors': 'error',
+      'port/no-circles': 'error',
       'port/tracing-only-looks': 'error',
       '@typescript-eslint/no-floating-promises': [
         'error',
@@ -38,6 +42,7 @@ export default tseslint.config(
       '@typescript-eslint/no-misused-promises': ['error', { checksVoidReturn: { arguments: true, attributes: true } }],
     },
   },
+  { files: ['src/h2/*.ts'], rules: { 'port/no-circles': 'off' } },
   { files: ['src/**/*.ts', 'explorer/**/*.ts'], rules: { 'port/object-maps': 'error' } },
   {
     files: ['src/**/*.ts'],

@@ -2,6 +2,7 @@
 // included, so that no two folders can import each other, directly or in a circle. The order within a floor counts too.
 // What isn't listed by itself (`server/daemon.ts`) belongs to the folder that is (`server`).
 import { dirname, relative, resolve, sep } from 'node:path';
+import { onImports } from './on-imports.js';
 
 export const FLOORS = [
   // imports nothing of the port: spans, recorder, the model of a trace; errors; what Node doesn't document
@@ -52,7 +53,7 @@ export const floors = {
     if (file.startsWith('..')) return {};
     const from = placeOf(file);
     const check = (node, specifier) => {
-      if (typeof specifier !== 'string' || !specifier.startsWith('.')) return;
+      if (!specifier.startsWith('.')) return;
       const target = relative(src, resolve(dirname(context.filename), specifier));
       if (target.startsWith('..')) {
         if (ORDER[from] === 'main' || ORDER[from] === 'main.ts') return;
@@ -70,12 +71,6 @@ export const floors = {
       const data = { from: ORDER[from], to: ORDER[to], low, high };
       context.report({ node, messageId: low === high ? 'later' : 'higher', data });
     };
-    return {
-      ImportDeclaration: (node) => check(node, node.source.value),
-      ExportAllDeclaration: (node) => check(node, node.source.value),
-      ExportNamedDeclaration: (node) => check(node, node.source?.value),
-      ImportExpression: (node) => check(node, node.source.value),
-      TSImportType: (node) => check(node, node.source.value),
-    };
+    return onImports(check);
   },
 };

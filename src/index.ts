@@ -5,8 +5,8 @@
  *
  * @module pingora-traced
  */
-export { HttpServer, type Response, ServeHttp } from './apps/http-app.ts';
-export type { App, HttpServerApp, ServerApp } from './apps/mod.ts';
+export { type App, HttpServer, type Response, ServeHttp } from './apps/http-app.ts';
+export type { HttpServerApp, ServerApp } from './apps/mod.ts';
 export { PrometheusHttpApp, PrometheusServer, type Registry, setRegistry } from './apps/prometheus-http-app.ts';
 export { Connector } from './connectors/http/mod.ts';
 export { type ConnectorConf, ConnectorOptions, TransportConnector } from './connectors/mod.ts';

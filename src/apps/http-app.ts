@@ -14,7 +14,7 @@ import { type Future, settle } from '../runtime/future.ts';
 import { PENDING } from '../runtime/poll.ts';
 import type { ShutdownWatch } from '../runtime/sync.ts';
 import { callHook, isTraced, ported, traced } from '../tracing/span.ts';
-import type { App, HttpServerApp } from './mod.ts';
+import { HttpAsServerApp, type HttpServerApp, type ServerApp } from './mod.ts';
 
 const rust = ported('pingora-core/src/apps/http_app.rs');
 const log = new Log('pingora_core::apps::http_app');
@@ -36,8 +36,11 @@ export abstract class ServeHttp {
   abstract response(session: ServerSession): Promise<Response> | Response;
 }
 
+/** What can be served: an application of connections, of HTTP sessions, or of requests and responses. */
+export type App = ServerApp | HttpServerApp | ServeHttp;
+
 /** Whether `app` is a {@link ServeHttp}, or has its method. */
-export function isServeHttp(app: App): app is ServeHttp {
+function isServeHttp(app: App): app is ServeHttp {
   return 'response' in app && !('processNewHttp' in app);
 }
 
@@ -73,9 +76,10 @@ class ServeHttpApp implements HttpServerApp {
   }
 }
 
-/** A {@link ServeHttp} as an HTTP application. */
-export function serveHttpApp(app: ServeHttp): HttpServerApp {
-  return new ServeHttpApp(app);
+/** Any application as one of connections. */
+export function intoServerApp(app: App): ServerApp {
+  if ('processNew' in app) return app;
+  return new HttpAsServerApp(isServeHttp(app) ? new ServeHttpApp(app) : app);
 }
 
 /** An HTTP application around a {@link ServeHttp}, with modules that each request and response passes. */

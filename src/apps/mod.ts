@@ -19,7 +19,6 @@ import { currentHandle } from '../runtime/lib.ts';
 import type { ShutdownWatch } from '../runtime/sync.ts';
 import { ported, traced } from '../tracing/span.ts';
 import { countRefusal } from '../utils/refusals.ts';
-import { isServeHttp, type ServeHttp, serveHttpApp } from './http-app.ts';
 
 const rust = ported('pingora-core/src/apps/mod.rs');
 const log = new Log('pingora_core::apps');
@@ -51,15 +50,12 @@ export interface HttpServerApp {
   httpCleanup?(): void;
 }
 
-/** What can be served: an application of connections, of HTTP sessions, or of requests and responses. */
-export type App = ServerApp | HttpServerApp | ServeHttp;
-
 /**
  * How every HTTP application is one of connections: Rust's blanket implementation
  * `impl<T: HttpServerApp> ServerApp for T`.
  */
 @traced
-class HttpAsServerApp implements ServerApp {
+export class HttpAsServerApp implements ServerApp {
   private readonly app: HttpServerApp;
 
   constructor(app: HttpServerApp) {
@@ -125,10 +121,4 @@ class HttpAsServerApp implements ServerApp {
   cleanup(): void {
     this.app.httpCleanup?.();
   }
-}
-
-/** Any application as one of connections. */
-export function intoServerApp(app: App): ServerApp {
-  if ('processNew' in app) return app;
-  return new HttpAsServerApp(isServeHttp(app) ? serveHttpApp(app) : app);
 }

@@ -9,19 +9,11 @@ import type { Session as ServerSession } from '../protocols/http/server.ts';
 import { ported, traced } from '../tracing/span.ts';
 import { optional } from '../utils/optional.ts';
 import { HttpServer, type Response, ServeHttp } from './http-app.ts';
-import { answerForMetrics, metricsOfAll } from './prometheus-workers.ts';
+import { answerForMetrics, metricsOfAll, type Registry } from './prometheus-workers.ts';
+
+export type { Registry } from './prometheus-workers.ts';
 
 const rust = ported('pingora-core/src/apps/prometheus_http_app.rs');
-
-/** What a registry of metrics has to be able to do; `prom-client`'s is one. */
-export interface Registry {
-  /** The content type of what {@link Registry.metrics} gives. */
-  readonly contentType: string;
-  /** The metrics as text. */
-  metrics(): Promise<string>;
-  /** Without this a server with threads shows the metrics of whichever of its processes is asked. */
-  getMetricsAsJSON?(): Promise<unknown>;
-}
 
 let registry: Registry | undefined;
 

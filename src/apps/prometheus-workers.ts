@@ -6,7 +6,16 @@ import { onAsk } from '../runtime/process-link.ts';
 import { askOwner, workerNumber } from '../runtime/worker.ts';
 import { workers } from '../runtime/workers.ts';
 import { optional } from '../utils/optional.ts';
-import type { Registry } from './prometheus-http-app.ts';
+
+/** What a registry of metrics has to be able to do; `prom-client`'s is one. */
+export interface Registry {
+  /** The content type of what {@link Registry.metrics} gives. */
+  readonly contentType: string;
+  /** The metrics as text. */
+  metrics(): Promise<string>;
+  /** Without this a server with threads shows the metrics of whichever of its processes is asked. */
+  getMetricsAsJSON?(): Promise<unknown>;
+}
 
 /** As prom-client's registry gives it, one object a metric. */
 type Metrics = readonly { readonly name: string; readonly type: unknown }[];

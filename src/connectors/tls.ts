@@ -24,7 +24,7 @@ import { Elapsed } from '../timeout/lib.ts';
 import { ported, traced } from '../tracing/span.ts';
 import { duration, type Peer, verifyCert, verifyHostname } from '../upstreams/peer.ts';
 import { fingerprintOf } from '../utils/mod.ts';
-import type { ConnectorOptions } from './mod.ts';
+import type { ConnectorOptions } from './options.ts';
 
 const rust = ported('pingora-core/src/connectors/tls.rs');
 const log = new Log('pingora_core::connectors::tls');

@@ -18,9 +18,11 @@ export type {
   Facts,
   Failure,
   FrameEvent,
+  Phase,
   PoolEvent,
   Side,
   StateEvent,
+  Status,
   TraceConnection,
   TraceDocument,
   TraceEvent,
@@ -30,12 +32,10 @@ export type {
 } from '../tracing/model.ts';
 export {
   type Limits,
-  type Phase,
   Recorder,
   type RecorderOptions,
   type Site,
   type Span,
-  type Status,
   type Task,
 } from '../tracing/recorder.ts';
 export type { Place } from '../tracing/sites.ts';

@@ -17,3 +17,9 @@ export async function withOpenTelemetry<T>(load: () => Promise<T>): Promise<T> {
     );
   }
 }
+
+/** An error's message; of one for each of a host's addresses, the first one's. */
+export function reasonOf(error: unknown): string {
+  if (error instanceof AggregateError && error.errors.length > 0) return reasonOf(error.errors[0]);
+  return error instanceof Error ? error.message : String(error);
+}

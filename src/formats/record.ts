@@ -1,7 +1,6 @@
 /** Pingora's record of a scenario in the form of a trace, to be compared with one. Its times only tell the order. */
 import type { CallRecord, RecordedCall } from '../tracing/compare.ts';
-import type { TraceDocument, TraceSpan, TraceTask } from '../tracing/model.ts';
-import type { Phase } from '../tracing/recorder.ts';
+import type { Phase, TraceDocument, TraceSpan, TraceTask } from '../tracing/model.ts';
 
 const PHASES: readonly Phase[] = ['startup', 'request', 'shutdown'];
 

@@ -7,12 +7,12 @@
  */
 import { DiagLogLevel, diag } from '@opentelemetry/api';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
+import { OtlpError, reasonOf } from '../formats/open-telemetry.ts';
 import { type ReadableSpan, toSpans } from '../formats/otlp.ts';
 import { Log } from '../log.ts';
 import { spawn } from '../runtime/lib.ts';
 import type { TraceDocument } from '../tracing/model.ts';
 import { lose } from '../utils/losses.ts';
-import { OtlpError, reasonOf } from './endpoint.ts';
 import type { Sample } from './sampler.ts';
 
 const log = new Log('pingora_traced::collector');

@@ -1,7 +1,7 @@
 /** Where traces are sent, and whether they can be: all that needs none of OpenTelemetry's packages. */
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { OtlpError, withOpenTelemetry } from '../formats/open-telemetry.ts';
+import { OtlpError, reasonOf, withOpenTelemetry } from '../formats/open-telemetry.ts';
 import type { Sample } from './sampler.ts';
 
 export { OtlpError };
@@ -45,12 +45,6 @@ export async function tryConnect(url: URL): Promise<void> {
   } finally {
     socket.destroy();
   }
-}
-
-/** An error's message; of one for each of a host's addresses, the first one's. */
-export function reasonOf(error: unknown): string {
-  if (error instanceof AggregateError && error.errors.length > 0) return reasonOf(error.errors[0]);
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** Printing and sending, loaded when they are needed. Throws {@link OtlpError} if their packages are missing. */

@@ -2,7 +2,7 @@
  * A set of backends that is in order: what Rust's `BTreeSet<Backend>` is to the original. The order matters, because
  * round robin goes by it.
  */
-import type { Backend } from './lib.ts';
+import type { Backend } from './backend.ts';
 
 /** Backends in order, none twice. It doesn't change. */
 export class BackendSet implements Iterable<Backend> {

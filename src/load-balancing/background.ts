@@ -7,14 +7,21 @@ import { Log } from '../log.ts';
 import type { ShutdownWatch } from '../runtime/sync.ts';
 import { arm } from '../timeout/lib.ts';
 import { ported } from '../tracing/span.ts';
-import type { LoadBalancer } from './lib.ts';
-import type { BackendSelection } from './selection/mod.ts';
 
 const rust = ported('pingora-load-balancing/src/background.rs');
 const log = new Log('pingora_load_balancing::background');
 
 /** Node's timers count no further than 2^31 - 1 ms (24.8 days); a longer wait is waited in pieces. */
 const LONGEST_SLEEP_MS = 2_000_000_000;
+
+/** What is done again and again: a `LoadBalancer` has it. */
+export interface Rounds {
+  readonly updateFrequency: number | undefined;
+  readonly healthCheckFrequency: number | undefined;
+  readonly parallelHealthCheck: boolean;
+  update(): Promise<void>;
+  backends(): { runHealthCheck(parallel: boolean): Promise<void> };
+}
 
 /** Wait for `ms`, or until the watch changes. */
 function sleepOrChange(ms: number, shutdown: ShutdownWatch): Promise<void> {
@@ -44,7 +51,7 @@ function workOrShutdown(work: Promise<void>, shutdown: ShutdownWatch): Promise<v
   });
 }
 
-async function update(balancer: LoadBalancer<BackendSelection>): Promise<void> {
+async function update(balancer: Rounds): Promise<void> {
   try {
     await balancer.update();
   } catch (error) {
@@ -61,7 +68,7 @@ async function update(balancer: LoadBalancer<BackendSelection>): Promise<void> {
  */
 export const start = rust.fn(
   '<LoadBalancer as BackgroundService>::start',
-  async (balancer: LoadBalancer<BackendSelection>, shutdown: ShutdownWatch): Promise<void> => {
+  async (balancer: Rounds, shutdown: ShutdownWatch): Promise<void> => {
     let now = performance.now();
     let nextUpdate = now;
     let nextHealthCheck = now;

@@ -7,8 +7,8 @@
 import { lookup } from 'node:dns/promises';
 import { SocketAddr } from '../protocols/l4/socket.ts';
 import { ported, traced } from '../tracing/span.ts';
+import { Backend } from './backend.ts';
 import { BackendSet } from './backend-set.ts';
-import { Backend } from './lib.ts';
 
 const rust = ported('pingora-load-balancing/src/discovery.rs');
 

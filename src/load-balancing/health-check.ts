@@ -10,7 +10,7 @@ import { RequestHeader, type ResponseHeader } from '../http/lib.ts';
 import type { HttpSession } from '../protocols/http/client.ts';
 import { ported, traced } from '../tracing/span.ts';
 import { BasicPeer, HttpPeer } from '../upstreams/peer.ts';
-import type { Backend } from './lib.ts';
+import type { Backend } from './backend.ts';
 
 const rust = ported('pingora-load-balancing/src/health_check.rs');
 

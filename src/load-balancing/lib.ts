@@ -3,89 +3,23 @@
  *
  * Port of `pingora-load-balancing/src/lib.rs`.
  */
-import { ErrorType, PingoraError } from '../error/lib.ts';
 import { Log } from '../log.ts';
-import { SocketAddr } from '../protocols/l4/socket.ts';
 import { currentHandle } from '../runtime/lib.ts';
 import type { ShutdownWatch } from '../runtime/sync.ts';
 import type { BackgroundService } from '../services/background.ts';
 import { ported, traced } from '../tracing/span.ts';
+import type { Backend } from './backend.ts';
 import { BackendSet } from './backend-set.ts';
 import { start } from './background.ts';
 import { type ServiceDiscovery, Static, type ToSocketAddrs } from './discovery.ts';
 import { Health, type HealthCheck } from './health-check.ts';
 import { type BackendSelection, type Key, type Selection, UniqueIterator } from './selection/mod.ts';
 
+export { Backend } from './backend.ts';
 export { BackendSet } from './backend-set.ts';
 
 const rust = ported('pingora-load-balancing/src/lib.rs');
 const log = new Log('pingora_load_balancing');
-
-/**
- * A server to send requests to. It doesn't change.
- *
- * ```ts
- * const [light, heavy] = [Backend.new('127.0.0.1:8080'), Backend.new('127.0.0.1:8081', 3)];
- * console.log(heavy.weight, light.equals(heavy)); // 3 false
- * ```
- */
-@traced
-export class Backend {
-  /** Where it listens. */
-  readonly addr: SocketAddr;
-  /** Its share of the requests, among the weights of all: a whole number. */
-  readonly weight: number;
-  private readonly identity: string;
-
-  /** Throws a `RangeError` unless `weight` is a whole number, zero or more. */
-  constructor(addr: SocketAddr, weight = 1) {
-    if (!Number.isSafeInteger(weight) || weight < 0) throw new RangeError(`invalid weight ${weight}`);
-    this.addr = addr;
-    this.weight = weight;
-    this.identity = `${addr.kind} ${addr} ${weight}`;
-  }
-
-  /** The backend at `1.2.3.4:80` or `[::1]:80`. Throws `InternalError` for anything else. */
-  @rust.method('Backend::new')
-  static new(addr: string, weight = 1): Backend {
-    const inet = SocketAddr.parseInet(addr);
-    if (inet === undefined) {
-      const cause = new Error('invalid socket address syntax');
-      throw PingoraError.because(ErrorType.InternalError, 'invalid socket addr', cause);
-    }
-    return new Backend(inet, weight);
-  }
-
-  /**
-   * What tells this backend from others: equal for equal address and weight. A string where the original has a number,
-   * made once.
-   */
-  hashKey(): string {
-    return this.identity;
-  }
-
-  /** Whether address and weight are the same. */
-  equals(other: Backend): boolean {
-    return this.identity === other.identity;
-  }
-
-  /** The order of backends: by address, then by weight. */
-  compare(other: Backend): number {
-    return this.addr.compare(other.addr) || this.weight - other.weight;
-  }
-
-  /** The address. */
-  toString(): string {
-    return this.addr.toString();
-  }
-
-  /** As the original prints it to the log. */
-  debug(): string {
-    const addr =
-      this.addr.kind === 'inet' ? `Inet(${this.addr})` : `Unix(${JSON.stringify(this.addr.path)} (pathname))`;
-    return `Backend { addr: ${addr}, weight: ${this.weight} }`;
-  }
-}
 
 const checkAndReport = rust.fn(
   'run_health_check::check_and_report',

@@ -11,7 +11,7 @@ import type { RoundRobin } from '../load-balancing/selection/mod.ts';
 import type { Session as ServerSession } from '../protocols/http/server.ts';
 import { ProxyHttp, type Session } from '../proxy/lib.ts';
 import { HttpPeer } from '../upstreams/peer.ts';
-import type { AppOptions } from './index.ts';
+import type { AppOptions } from './scenario.ts';
 
 interface Ctx {
   tries: number;

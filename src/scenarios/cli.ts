@@ -14,8 +14,9 @@ import { loadRecord } from '../tracing/compare.ts';
 import type { TraceDocument } from '../tracing/model.ts';
 import { moduleNames } from '../tracing/sites.ts';
 import { isProgram } from '../utils/program.ts';
-import { findScenario, type Scenario, scenarios } from './index.ts';
+import { findScenario, scenarios } from './index.ts';
 import { runScenario, ScenarioError } from './run.ts';
+import type { Scenario } from './scenario.ts';
 
 interface Options {
   format: string;

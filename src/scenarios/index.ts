@@ -3,106 +3,21 @@
  * the names of their records.
  */
 import { gunzipSync } from 'node:zlib';
-import type { ServerConf } from '../server/configuration/mod.ts';
-import type { Answer, Client } from './client.ts';
-import { BODY, type Origin, type OriginKind } from './origin.ts';
+import type { Client } from './client.ts';
+import { answered, type Scenario } from './scenario.ts';
 import { setupScenarios } from './setup-scenarios.ts';
-import type { SetupName } from './setups/mod.ts';
 import { stories } from './stories.ts';
-
-/** What the application of a scenario does beside proxying. */
-export interface AppOptions {
-  /** The first try of each request goes to a port where nothing listens. */
-  retry?: boolean;
-  /** `request_filter` answers 403 to paths that begin with `/deny`. */
-  deny?: boolean;
-  /** The origin is spoken to over TLS. */
-  tlsUpstream?: boolean;
-  /** The origin is spoken to over HTTP/2. */
-  h2Upstream?: boolean;
-  /** With `h2Upstream`: or over HTTP/1.1, if the origin wants that. */
-  h1Too?: boolean;
-  /** Responses are compressed for clients that accept it. */
-  compress?: boolean;
-  /** Each read from the origin may take so many milliseconds. */
-  readTimeout?: number;
-  /** Another application, that overrides every hook. */
-  phases?: boolean;
-  /** `request_filter` computes, for paths that begin with `/busy`, until the client says that it is enough. */
-  busy?: boolean;
-  /** The application is one whose `logging` waits, for paths that begin with `/slow`, until the client is satisfied. */
-  slowLogging?: boolean;
-}
-
-/** What a scenario's client can do beside asking. */
-export interface Stage {
-  origin: Origin;
-  /** Wait until a function has ended so many times since the server was started. */
-  ended(fn: string, times: number): Promise<void>;
-  /** Wait until a function has ended so many times more. */
-  more(fn: string, times: number): Promise<void>;
-}
-
-/** How a scenario ends. */
-export interface Ending {
-  signal: 'SIGINT' | 'SIGTERM' | 'SIGQUIT';
-  /** Settings of the server that differ from the defaults. */
-  conf?: Partial<ServerConf>;
-  /** Before the signal, wait until this function has ended so many times. */
-  after?: { fn: string; ended: number };
-}
-
-export interface Scenario {
-  name: string;
-  about: string;
-  /** What the proxy service listens on, in the order in which the listeners are added. `h2`: TLS that offers h2. */
-  listeners: readonly ('tcp' | 'tls' | 'h2' | 'uds')[];
-  /** What happens, for the reader. */
-  does: readonly string[];
-  /** Default: HTTP/1.1. */
-  origin?: OriginKind;
-  app?: AppOptions;
-  /** A server of its own, from `setups/`, instead of the application of `app.ts`. */
-  setup?: SetupName;
-  /** With `setup`: it checks its backends; the client waits for the first round. */
-  checked?: boolean;
-  /** A proxy that understands CONNECT listens on `connect.sock` in the scenario's folder. */
-  connectProxy?: boolean;
-  /** How many threads services have. Default: 1. */
-  threads?: number;
-  /** Whether idle ones take what waits. Default: true. */
-  workStealing?: boolean;
-  /** A service beside the proxy's. */
-  beside?: 'health-check' | 'echo' | 'prometheus';
-  /** The server goes to the background. */
-  daemon?: boolean;
-  /** Another process hands the listening socket over to the server, which is started with `--upgrade`. */
-  takesOver?: boolean;
-  /** What the client does, to its last byte; throws if an answer is wrong. */
-  client(client: Client, stage: Stage): Promise<void>;
-  /** Default: SIGINT, the quick end. */
-  ends?: Ending;
-  /** Why it can't be run yet. */
-  unavailable?: string;
-}
-
-function expectAnswer(got: Answer, status: number, body?: string): void {
-  if (got.status !== status) throw new Error(`the answer has status ${got.status}, not ${status}`);
-  if (body !== undefined && got.body !== body) {
-    throw new Error(`the answer's body is ${JSON.stringify(got.body)}, not ${JSON.stringify(body)}`);
-  }
-}
 
 const get =
   (...paths: string[]) =>
   async (client: Client) => {
-    for (const path of paths) expectAnswer(await client.http(path), 200, BODY);
+    for (const path of paths) answered(await client.http(path), 200);
   };
 
 const getH2 =
   (...paths: string[]) =>
   async (client: Client) => {
-    for (const answer of await client.http2(...paths)) expectAnswer(answer, 200, BODY);
+    for (const answer of await client.http2(...paths)) answered(answer, 200);
   };
 
 /** In seconds: what a server that shuts down waits for. The defaults add up to five minutes. */
@@ -133,7 +48,7 @@ export const scenarios: readonly Scenario[] = [
     about: 'a TLS listener without h2; the client offers http/1.1',
     listeners: ['tls'],
     does: ['GET /hello over TLS, ALPN http/1.1'],
-    client: async (client) => expectAnswer(await client.https('/hello'), 200, BODY),
+    client: async (client) => answered(await client.https('/hello'), 200),
   },
   {
     name: 'tls-h2',
@@ -147,7 +62,7 @@ export const scenarios: readonly Scenario[] = [
     about: 'a Unix socket listener beside a TCP one; the request comes over the Unix socket',
     listeners: ['tcp', 'uds'],
     does: ['GET /hello'],
-    client: async (client) => expectAnswer(await client.uds('/hello'), 200, BODY),
+    client: async (client) => answered(await client.uds('/hello'), 200),
   },
   {
     name: 'bad-request',
@@ -164,7 +79,7 @@ export const scenarios: readonly Scenario[] = [
     about: 'POST with Content-Length 5',
     listeners: ['tcp'],
     does: ['POST /post, body "hello"'],
-    client: async (client) => expectAnswer(await client.http('/post', { method: 'POST', body: 'hello' }), 200, BODY),
+    client: async (client) => answered(await client.http('/post', { method: 'POST', body: 'hello' }), 200),
   },
   {
     name: 'chunked-post',
@@ -173,7 +88,7 @@ export const scenarios: readonly Scenario[] = [
     does: ['POST /post, chunked body "hello"'],
     client: async (client) => {
       const headers = { 'transfer-encoding': 'chunked' };
-      expectAnswer(await client.http('/post', { method: 'POST', body: 'hello', headers }), 200, BODY);
+      answered(await client.http('/post', { method: 'POST', body: 'hello', headers }), 200);
     },
   },
   {
@@ -181,7 +96,7 @@ export const scenarios: readonly Scenario[] = [
     about: 'HEAD: an answer that has a Content-Length and no body',
     listeners: ['tcp'],
     does: ['HEAD /'],
-    client: async (client) => expectAnswer(await client.http('/', { method: 'HEAD' }), 200, ''),
+    client: async (client) => answered(await client.http('/', { method: 'HEAD' }), 200, ''),
   },
   {
     name: 'retry',
@@ -197,7 +112,7 @@ export const scenarios: readonly Scenario[] = [
     listeners: ['tcp'],
     does: ['GET /'],
     origin: 'closed',
-    client: async (client) => expectAnswer(await client.http('/'), 502),
+    client: async (client) => answered(await client.http('/'), 502),
   },
   {
     name: 'deny',
@@ -205,7 +120,7 @@ export const scenarios: readonly Scenario[] = [
     listeners: ['tcp'],
     does: ['GET /deny'],
     app: { deny: true },
-    client: async (client) => expectAnswer(await client.http('/deny'), 403),
+    client: async (client) => answered(await client.http('/deny'), 403),
   },
   {
     name: 'h2-upstream',
@@ -249,7 +164,7 @@ export const scenarios: readonly Scenario[] = [
     listeners: ['tcp'],
     does: ['POST / "hi" to the echo service'],
     beside: 'echo',
-    client: async (client) => expectAnswer(await client.beside('/', { method: 'POST', body: 'hi' }), 200, 'hi'),
+    client: async (client) => answered(await client.beside('/', { method: 'POST', body: 'hi' }), 200, 'hi'),
   },
   {
     name: 'prometheus',
@@ -257,7 +172,7 @@ export const scenarios: readonly Scenario[] = [
     listeners: ['tcp'],
     does: ['GET /metrics'],
     beside: 'prometheus',
-    client: async (client) => expectAnswer(await client.beside('/metrics'), 200),
+    client: async (client) => answered(await client.beside('/metrics'), 200, null),
   },
   {
     name: 'graceful-shutdown',
@@ -305,7 +220,7 @@ export const scenarios: readonly Scenario[] = [
     app: { compress: true },
     client: async (client) => {
       const got = await client.http('/hello', { headers: { 'accept-encoding': 'gzip' } });
-      expectAnswer({ ...got, body: gunzipSync(Buffer.from(got.body, 'latin1')).toString() }, 200, BODY);
+      answered({ ...got, body: gunzipSync(Buffer.from(got.body, 'latin1')).toString() }, 200);
     },
   },
   {
@@ -314,7 +229,7 @@ export const scenarios: readonly Scenario[] = [
     listeners: ['tcp'],
     does: ['GET /silence'],
     app: { readTimeout: 200 },
-    client: async (client) => expectAnswer(await client.http('/silence'), 502),
+    client: async (client) => answered(await client.http('/silence'), 502),
   },
   {
     name: 'client-abort',
@@ -331,7 +246,7 @@ export const scenarios: readonly Scenario[] = [
     app: { phases: true },
     client: async (client) => {
       const got = await client.http('/trailers', { method: 'POST', body: 'hello', headers: { te: 'trailers' } });
-      expectAnswer(got, 200, BODY);
+      answered(got, 200);
       if (got.trailers?.['x-phases'] === undefined) throw new Error('the answer has no trailers');
     },
   },
@@ -354,9 +269,9 @@ export const scenarios: readonly Scenario[] = [
     client: async (client) => {
       const busy = client.alone('/busy');
       await client.appears('busy');
-      expectAnswer(await client.alone('/quick'), 200, BODY);
+      answered(await client.alone('/quick'), 200);
       client.put('enough');
-      expectAnswer(await busy, 200, BODY);
+      answered(await busy, 200);
     },
   },
   {

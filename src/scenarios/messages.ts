@@ -1,5 +1,5 @@
 /** What a scenario's runner and its server process tell each other. */
-import type { Phase } from '../tracing/recorder.ts';
+import type { Phase } from '../tracing/model.ts';
 import type { Addresses } from './client.ts';
 
 /** What the server process is started with, as JSON in its first argument. */

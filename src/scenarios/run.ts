@@ -9,10 +9,10 @@ import { mergeTraces, type TracePart } from '../tracing/merge.ts';
 import type { TraceDocument } from '../tracing/model.ts';
 import { type Certificate, makeCertificate } from './certificate.ts';
 import { Client } from './client.ts';
-import type { Scenario } from './index.ts';
 import { partOf, type ServerPlan } from './messages.ts';
 import { OldProcess } from './old-process.ts';
 import { closedPort, type Origin, startConnectProxy, startOrigin } from './origin.ts';
+import type { Scenario } from './scenario.ts';
 import { ServerProcess } from './server-process.ts';
 
 /** A scenario that takes longer than this, in milliseconds, has failed. */

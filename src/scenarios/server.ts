@@ -26,10 +26,11 @@ import { values } from '../values/mod.ts';
 import { Echo, LB, SlowToLog } from './app.ts';
 import type { Addresses } from './client.ts';
 import { serveControl } from './control.ts';
-import { findScenario, type Scenario } from './index.ts';
+import { findScenario } from './index.ts';
 import { type Command, partOf, type Report, type ServerPlan } from './messages.ts';
 import { Phases } from './phases.ts';
 import { Progress } from './progress.ts';
+import type { Scenario } from './scenario.ts';
 import { pidFile } from './server-process.ts';
 import { setupFile, setupOf } from './setups/mod.ts';
 

@@ -1,13 +1,6 @@
 /** Scenarios whose server is one of `setups/`: what an application can have beside a proxy to one origin. */
 import * as zlib from 'node:zlib';
-import type { Answer } from './client.ts';
-import type { Scenario } from './index.ts';
-import { BODY } from './origin.ts';
-
-function answered({ status, body }: Answer, wanted: number, expected: string | undefined = BODY): void {
-  if (status !== wanted) throw new Error(`the answer has status ${status}, not ${wanted}`);
-  if (wanted === 200 && body !== expected) throw new Error(`the answer's body is ${JSON.stringify(body)}`);
-}
+import { answered, type Scenario } from './scenario.ts';
 
 /** Node has it from 22.15 on. */
 const { zstdDecompressSync } = zlib as { zstdDecompressSync?: (bytes: Buffer) => Buffer };

@@ -1,12 +1,6 @@
 /** Scenarios of what goes wrong, and of who waits for whom: those of the chapters that tell a story. */
-import type { Answer } from './client.ts';
-import type { Scenario } from './index.ts';
 import { BODY } from './origin.ts';
-
-function answered({ status, body }: Answer, wanted: number): void {
-  if (status !== wanted) throw new Error(`the answer has status ${status}, not ${wanted}`);
-  if (wanted === 200 && body !== BODY) throw new Error(`the answer's body is ${JSON.stringify(body)}`);
-}
+import { answered, type Scenario } from './scenario.ts';
 
 export const stories: readonly Scenario[] = [
   {

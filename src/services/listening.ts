@@ -4,7 +4,8 @@
  * Port of `pingora-core/src/services/listening.rs`.
  */
 
-import { type App, intoServerApp, type ServerApp } from '../apps/mod.ts';
+import { type App, intoServerApp } from '../apps/http-app.ts';
+import type { ServerApp } from '../apps/mod.ts';
 import { PrometheusServer } from '../apps/prometheus-http-app.ts';
 import { PingoraError } from '../error/lib.ts';
 import {

@@ -4,7 +4,12 @@
  * Version 2 adds to version 1 what happened (`in`, `out`, `changed`, `error` of a span) and what passed
  * (`connections`, `events`); every field of version 1 keeps its meaning, and files of version 1 can still be read.
  */
-import type { Phase, Status } from './recorder.ts';
+
+/** When a span started: before the first client, while serving, or after the signal (or the client's last byte). */
+export type Phase = 'startup' | 'request' | 'shutdown';
+
+/** How a span ended: `error` when it threw, `cancelled` when it lost a race or its task ended before it did. */
+export type Status = 'ok' | 'error' | 'cancelled';
 
 /** Facts by name, in the order in which they are read. A list is one of header fields, each `name: value`. */
 export type Facts = Record<string, string | number | boolean | null | string[]>;

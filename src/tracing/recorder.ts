@@ -12,18 +12,12 @@
  */
 import { type AsyncHook, AsyncLocalStorage, createHook } from 'node:async_hooks';
 import { EventLog, type EventOptions, flagNames } from './events.ts';
-import type { Change, Facts, Failure } from './model.ts';
+import type { Change, Facts, Failure, Phase, Status } from './model.ts';
 import { type Observed, type Observer, observe } from './observer.ts';
 import type { Future, Site } from './registry.ts';
 import { install, uninstall } from './registry.ts';
 
 export type { Site } from './registry.ts';
-
-/** When a span started: before the first client, while serving, or after the signal (or the client's last byte). */
-export type Phase = 'startup' | 'request' | 'shutdown';
-
-/** How a span ended: `error` when it threw, `cancelled` when it lost a race or its task ended before it did. */
-export type Status = 'ok' | 'error' | 'cancelled';
 
 /** A logical thread of control: the main task, or what one `spawn` started. */
 export interface Task {

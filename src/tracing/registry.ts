@@ -4,7 +4,6 @@
  * Off means unwrapped: a method is the very function that stands in the source, a free function one call through a
  * variable (3 ns on Node 20). Attaching the first recorder puts all wrappers on, detaching the last takes them off.
  */
-import type { Recorder } from './recorder.ts';
 
 /** A function that can be traced: Pingora's name for it and the file it has there (`app`: the application's own). */
 export interface Site {
@@ -25,7 +24,7 @@ interface Wrapped {
 }
 
 const wrapped: Wrapped[] = [];
-const attached = new Set<Recorder>();
+const attached = new Set<object>();
 
 /** Add a function to those that are wrapped while a recorder is attached. */
 export function register(on: () => void, off: () => void): void {
@@ -34,12 +33,12 @@ export function register(on: () => void, off: () => void): void {
 }
 
 /** @internal */
-export function install(recorder: Recorder): void {
+export function install(recorder: object): void {
   if (attached.size === 0) for (const { on } of wrapped) on();
   attached.add(recorder);
 }
 
 /** @internal */
-export function uninstall(recorder: Recorder): void {
+export function uninstall(recorder: object): void {
   if (attached.delete(recorder) && attached.size === 0) for (const { off } of wrapped) off();
 }

@@ -1,8 +1,11 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Linter } from 'eslint';
 import tseslint from 'typescript-eslint';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { FLOORS, floors } from '../../lint/floors.js';
+import { noCircles } from '../../lint/no-circles.js';
 import { tracingOnlyLooks } from '../../lint/tracing-only-looks.js';
 import { projectRoot } from '../../src/tracing/sites.ts';
 
@@ -84,4 +87,48 @@ test('below the top floor only who starts and polls tasks knows of recorders', (
   for (const file of ['src/runtime/task.ts', 'src/live/sampler.ts', 'src/index.ts']) {
     expect(complaints(file, code, 'looks')).toEqual([]);
   }
+});
+
+/** What the rule against circles says of each file of a project that has these below `src`. */
+function circles(files: Record<string, string>): Record<string, string[]> {
+  const cwd = mkdtempSync(join(tmpdir(), 'circles-'));
+  onTestFinished(() => rmSync(cwd, { recursive: true }));
+  for (const [name, code] of Object.entries(files)) {
+    mkdirSync(join(cwd, 'src', name, '..'), { recursive: true });
+    writeFileSync(join(cwd, 'src', name), code);
+  }
+  const config = {
+    files: ['**/*.ts'],
+    languageOptions: { parser: tseslint.parser as Linter.Parser },
+    plugins: { port: { rules: { circles: noCircles } } },
+    rules: { 'port/circles': 'error' },
+  } as Linter.Config;
+  const complaintsOf = (name: string, code: string) =>
+    new Linter({ cwd }).verify(code, config, join(cwd, 'src', name)).map(({ message }) => message.split(';')[0]!);
+  return Object.fromEntries(Object.entries(files).map(([name, code]) => [name, complaintsOf(name, code)]));
+}
+
+test.each([
+  ['an import', "import { b } from './b.ts';"],
+  ['an import of types', "import type { B } from './b.ts';"],
+  ['an export from there', "export { b } from './b.ts';"],
+  ['an export of all', "export * from './b.ts';"],
+  ['a dynamic import', "const b = await import('./b.ts');"],
+  ['a type by import', "type B = import('./b.ts').B;"],
+])('%s that closes a circle of files is refused', (_, code) => {
+  const said = circles({ 'a.ts': code, 'b.ts': "import type { C } from './c/c.ts';", 'c/c.ts': "import '../a.ts';" });
+  expect(said).toEqual({
+    'a.ts': ['a circle of imports: a.ts -> b.ts -> c/c.ts -> a.ts'],
+    'b.ts': ['a circle of imports: b.ts -> c/c.ts -> a.ts -> b.ts'],
+    'c/c.ts': ['a circle of imports: c/c.ts -> a.ts -> b.ts -> c/c.ts'],
+  });
+});
+
+test('two ways to one file are no circle, nor is what a comment imports', () => {
+  const said = circles({
+    'a.ts': "import { b } from './b.ts';\nimport { c } from './c.ts';",
+    'b.ts': "import { c } from './c.ts';",
+    'c.ts': "// import { a } from './a.ts';\nimport { d } from 'node:net';",
+  });
+  expect(said).toEqual({ 'a.ts': [], 'b.ts': [], 'c.ts': [] });
 });

@@ -1,7 +1,7 @@
 /** Scenarios whose servers are started from JavaScript: see `setup.ts`. */
 
-import type { Scenario } from '../../src/scenarios/index.ts';
 import { type RunOptions, runScenario as run } from '../../src/scenarios/run.ts';
+import type { Scenario } from '../../src/scenarios/scenario.ts';
 import type { TraceDocument } from '../../src/tracing/model.ts';
 import { built } from './built.ts';
 

@@ -5,8 +5,7 @@
  * that is used, the `fnv` crate's.
  */
 import { ported, traced } from '../../tracing/span.ts';
-import { type Key, keyBytes } from './key.ts';
-import type { SelectionAlgorithm, U64 } from './mod.ts';
+import { type Key, keyBytes, type SelectionAlgorithm, type U64 } from './traits.ts';
 
 const rust = ported('pingora-load-balancing/src/selection/algorithms.rs');
 

@@ -5,10 +5,9 @@
  */
 import { Bucket, Continuum, type Cursor } from '../../ketama/lib.ts';
 import { ported, traced } from '../../tracing/span.ts';
+import type { Backend } from '../backend.ts';
 import type { BackendSet } from '../backend-set.ts';
-import type { Backend } from '../lib.ts';
-import { type Key, keyBytes } from './key.ts';
-import type { BackendIter, BackendSelection } from './mod.ts';
+import { type BackendIter, type BackendSelection, type Key, keyBytes } from './traits.ts';
 
 const rust = ported('pingora-load-balancing/src/selection/consistent.rs');
 

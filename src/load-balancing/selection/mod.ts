@@ -1,60 +1,26 @@
 /**
- * How a backend is chosen: the interfaces, and the ways that come with it.
+ * How a backend is chosen: the ways that come with it. What each of them has to have is in `traits.ts`.
  *
  * Port of `pingora-load-balancing/src/selection/mod.rs`.
  */
 import { ported, traced } from '../../tracing/span.ts';
-import type { BackendSet } from '../backend-set.ts';
-import type { Backend } from '../lib.ts';
+import type { Backend } from '../backend.ts';
 import * as algorithms from './algorithms.ts';
 import { KetamaHashing } from './consistent.ts';
-import type { Key } from './key.ts';
+import type { BackendIter, Selection } from './traits.ts';
 import { Weighted } from './weighted.ts';
 
-export { type Key, keyBytes } from './key.ts';
+export type {
+  AlgorithmClass,
+  BackendIter,
+  BackendSelection,
+  Key,
+  Selection,
+  SelectionAlgorithm,
+  U64,
+} from './traits.ts';
 
 const rust = ported('pingora-load-balancing/src/selection/mod.rs');
-
-/** Chooses among a fixed set of backends. */
-export interface BackendSelection {
-  /** The backends in the order in which to try them for `key`. */
-  iter(key: Key): BackendIter;
-}
-
-/** Makes a {@link BackendSelection} for a set of backends; the type parameter of the original's `LoadBalancer<S>`. */
-export interface Selection<S extends BackendSelection = BackendSelection> {
-  /** What chooses among these backends. */
-  build(backends: BackendSet): S;
-}
-
-/** The first is the first choice; the others are for when it can't be used. May go on for ever and repeat itself. */
-export interface BackendIter {
-  /** The next backend, undefined at the end. A backend may come more than once. */
-  next(): Backend | undefined;
-}
-
-/** A whole number that needs all of 64 bits. */
-export interface U64 {
-  /** The upper 32 bits. */
-  readonly hi: number;
-  /** The lower 32 bits. */
-  readonly lo: number;
-}
-
-/** Gives numbers that a backend is chosen by. */
-export interface SelectionAlgorithm {
-  /**
-   * The next number, not yet brought down to the number of backends: a safe integer, or what doesn't fit into one.
-   * The bytes of `key` are good until the call returns.
-   */
-  next(key: Key): number | U64;
-}
-
-/** Makes a {@link SelectionAlgorithm}. */
-export interface AlgorithmClass<A extends SelectionAlgorithm = SelectionAlgorithm> {
-  /** An algorithm without a state of before. */
-  new: () => A;
-}
 
 /**
  * By the FNV-1a hash of the key, on weighted backends. The name is the original's; {@link FNVHash} is the usual one.

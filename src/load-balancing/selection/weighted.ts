@@ -4,10 +4,17 @@
  * Port of `pingora-load-balancing/src/selection/weighted.rs`.
  */
 import { ported, traced } from '../../tracing/span.ts';
+import type { Backend } from '../backend.ts';
 import type { BackendSet } from '../backend-set.ts';
-import type { Backend } from '../lib.ts';
-import type { Key } from './key.ts';
-import type { AlgorithmClass, BackendIter, BackendSelection, Selection, SelectionAlgorithm, U64 } from './mod.ts';
+import type {
+  AlgorithmClass,
+  BackendIter,
+  BackendSelection,
+  Key,
+  Selection,
+  SelectionAlgorithm,
+  U64,
+} from './traits.ts';
 
 const rust = ported('pingora-load-balancing/src/selection/weighted.rs');
 

@@ -10,8 +10,6 @@ import { Elapsed } from '../../timeout/lib.ts';
 import type { Stream } from '../l4/stream.ts';
 import type { BodyWriter } from './body.ts';
 
-/** More fields than this are refused. */
-export const MAX_HEADERS = 256;
 /** A head that is longer, in bytes, is refused. */
 export const MAX_HEADER_SIZE = 1_048_575;
 /** So much of a request body is kept for a retry, in bytes. */

@@ -6,13 +6,15 @@
  */
 import { isUtf8 } from 'node:buffer';
 import { HMap, RequestHeader, ResponseHeader } from '../../http/lib.ts';
-import { MAX_HEADERS } from './common.ts';
 
 /** How parsing went: done with a head of `size` bytes, more bytes are needed, or it can't be one. */
 export type HeaderParseState<T> =
   | { readonly state: 'Complete'; readonly head: T; readonly size: number }
   | { readonly state: 'Partial' }
   | { readonly state: 'Invalid'; readonly reason: string };
+
+/** More fields than this are refused; the original's `common.rs` has this. */
+const MAX_HEADERS = 256;
 
 const PARTIAL = { state: 'Partial' } as const;
 const invalid = (reason: string) => ({ state: 'Invalid', reason }) as const;

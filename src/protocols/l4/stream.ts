@@ -23,7 +23,6 @@ import type { Side } from '../../tracing/model.ts';
 import { observer } from '../../tracing/observer.ts';
 import { ported, traced } from '../../tracing/span.ts';
 import type { ProxyDigest, SslDigest, TimingDigest } from '../digest.ts';
-import type { Tracer } from '../mod.ts';
 import { ALPN } from '../tls/alpn.ts';
 
 const protocols = ported('pingora-core/src/protocols/mod.rs');
@@ -55,6 +54,17 @@ export interface PeerAddress {
   readonly ip: string;
   /** Of TCP. */
   readonly port: number;
+}
+
+/**
+ * Told of a connection's beginning and end. `Tracing` in the original, where `Tracer` is the box around it. Its place
+ * there is `upstreams/peer.rs`, which stands above this folder.
+ */
+export interface Tracer {
+  /** The connection (its lowest layer) is established. */
+  onConnected(): void;
+  /** The connection is closed. */
+  onDisconnected(): void;
 }
 
 /** An established connection. Pingora's `Stream` (`Box<dyn IO>`), whatever it runs over. */

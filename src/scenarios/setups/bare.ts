@@ -1,7 +1,7 @@
 /** An application that says where to go, and nothing else: every other hook is the default. */
 import { httpProxyService, ProxyHttp } from '../../proxy/lib.ts';
 import { HttpPeer } from '../../upstreams/peer.ts';
-import type { Setup } from './mod.ts';
+import type { Setup } from './setup.ts';
 
 class Bare extends ProxyHttp<undefined> {
   readonly #origin: string;

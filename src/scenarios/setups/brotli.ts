@@ -1,7 +1,7 @@
 /** Compresses what the origin sends and the client accepts, and decompresses what the client doesn't accept. */
 import { httpProxyService, ProxyHttp, type Session } from '../../proxy/lib.ts';
 import { HttpPeer } from '../../upstreams/peer.ts';
-import type { Setup } from './mod.ts';
+import type { Setup } from './setup.ts';
 
 class Compressing extends ProxyHttp<undefined> {
   readonly #origin: string;

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { httpProxyService, ProxyHttp } from '../../proxy/lib.ts';
 import { HttpPeer } from '../../upstreams/peer.ts';
 import { CertKey } from '../../utils/mod.ts';
-import type { Setup } from './mod.ts';
+import type { Setup } from './setup.ts';
 
 class Identified extends ProxyHttp<undefined> {
   readonly #origin: string;

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { httpProxyService, ProxyHttp } from '../../proxy/lib.ts';
 import { HttpPeer } from '../../upstreams/peer.ts';
-import type { Setup } from './mod.ts';
+import type { Setup } from './setup.ts';
 
 class Proxied extends ProxyHttp<undefined> {
   readonly #port: number;

@@ -2,7 +2,7 @@
 import type { RequestHeader } from '../../http/lib.ts';
 import { httpProxyService, ProxyHttp, type Session } from '../../proxy/lib.ts';
 import { HttpPeer } from '../../upstreams/peer.ts';
-import type { Setup } from './mod.ts';
+import type { Setup } from './setup.ts';
 
 class Asking extends ProxyHttp<undefined> {
   readonly #origin: string;

@@ -6,7 +6,7 @@ import { Backend, Backends, LoadBalancer } from '../../load-balancing/lib.ts';
 import { RoundRobin } from '../../load-balancing/selection/mod.ts';
 import { httpProxyService, ProxyHttp, type Session } from '../../proxy/lib.ts';
 import { HttpPeer } from '../../upstreams/peer.ts';
-import type { Setup } from './mod.ts';
+import type { Setup } from './setup.ts';
 
 /** Where nobody listens: never chosen, because it is always out of use or gone. */
 const NOBODY = '127.0.0.1:9';

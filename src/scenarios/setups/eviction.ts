@@ -1,7 +1,7 @@
 /** Two peers that can't use each other's connections, and room for one connection between two requests. */
 import { httpProxyService, ProxyHttp, type Session } from '../../proxy/lib.ts';
 import { HttpPeer } from '../../upstreams/peer.ts';
-import type { Setup } from './mod.ts';
+import type { Setup } from './setup.ts';
 
 class TwoPeers extends ProxyHttp<undefined> {
   readonly #origin: string;

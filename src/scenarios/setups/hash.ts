@@ -3,7 +3,7 @@ import { LoadBalancer } from '../../load-balancing/lib.ts';
 import { FNVHash } from '../../load-balancing/selection/mod.ts';
 import { httpProxyService, ProxyHttp, type Session } from '../../proxy/lib.ts';
 import { HttpPeer } from '../../upstreams/peer.ts';
-import type { Setup } from './mod.ts';
+import type { Setup } from './setup.ts';
 
 class ByHash extends ProxyHttp<undefined> {
   readonly #lb: LoadBalancer<FNVHash>;

@@ -4,7 +4,7 @@ import { ConnectorOptions } from '../../connectors/mod.ts';
 import { RequestHeader } from '../../http/lib.ts';
 import { httpProxyService, ProxyHttp } from '../../proxy/lib.ts';
 import { HttpPeer, PeerOptions } from '../../upstreams/peer.ts';
-import type { Setup } from './mod.ts';
+import type { Setup } from './setup.ts';
 
 class Asks extends ProxyHttp<undefined> {
   readonly #origin: string;

@@ -6,7 +6,7 @@ import { RoundRobin } from '../../load-balancing/selection/mod.ts';
 import { httpProxyService, ProxyHttp } from '../../proxy/lib.ts';
 import { backgroundService } from '../../services/background.ts';
 import { HttpPeer } from '../../upstreams/peer.ts';
-import type { Setup } from './mod.ts';
+import type { Setup } from './setup.ts';
 
 class Asked extends ProxyHttp<undefined> {
   readonly #lb: LoadBalancer<RoundRobin>;

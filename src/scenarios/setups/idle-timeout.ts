@@ -1,7 +1,7 @@
 /** Keeps a connection of HTTP/2 for a tenth of a second, and asks every 50 ms whether the origin is still there. */
 import { httpProxyService, ProxyHttp } from '../../proxy/lib.ts';
 import { HttpPeer } from '../../upstreams/peer.ts';
-import type { Setup } from './mod.ts';
+import type { Setup } from './setup.ts';
 
 class Brief extends ProxyHttp<undefined> {
   readonly #origin: string;

@@ -7,7 +7,7 @@ import { TlsSettings } from '../../listeners/tls.ts';
 import { HttpProxy, ProxyHttp } from '../../proxy/lib.ts';
 import { Service } from '../../services/listening.ts';
 import { HttpPeer } from '../../upstreams/peer.ts';
-import type { Setup } from './mod.ts';
+import type { Setup } from './setup.ts';
 
 /** One certificate, whatever name the client asks for. */
 class OneForAll implements TlsAccept {

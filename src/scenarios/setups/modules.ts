@@ -4,7 +4,7 @@ import { ResponseHeader } from '../../http/lib.ts';
 import { HttpModules } from '../../modules/http/mod.ts';
 import type { Session } from '../../protocols/http/server.ts';
 import { Service } from '../../services/listening.ts';
-import type { Setup } from './mod.ts';
+import type { Setup } from './setup.ts';
 
 /** Counts what passes. */
 class Counter {

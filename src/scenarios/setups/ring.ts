@@ -3,7 +3,7 @@ import { Bucket, Continuum } from '../../ketama/lib.ts';
 import { SocketAddr } from '../../protocols/l4/socket.ts';
 import { httpProxyService, ProxyHttp, type Session } from '../../proxy/lib.ts';
 import { HttpPeer } from '../../upstreams/peer.ts';
-import type { Setup } from './mod.ts';
+import type { Setup } from './setup.ts';
 
 class OnRing extends ProxyHttp<undefined> {
   readonly #ring: Continuum;

@@ -5,7 +5,7 @@ import { spawn } from '../../runtime/lib.ts';
 import type { ServerConf } from '../../server/configuration/mod.ts';
 import { Service } from '../../services/listening.ts';
 import { HttpPeer } from '../../upstreams/peer.ts';
-import type { Setup } from './mod.ts';
+import type { Setup } from './setup.ts';
 
 class Refreshing extends ProxyHttp<undefined> {
   readonly #origin: string;
