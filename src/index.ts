@@ -43,6 +43,7 @@ export type { Digest, ProxyDigest, SslDigest, TimingDigest } from './protocols/d
 export type { H2Options } from './protocols/h2/server.ts';
 export { ResponseCompressionCtx } from './protocols/http/compression/mod.ts';
 export { HttpTask } from './protocols/http/mod.ts';
+export type { BodyRate, BodyRates } from './protocols/http/pace.ts';
 export { Session as ServerSession } from './protocols/http/server.ts';
 export { SocketAddr } from './protocols/l4/socket.ts';
 export { ALPN, type Stream } from './protocols/mod.ts';

@@ -16,6 +16,7 @@ import { Origins } from './main/origins.ts';
 import { endWithNpm } from './main/parent.ts';
 import { sampling } from './main/sampling.ts';
 import { complain, say, serving } from './main/say.ts';
+import type { BodyRate } from './protocols/http/pace.ts';
 import { httpProxyService } from './proxy/lib.ts';
 import type { ProxyMetrics } from './proxy/metrics.ts';
 import { shared, workerNumber } from './runtime/worker.ts';
@@ -95,6 +96,11 @@ async function metricsFor(options: Options): Promise<ProxyMetrics | undefined> {
   return proxyMetrics();
 }
 
+/** 0 on the command line is no limit. */
+function rate(bytesPerSecond: number): BodyRate | undefined {
+  return bytesPerSecond === 0 ? undefined : { bytesPerSecond };
+}
+
 /** The service that shows what {@link metricsFor} counts. */
 function prometheus(address: string): Service {
   const service = Service.prometheusHttpService();
@@ -168,6 +174,7 @@ async function main(argv: string[], name: string): Promise<void> {
       h2: { h2c: options.h2c },
       requestsPerConnection: options.maxRequests || undefined,
       halfClose: options.halfClose,
+      bodyRates: { request: rate(options.minRequestRate), response: rate(options.minResponseRate) },
     },
   );
   const { maxConnections, maxAddressConnections } = options;

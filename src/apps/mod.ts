@@ -95,6 +95,7 @@ export class HttpAsServerApp implements ServerApp {
         // the client makes another connection for those that follow
         if (requests === maxRequests) {
           countRefusal('requests of one connection');
+          log.debug(() => `connection takes no more requests after ${requests}`);
           end();
         }
         currentHandle().spawnDetached('h2 stream', this.serve(session, shutdown));

@@ -59,6 +59,11 @@ export interface Limits {
    */
   readonly streamStalledMs: number;
   /**
+   * At a server: bytes a second that the peer must let out of a stream while bytes wait. One that stays behind that by
+   * `streamStalledMs` ends, so that opening a window by a byte now and then is of no use. 0: none. Default: 0.
+   */
+  readonly minSendRate: number;
+  /**
    * At a server: milliseconds in which nothing of a stream moves whose request isn't complete. 0: for ever. Default:
    * 3,600,000, for calls of gRPC may be silent for long, and 0 for clients.
    */
@@ -92,6 +97,7 @@ export const DEFAULT_LIMITS: Limits = {
   settingsAckMs: 30_000,
   stalledMs: 60_000,
   streamStalledMs: 300_000,
+  minSendRate: 0,
   streamIdleMs: 3_600_000,
   uploadRestMs: 10_000,
   silenceMs: 60_000,

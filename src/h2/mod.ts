@@ -11,6 +11,7 @@ export { FrameType, frameTypeName, PREFACE } from './frame.ts';
 export type { Head, RequestHead } from './head.ts';
 export { DEFAULT_LIMITS, type Limits, type Rate } from './limits.ts';
 export { Names } from './names.ts';
+export { TOO_SLOW } from './progress.ts';
 export { H2Error, Reason, reasonName, reasonText } from './reason.ts';
 export { ServerConnection } from './server.ts';
 export { Setting } from './settings.ts';

@@ -14,13 +14,19 @@ interface Mark {
   sentAt: number;
   received: number;
   receivedAt: number;
+  /** Milliseconds that it takes longer than it may, if there is a slowest rate. */
+  behind: number;
 }
+
+/** Why a stream ends that is below the slowest rate. */
+export const TOO_SLOW = 'a window that opens too slowly';
 
 /** What is known of the streams of one connection. */
 export class Progress {
   private readonly limits: Limits;
   private readonly isServer: boolean;
   private marks = new Map<Stream, Mark>();
+  private lookedAt = 0;
   /** Milliseconds from one look to the next; Infinity if nothing is limited. */
   readonly interval: number;
 
@@ -39,7 +45,8 @@ export class Progress {
     const overdue: [Stream, H2Error][] = [];
     for (const stream of streams) {
       const { sent, received } = stream;
-      const mark = before.get(stream) ?? { sent: -1, sentAt: now, received: -1, receivedAt: now };
+      const mark = before.get(stream) ?? { sent: -1, sentAt: now, received: -1, receivedAt: now, behind: 0 };
+      if (before.has(stream)) mark.behind = this.behind(stream, mark, now - this.lookedAt);
       if (mark.sent !== sent || stream.unsent === 0) mark.sentAt = now;
       if (mark.sent !== sent || mark.received !== received) mark.receivedAt = now;
       mark.sent = sent;
@@ -49,7 +56,15 @@ export class Progress {
       if (why !== null) overdue.push([stream, why]);
     }
     this.marks = marks;
+    this.lookedAt = now;
     return overdue;
+  }
+
+  /** How far the peer is behind the slowest rate, `passed` milliseconds after the last look. */
+  private behind(stream: Stream, mark: Mark, passed: number): number {
+    const { minSendRate } = this.limits;
+    if (minSendRate === 0 || !this.isServer || stream.unsent === 0) return 0;
+    return Math.max(0, mark.behind + passed - ((stream.sent - mark.sent) * 1000) / minSendRate);
   }
 
   private judge(stream: Stream, mark: Mark, now: number): H2Error | null {
@@ -59,6 +74,7 @@ export class Progress {
       return new H2Error('reset', Reason.CANCEL, 'user', 'the response is complete and the server reads no more');
     }
     if (isOver(stalled, streamStalledMs)) return refusal('a window that does not open');
+    if (isOver(mark.behind, streamStalledMs)) return refusal(TOO_SLOW);
     if (!stream.remoteEnded && isOver(now - mark.receivedAt, streamIdleMs)) {
       return refusal('a message that does not go on');
     }

@@ -37,6 +37,9 @@ export interface Options {
   maxAddressConnections: number;
   /** After so many a connection takes no more; 0: no limit. */
   maxRequests: number;
+  /** Bytes a second of bodies; 0: no limit. */
+  minRequestRate: number;
+  minResponseRate: number;
   via?: string;
   accessLog: boolean;
   prometheus?: string;
@@ -125,6 +128,8 @@ const clientOptions = (command: Command): Command =>
     .addOption(
       number('max-requests', 'after so many requests a connection of a client takes no more; 0: no limit', 100_000),
     )
+    .addOption(number('min-request-rate', 'bytes a second of a request body; 408 for who is slower; 0: no limit', 240))
+    .addOption(number('min-response-rate', 'bytes a second that a client takes of a response body; 0: no limit', 240))
     .addOption(number('max-target', 'refuse longer targets of requests with 414; 0: no limit', 16_384));
 
 /** What is to be seen of it, and how it runs. */

@@ -12,6 +12,7 @@ import { Log } from '../log.ts';
 import type { H2Options } from '../protocols/h2/server.ts';
 import type { HttpSession as ClientSession } from '../protocols/http/client.ts';
 import { type HttpTask, SERVER_NAME } from '../protocols/http/mod.ts';
+import { type BodyRates, Rates } from '../protocols/http/pace.ts';
 import type { Session as HttpSession } from '../protocols/http/server.ts';
 import type { Stream } from '../protocols/l4/stream.ts';
 import { type Future, until } from '../runtime/future.ts';
@@ -69,6 +70,8 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp, ProxyFilters<C
   h2Options?: () => H2Options | undefined;
   /** @internal Whether clients that send no more, after a whole request, get their answer. */
   halfClose = false;
+  /** @internal The slowest rates of bodies. */
+  rates: Rates | undefined = undefined;
   /** @internal After so many requests a client's connection takes no more. */
   maxRequests = Number.POSITIVE_INFINITY;
 
@@ -310,6 +313,7 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp, ProxyFilters<C
     this.metrics?.downstream(downstream);
     const h1 = downstream.asHttp1();
     if (h1 !== undefined) h1.halfClose = this.halfClose;
+    downstream.rates = this.rates;
     try {
       if ((yield* this.handleNewRequest(downstream)) === undefined) return undefined;
       const session = Session.new(downstream);
@@ -319,6 +323,7 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp, ProxyFilters<C
       reusable = yield* this.processRequest(session, ctx);
       return reusable;
     } finally {
+      downstream.endPaces();
       if (reusable === undefined) downstream.close();
     }
   }
@@ -328,6 +333,7 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp, ProxyFilters<C
     const requests = downstream.asHttp1()?.stream.requests ?? 0;
     if (requests < this.maxRequests) return false;
     countRefusal('requests of one connection');
+    log.debug(() => `connection takes no more requests after ${requests}`);
     return true;
   }
 
@@ -362,6 +368,8 @@ export interface ProxyExtras {
    * answers or its time is up. Default: no, as in 0.1.0 and nginx: it has left, and the origin is let go at once.
    */
   halfClose?: boolean | undefined;
+  /** The slowest that bodies may be. Default: no limit, as in 0.1.0. */
+  bodyRates?: BodyRates | undefined;
   /** Puts something around the HTTP application, as sampled tracing does. Default: nothing. */
   wrap?: ((app: HttpServerApp) => HttpServerApp) | undefined;
 }
@@ -396,11 +404,21 @@ export interface ProxyExtras {
 export const httpProxyService = rust.fn(
   'pingora_proxy::http_proxy_service',
   <CTX>(conf: ServerConf, inner: ProxyHttp<CTX>, extras: ProxyExtras = {}): Service => {
-    const { wrap, metrics, h2, halfClose = false, requestsPerConnection: maxRequests } = extras;
+    const { wrap, metrics, halfClose = false, requestsPerConnection: maxRequests, bodyRates } = extras;
     const proxy = HttpProxy.new(inner, conf, metrics);
     proxy.halfClose = halfClose;
     if (maxRequests !== undefined) proxy.maxRequests = maxRequests;
+    if (bodyRates !== undefined) proxy.rates = new Rates(bodyRates);
+    const h2 = h2Options(extras, proxy.rates);
     if (h2 !== undefined || maxRequests !== undefined) proxy.speakH2({ maxRequests, ...h2 });
     return Service.new('Pingora HTTP Proxy Service', wrap === undefined ? proxy : wrap(proxy));
   },
 );
+
+/** With the slowest rate of responses, which each connection of HTTP/2 sees to by itself. */
+function h2Options({ h2 }: ProxyExtras, rates: Rates | undefined): H2Options | undefined {
+  const rate = rates?.response;
+  if (rate === undefined) return h2;
+  const limits = { minSendRate: rate.bytesPerSecond, streamStalledMs: rate.graceMs, ...h2?.limits };
+  return { ...h2, limits };
+}

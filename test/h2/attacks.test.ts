@@ -1,10 +1,11 @@
 /** Attacks on HTTP/2, each told first, and where it ends. */
-import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { PREFACE } from '../../src/h2/frame.ts';
 import { DEFAULT_LIMITS } from '../../src/h2/limits.ts';
 import { Reason, reasonName } from '../../src/h2/reason.ts';
 import type { ServerConnection } from '../../src/h2/server.ts';
 import type { Stream } from '../../src/h2/stream.ts';
+import { fakeClock } from '../support/clock.ts';
 import {
   client,
   frame,
@@ -242,18 +243,6 @@ describe('windows', () => {
   });
 });
 
-let epoch = 0;
-
-/** Time passes when the test says so. It begins later each time, for timers of one instant are kept together. */
-function fast(): void {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
-  epoch += 1e9;
-  vi.advanceTimersByTime(epoch);
-  onTestFinished(() => {
-    vi.useRealTimers();
-  });
-}
-
 describe('peers that take their time', () => {
   const shortly = { prefaceMs: 50, headersMs: 50, settingsAckMs: 50, stalledMs: 50, silenceMs: 0 };
 
@@ -262,7 +251,7 @@ describe('peers that take their time', () => {
     ['half a preface', PREFACE.subarray(0, 12)],
     ['a preface and no SETTINGS', PREFACE],
   ])('slow preface: %s', async (_what, bytes) => {
-    fast();
+    fakeClock();
     const { connection, out } = fresh({ limits: shortly });
     if (bytes.length > 0) connection.receive(bytes);
     vi.advanceTimersByTime(100);
@@ -271,7 +260,7 @@ describe('peers that take their time', () => {
   });
 
   test('a field block that does not go on', async () => {
-    fast();
+    fakeClock();
     const { connection } = fresh({ limits: shortly });
     connection.receive(Buffer.concat([PREFACE, settings(), frame(4, 1, 0), frame(1, 0, 1, '82')]));
     vi.advanceTimersByTime(100);
@@ -279,7 +268,7 @@ describe('peers that take their time', () => {
   });
 
   test('SETTINGS that are never acknowledged', async () => {
-    fast();
+    fakeClock();
     const { connection } = fresh({ limits: shortly });
     connection.receive(Buffer.concat([PREFACE, settings()]));
     vi.advanceTimersByTime(100);
@@ -287,7 +276,7 @@ describe('peers that take their time', () => {
   });
 
   test('a peer that never reads', async () => {
-    fast();
+    fakeClock();
     const { connection, out } = fresh({ limits: shortly });
     connection.receive(Buffer.concat([PREFACE, settings(), frame(4, 1, 0)]));
     out.reads = false;
@@ -311,7 +300,7 @@ describe('peers that take their time', () => {
   });
 
   test('a silent peer is asked, and let go if it does not answer; one that answers stays', async () => {
-    fast();
+    fakeClock();
     const { connection, out } = fresh({ limits: { silenceMs: 100 } });
     connection.receive(Buffer.concat([PREFACE, settings(), frame(4, 1, 0)]));
     vi.advanceTimersByTime(120);
@@ -330,7 +319,7 @@ describe('streams that never end', () => {
 
   /** A server's end, on which time has not passed yet. */
   function begun(clientSettings: [number, number][] = []): Served {
-    fast();
+    fakeClock();
     const made = fresh({ limits });
     made.connection.receive(Buffer.concat([PREFACE, settings(...clientSettings), frame(4, 1, 0)]));
     return made;
@@ -402,7 +391,7 @@ describe('streams that never end', () => {
   });
 
   test('no limit where it is 0', async () => {
-    fast();
+    fakeClock();
     const { connection } = fresh({ limits: { streamStalledMs: 0, streamIdleMs: 0, silenceMs: 0 } });
     connection.receive(Buffer.concat([PREFACE, settings([4, 0]), frame(4, 1, 0), headers(1, POST, false)]));
     const stream = accept(connection)!;
@@ -415,7 +404,7 @@ describe('streams that never end', () => {
   const UPLOAD = { method: 'POST', scheme: 'https', authority: 'a.test', path: '/', names: [], values: [] };
 
   test('a server that answers whole and reads no more: the rest of the upload is given up with CANCEL', async () => {
-    fast();
+    fakeClock();
     const { connection, out } = await client({ limits }, [[4, 100]]);
     const stream = connection.request(UPLOAD, false);
     stream.sendData(Buffer.alloc(60_000), true);
@@ -430,7 +419,7 @@ describe('streams that never end', () => {
   });
 
   test('a server that answers whole and reads on slowly gets all of the upload', async () => {
-    fast();
+    fakeClock();
     const { connection } = await client({ limits }, [[4, 100]]);
     const stream = connection.request(UPLOAD, false);
     stream.sendData(Buffer.alloc(1000), true);

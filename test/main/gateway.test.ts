@@ -261,3 +261,13 @@ test('the origin’s own name is what its certificate is checked against, unless
   const other = await Origins.of(parsed('--upstream', 'localhost:443', '--upstream-tls', '--sni', 'other.test'));
   expect(other.nameOf(other.choose([])!)).toBe('other.test');
 });
+
+describe('the slowest rates', () => {
+  test('are 240 bytes a second, as long as nothing else is said', () => {
+    expect(parsed('--upstream', 'demo')).toMatchObject({ minRequestRate: 240, minResponseRate: 240 });
+    expect(parsed('--min-request-rate', '0', '--min-response-rate', '9')).toMatchObject({
+      minRequestRate: 0,
+      minResponseRate: 9,
+    });
+  });
+});

@@ -7,6 +7,7 @@ import { httpProxyService } from '../../src/proxy/lib.ts';
 import { ServerConf } from '../../src/server/configuration/mod.ts';
 import { refusals } from '../../src/utils/refusals.ts';
 import { selfSigned } from '../../src/utils/self-signed.ts';
+import { captureLog } from '../support/log.ts';
 import { Origin } from '../support/origin.ts';
 import { clientOf, ToOrigin } from '../support/proxy.ts';
 import { serveInTest } from '../support/service.ts';
@@ -27,7 +28,10 @@ async function start(tls: boolean): Promise<number> {
   return tls ? encrypted : plain;
 }
 
+const ended = 'connection takes no more requests after 3';
+
 test('of HTTP/1: the last answer says so, and the connection is closed', async () => {
+  const lines = captureLog('debug');
   const before = refusals().get('requests of one connection') ?? 0;
   const client = await clientOf(await start(false));
   for (let i = 1; i <= 3; i++) {
@@ -40,6 +44,7 @@ test('of HTTP/1: the last answer says so, and the connection is closed', async (
     'Connection: close',
   ]);
   expect(refusals().get('requests of one connection')).toBe(before + 1);
+  expect(lines.filter(({ msg }) => msg === ended)).toHaveLength(1);
 });
 
 async function status(client: ClientHttp2Session): Promise<unknown> {
@@ -51,10 +56,12 @@ async function status(client: ClientHttp2Session): Promise<unknown> {
 }
 
 test('of HTTP/2: the client is told with GOAWAY, and what it has asked for is answered', async () => {
+  const lines = captureLog('debug');
   const client = connect(`https://127.0.0.1:${await start(true)}`, { rejectUnauthorized: false });
   onTestFinished(() => client.destroy());
   const told = once(client, 'goaway');
   expect(await Promise.all([status(client), status(client), status(client)])).toEqual([200, 200, 200]);
   expect((await told)[0]).toBe(0);
   await once(client, 'close');
+  expect(lines.filter(({ msg }) => msg === ended)).toHaveLength(1);
 });

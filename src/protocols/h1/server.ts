@@ -239,6 +239,12 @@ export class HttpSession {
     return this.bodyReader.bodyEmpty();
   }
 
+  /** Whether more of the request's body is to come. What goes through a tunnel is none. */
+  owesBody(): boolean {
+    const { state } = this.bodyReader;
+    return state === 'Partial' || state === 'Chunked';
+  }
+
   /** The trailer fields that followed a chunked body. */
   get requestTrailers(): HMap | undefined {
     return this.bodyReader.trailers;
@@ -309,6 +315,11 @@ export class HttpSession {
   /** Whether the client's upgrade was agreed to: from then on bytes go both ways. */
   wasUpgraded(): boolean {
     return this.upgraded;
+  }
+
+  /** Whether the response was written to its end. */
+  isResponseDone(): boolean {
+    return this.answered() && this.bodyWriter.finished();
   }
 
   /** The response's head, once a final one (or 101) was written. */

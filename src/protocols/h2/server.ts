@@ -18,6 +18,7 @@ import {
   reasonName,
   reasonText,
   ServerConnection,
+  TOO_SLOW,
 } from '../../h2/mod.ts';
 import { type HMap, RequestHeader, type ResponseHeader } from '../../http/lib.ts';
 import { Log } from '../../log.ts';
@@ -25,6 +26,7 @@ import type { Future } from '../../runtime/future.ts';
 import { PENDING, type Poll } from '../../runtime/poll.ts';
 import { Elapsed } from '../../timeout/lib.ts';
 import { ported, traced } from '../../tracing/span.ts';
+import { countRefusal } from '../../utils/refusals.ts';
 import { FixedBuffer } from '../http/body-buffer.ts';
 import { getCachedDate } from '../http/date.ts';
 import type { HttpTask } from '../http/mod.ts';
@@ -162,6 +164,7 @@ export const handshake = rust.fn(
 function refused({ onRefused }: H2Options, error: H2Error, stream: number): void {
   const level = stream === 0 ? 'connection' : 'stream';
   onRefused?.(level, reasonName(error.reason));
+  if (error.message.includes(TOO_SLOW)) countRefusal('response rate');
   log.warn(() => `H2 ${stream === 0 ? level : `${level} ${stream}`} refused: ${error.message}`);
 }
 
@@ -449,6 +452,21 @@ export class HttpSession {
   /** Whether there is no more body to read. */
   isBodyDone(): boolean {
     return this.noBody || this.stream.isEndStream();
+  }
+
+  /**
+   * Whether more of the request's body is to come, and soon: what goes through a tunnel is none, and calls of gRPC may be
+   * silent for as long as they like.
+   */
+  owesBody(): boolean {
+    const { method, headers } = this._reqHeader;
+    if (this.isBodyDone() || method === 'CONNECT') return false;
+    return headers.get('content-type')?.startsWith('application/grpc') !== true;
+  }
+
+  /** Whether the response was said to its end. */
+  isResponseDone(): boolean {
+    return this._ended;
   }
 
   /** Whether there is no body at all. */

@@ -3,17 +3,21 @@
  *
  * Port of `pingora-core/src/protocols/http/server.rs`.
  */
+import { ErrorType, PingoraError } from '../../error/lib.ts';
 import { type RequestHeader, ResponseHeader } from '../../http/lib.ts';
 import { Log } from '../../log.ts';
+import { bytesTaken } from '../../node/taken.ts';
 import type { Future } from '../../runtime/future.ts';
-import { PENDING, type Poll } from '../../runtime/poll.ts';
+import { currentWaker, PENDING, type Poll } from '../../runtime/poll.ts';
 import { type AwaitableFuture, awaitable, polled } from '../../runtime/task.ts';
 import { ported, traced } from '../../tracing/span.ts';
+import { countRefusal } from '../../utils/refusals.ts';
 import { HttpSession as SessionV1 } from '../h1/server.ts';
 import type { HttpSession as SessionV2 } from '../h2/server.ts';
 import type { Stream } from '../l4/stream.ts';
 import { genErrorResponse, http400Response, http502Response } from './error-resp.ts';
 import type { HttpTask } from './mod.ts';
+import { Pace, type Rates, type Rule } from './pace.ts';
 
 const rust = ported('pingora-core/src/protocols/http/server.rs');
 const log = new Log('pingora_core::protocols::http::server');
@@ -23,6 +27,12 @@ const log = new Log('pingora_core::protocols::http::server');
 export class Session {
   private readonly h1: SessionV1 | undefined = undefined;
   private readonly h2: SessionV2 | undefined = undefined;
+  /** @internal The slowest rates of bodies. Default: none. */
+  rates: Rates | undefined = undefined;
+  /** How the request's body comes, once it was waited for. */
+  private requestPace: Pace | undefined = undefined;
+  /** How the response is taken, once that was waited for. */
+  private responsePace: Pace | undefined = undefined;
 
   private constructor(h1: SessionV1 | undefined, h2: SessionV2 | undefined) {
     this.h1 = h1;
@@ -97,6 +107,7 @@ export class Session {
   private *_readRequestBody(): Future<Buffer | undefined> {
     for (;;) {
       const data = this.any.readBodyBytes();
+      this.paceRequest(data === PENDING);
       if (data !== PENDING) return data;
       yield;
     }
@@ -126,7 +137,9 @@ export class Session {
 
   /** @internal Ready when the client has taken so much that more can be written. Throws `WriteTimedout` and `WriteError`. */
   pollDrained(): Poll<void> {
-    return this.any.pollDrained();
+    const drained = this.any.pollDrained();
+    if (drained === PENDING || this.responsePace !== undefined) this.paceResponse(drained === PENDING);
+    return drained;
   }
 
   /** End the session. Returns the connection if it can serve another request; never for HTTP/2. */
@@ -239,12 +252,77 @@ export class Session {
   /** @internal The next piece of the request's body; once there is no more, pending until the client leaves, and throws then. */
   @rust.method('Session::read_body_or_idle')
   readBodyOrIdle(noBodyExpected: boolean): Poll<Buffer | undefined> {
-    return this.any.readBodyOrIdle(noBodyExpected);
+    const data = this.any.readBodyOrIdle(noBodyExpected);
+    if (!noBodyExpected) this.paceRequest(data === PENDING);
+    return data;
   }
 
   /** @internal A read that is pending is given up: no byte is lost. What `drop` does to it in Rust. */
   dropRead(): void {
     this.any.dropRead();
+    if (this.requestPace !== undefined) this.requestPace.waiting = null;
+    if (this.responsePace !== undefined) this.responsePace.waiting = null;
+  }
+
+  /** The request's body was asked for; `waits`: nothing of it was here. Throws `HTTPStatus(408)` if it comes too slowly. */
+  private paceRequest(waits: boolean): void {
+    const { rates, requestPace: pace } = this;
+    const rate = rates?.request;
+    if (rate === undefined) return;
+    if (pace !== undefined) pace.waiting = waits ? currentWaker() : null;
+    else if (waits) {
+      const { any } = this;
+      this.requestPace = new Pace(
+        rates!,
+        rate,
+        () => any.bodyBytesRead(),
+        () => this.owesBody(),
+      );
+      this.requestPace.waiting = currentWaker();
+    }
+    if (!waits || pace?.isOver !== true) return;
+    countRefusal('request rate');
+    throw PingoraError.explain(ErrorType.HTTPStatus(408), `the request body ${slowerThan(rate)}`).intoDown();
+  }
+
+  /** Whether the client is the one that everybody waits for. */
+  private owesBody(): boolean {
+    const { any } = this;
+    if (!any.owesBody()) return false;
+    const written = any.responseWritten();
+    // RFC 9110 10.1.1: it may wait until it is told to go on
+    if (written === undefined) return any.bodyBytesRead() > 0 || !any.reqHeader().headers.has('expect');
+    // while the origin answers a request that goes on, both talk as they like
+    return written.isInformational || any.isResponseDone();
+  }
+
+  /** Whether the client has taken what was written was asked for; `waits`: it hasn't. Throws `WriteError` if it is too slow. */
+  private paceResponse(waits: boolean): void {
+    const { rates, h1, responsePace: pace } = this;
+    const rate = rates?.response;
+    // HTTP/2: the connection sees to it (`minSendRate`)
+    if (rate === undefined || h1 === undefined) return;
+    if (pace !== undefined) pace.waiting = waits ? currentWaker() : null;
+    else if (waits) {
+      this.responsePace = new Pace(
+        rates!,
+        rate,
+        () => bytesTaken(h1.stream.socket),
+        () => !h1.wasUpgraded(),
+      );
+      this.responsePace.waiting = currentWaker();
+    }
+    if (!waits || pace?.isOver !== true) return;
+    countRefusal('response rate');
+    // what it hasn't taken would lie in the system until it has
+    h1.stream.reset();
+    throw PingoraError.explain(ErrorType.WriteError, `the client's reading ${slowerThan(rate)}`).intoDown();
+  }
+
+  /** @internal The request is served: nobody looks at its bodies any more. */
+  endPaces(): void {
+    this.requestPace?.end();
+    this.responsePace?.end();
   }
 
   /** Answer `100 Continue`, unless something was answered. */
@@ -283,4 +361,8 @@ export class Session {
   bodyBytesSent(): number {
     return this.any.bodyBytesSent();
   }
+}
+
+function slowerThan({ bytesPerSecond, graceMs }: Rule): string {
+  return `is slower than ${bytesPerSecond} bytes a second for ${graceMs} ms`;
 }

@@ -14,6 +14,7 @@ import type { TLSSocket } from 'node:tls';
 import { ErrorType, PingoraError } from '../../error/lib.ts';
 import { readDirectly } from '../../node/direct-socket.ts';
 import { connectionReset, wasReset } from '../../node/reset.ts';
+import { parentOf } from '../../node/tls-parent.ts';
 import { connectionCloses } from '../../runtime/lib.ts';
 import { currentWaker, PENDING, type Poll, type Waker } from '../../runtime/poll.ts';
 import { polled } from '../../runtime/task.ts';
@@ -481,6 +482,20 @@ export class Stream implements Flushing {
     this.pending = '';
     if (pending !== '' && this.error === null && !socket.destroyed && !socket.writableEnded) {
       socket.write(pending, 'latin1');
+    }
+    socket.destroy();
+  }
+
+  /** End the connection with a reset, where there is such a thing (TCP, TLS on it): what waits to be taken is lost. */
+  reset(): void {
+    const { socket } = this;
+    this.pending = '';
+    if (this.peerAddress !== undefined && !socket.destroyed) {
+      const ssl = this.getSsl();
+      const below = ssl === undefined ? socket : parentOf(ssl);
+      // that alone waits until everything is written
+      below.resetAndDestroy();
+      below.destroy();
     }
     socket.destroy();
   }
