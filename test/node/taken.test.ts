@@ -39,9 +39,10 @@ describe('bytes that the system has taken', () => {
       client.destroy();
     });
     client.on('error', () => {});
+    const secure = once(client, 'secureConnect');
     const socket = await new SslAcceptor({ cert, key }).accept(raw);
-    if (!client.secureConnecting) client.pause();
-    else await once(client, 'secureConnect').then(() => client.pause());
+    await secure;
+    client.pause();
     socket.write(Buffer.alloc(LARGE));
     for (let i = 0; i < 10; i++) await turn();
     const taken = bytesTaken(socket);

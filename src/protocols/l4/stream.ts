@@ -486,7 +486,7 @@ export class Stream implements Flushing {
     socket.destroy();
   }
 
-  /** End the connection with a reset, where there is such a thing (TCP, TLS on it): what waits to be taken is lost. */
+  /** @internal End the connection with a reset, where there is such a thing (TCP, TLS on it): what waits to be taken is lost. */
   reset(): void {
     const { socket } = this;
     this.pending = '';
