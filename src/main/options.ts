@@ -31,7 +31,8 @@ export interface Options {
   maxOriginRequests: number;
   /** In characters; 0: none. */
   maxTarget: number;
-  halfClose: boolean;
+  /** In milliseconds; 0: no. */
+  halfClose: number;
   /** At a time; 0: no limit. */
   maxConnections: number;
   maxAddressConnections: number;
@@ -120,7 +121,14 @@ const originOptions = (command: Command): Command =>
 /** What clients may do. */
 const clientOptions = (command: Command): Command =>
   command
-    .option('--half-close', 'answer clients of HTTP/1 that end their side after the request, as nc does', false)
+    .addOption(
+      seconds(
+        'half-close',
+        'answer a client of HTTP/1 that ends its side after a request, unless its origin is silent for so long; 0: it has left',
+        undefined,
+        true,
+      ).default(2000, '2'),
+    )
     .addOption(number('max-connections', 'connections of clients at a time; more get 503; 0: no limit', 20_000))
     .addOption(
       number('max-address-connections', 'connections from one address at a time; more get 503; 0: no limit', 15_000),

@@ -68,8 +68,8 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp, ProxyFilters<C
   private readonly metrics: ProxyCounts | undefined;
   /** How HTTP/2 is spoken with clients. Default: as the defaults are. */
   h2Options?: () => H2Options | undefined;
-  /** @internal Whether clients that send no more, after a whole request, get their answer. */
-  halfClose = false;
+  /** @internal As in `ProxyExtras`. */
+  halfClose = 0;
   /** @internal The slowest rates of bodies. */
   rates: Rates | undefined = undefined;
   /** @internal After so many requests a client's connection takes no more. */
@@ -363,11 +363,12 @@ export interface ProxyExtras {
    */
   requestsPerConnection?: number | undefined;
   /**
-   * Whether a client of HTTP/1 that ends its side of the connection after a whole request (`nc`, say) gets its answer.
-   * It can't be told from one that has left, until something is written to it: the origin is asked on for it, until it
-   * answers or its time is up. Default: no, as in 0.1.0 and nginx: it has left, and the origin is let go at once.
+   * How a client of HTTP/1 is served that ends its side of the connection after a whole request (`nc`, say). It can't be
+   * told from one that has left, until something is written to it. 0: it has left, and its origin is let go at once, as in
+   * 0.1.0 and nginx. Else it gets its answer, unless nothing could be written to it for so many milliseconds: then its
+   * origin is let go. Default: 0.
    */
-  halfClose?: boolean | undefined;
+  halfClose?: number | undefined;
   /** The slowest that bodies may be. Default: no limit, as in 0.1.0. */
   bodyRates?: BodyRates | undefined;
   /** Puts something around the HTTP application, as sampled tracing does. Default: nothing. */
@@ -404,7 +405,7 @@ export interface ProxyExtras {
 export const httpProxyService = rust.fn(
   'pingora_proxy::http_proxy_service',
   <CTX>(conf: ServerConf, inner: ProxyHttp<CTX>, extras: ProxyExtras = {}): Service => {
-    const { wrap, metrics, halfClose = false, requestsPerConnection: maxRequests, bodyRates } = extras;
+    const { wrap, metrics, halfClose = 0, requestsPerConnection: maxRequests, bodyRates } = extras;
     const proxy = HttpProxy.new(inner, conf, metrics);
     proxy.halfClose = halfClose;
     if (maxRequests !== undefined) proxy.maxRequests = maxRequests;

@@ -271,3 +271,8 @@ describe('the slowest rates', () => {
     });
   });
 });
+
+test('a client that ends its side after its request is answered if its origin answers within 2 seconds', () => {
+  expect(parsed('--upstream', 'demo').halfClose).toBe(2000);
+  expect(parsed('--half-close', '0').halfClose).toBe(0);
+});

@@ -1,18 +1,18 @@
 /** Clients of HTTP/1 that end their side of the connection after a request. */
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { httpProxyService } from '../../src/proxy/lib.ts';
 import { ServerConf } from '../../src/server/configuration/mod.ts';
+import { armedTimers } from '../../src/timeout/lib.ts';
+import { fakeClock } from '../support/clock.ts';
 import { captureLog } from '../support/log.ts';
 import { HELLO, Origin } from '../support/origin.ts';
 import { clientOf, ToOrigin } from '../support/proxy.ts';
 import { serveInTest } from '../support/service.ts';
-import type { Peer } from '../support/streams.ts';
+import { type Peer, turn } from '../support/streams.ts';
 
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
 
-async function start(
-  halfClose: boolean | undefined,
-): Promise<{ client: Peer; origin: Origin; asked(): Promise<Peer> }> {
+async function start(halfClose: number | undefined): Promise<{ client: Peer; origin: Origin; asked(): Promise<Peer> }> {
   captureLog('silent');
   // it answers when the test says so
   const origin = await Origin.start(() => {});
@@ -36,7 +36,7 @@ const aWhile = () => new Promise((resolve) => setTimeout(resolve, 50));
 
 describe('a client that ends its side after its request', () => {
   test('gets its answer', async () => {
-    const { client, asked } = await start(true);
+    const { client, asked } = await start(60_000);
     client.send(GET);
     client.socket.end();
     const connection = await asked();
@@ -47,7 +47,7 @@ describe('a client that ends its side after its request', () => {
   });
 
   test('gets all its answers, if it has sent more than one request', async () => {
-    const { client, asked } = await start(true);
+    const { client, asked } = await start(60_000);
     client.send(GET + GET);
     client.socket.end();
     const connection = await asked();
@@ -68,7 +68,7 @@ describe('a client that ends its side after its request', () => {
   });
 
   test('has left when it ends in the middle of its request', async () => {
-    const { client, origin } = await start(true);
+    const { client, origin } = await start(60_000);
     client.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf');
     client.socket.end();
     expect(await client.end()).not.toMatch(/ 200 /);
@@ -76,7 +76,7 @@ describe('a client that ends its side after its request', () => {
   });
 
   test('and has left all the same: its origin is let go when that shows', async () => {
-    const { client, asked } = await start(true);
+    const { client, asked } = await start(60_000);
     client.send(GET);
     const connection = await asked();
     client.socket.destroy();
@@ -85,5 +85,49 @@ describe('a client that ends its side after its request', () => {
     const more = setInterval(() => connection.send('more'), 5);
     onTestFinished(() => clearInterval(more));
     await connection.end();
+  });
+  describe('while its origin is silent', () => {
+    beforeEach(fakeClock);
+
+    // before what ends with the test, which needs time
+    afterEach(() => {
+      vi.useRealTimers();
+    });
+
+    const pass = async (ms: number) => {
+      for (let passed = 0; passed < ms; passed += 500) {
+        for (let i = 0; i < 20; i++) await turn();
+        vi.advanceTimersByTime(500);
+      }
+      for (let i = 0; i < 20; i++) await turn();
+    };
+
+    test('has left once that took as long as it may', async () => {
+      const before = armedTimers();
+      const { client, asked } = await start(2000);
+      client.send(GET);
+      client.socket.end();
+      const connection = await asked();
+      await pass(1500);
+      expect(connection.ended).toBe(false);
+      await pass(2000);
+      expect(connection.ended).toBe(true);
+      expect(await client.end()).toBe('');
+      expect(armedTimers()).toBe(before);
+    });
+
+    test('is there as long as something is written to it now and then', async () => {
+      const { client, asked } = await start(2000);
+      client.send(GET);
+      client.socket.end();
+      const connection = await asked();
+      await pass(1500);
+      connection.send('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n');
+      for (let i = 0; i < 10; i++) {
+        await pass(1500);
+        connection.send('x');
+      }
+      expect(await client.end()).toMatch(/\r\n\r\nx{10}$/);
+    });
   });
 });

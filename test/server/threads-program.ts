@@ -22,7 +22,7 @@ export interface Plan {
   readonly beside?: readonly number[];
   readonly background?: boolean;
   /** Clients that end their side get their answer. */
-  readonly halfClose?: boolean;
+  readonly halfClose?: number;
   /** Threads fail before they serve. */
   readonly broken?: boolean;
 }

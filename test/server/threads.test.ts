@@ -258,7 +258,7 @@ describe.each([
   );
 
   test.concurrent('answer a client that sends no more after its request, if they are told to', async () => {
-    const running = await run({ conf, halfClose: true });
+    const running = await run({ conf, halfClose: 60_000 });
     const client = connect({ port: running.port, host: '127.0.0.1', allowHalfOpen: true });
     client.end('GET /hold-half HTTP/1.1\r\nHost: a\r\n\r\n');
     const answer = (async () => {

@@ -10,8 +10,8 @@ import { type HMap, type RequestHeader, ResponseHeader } from '../../http/lib.ts
 import { Log } from '../../log.ts';
 import type { Future } from '../../runtime/future.ts';
 import { rests } from '../../runtime/lib.ts';
-import { PENDING, type Poll } from '../../runtime/poll.ts';
-import { Elapsed } from '../../timeout/lib.ts';
+import { currentWaker, PENDING, type Poll } from '../../runtime/poll.ts';
+import { Elapsed, Limit } from '../../timeout/lib.ts';
 import { ported, traced } from '../../tracing/span.ts';
 import { FixedBuffer } from '../http/body-buffer.ts';
 import { getCachedDate } from '../http/date.ts';
@@ -68,8 +68,13 @@ export class HttpSession {
   /** Whether `Date` and `Connection` are set on the response. */
   updateRespHeaders = true;
   private retryBuffer: FixedBuffer | undefined = undefined;
-  /** Whether a client that sends no more, after a whole request, gets its answer. Default: it has left. */
-  halfClose = false;
+  /**
+   * A client that sends no more, after a whole request, may wait for its answer: for so many milliseconds at a time in
+   * which nothing is written to it. 0, the default: it has left.
+   */
+  halfClose = 0;
+  /** That time, once the client sends no more. */
+  private silence: Limit | undefined = undefined;
   private upgraded = false;
   /** A body came before the new protocol, and was read. */
   private tunnelling = false;
@@ -266,6 +271,7 @@ export class HttpSession {
     const http10 = request?.version === 'HTTP/1.0';
     if (informational && status !== 101 && http10) return; // RFC 9110 15.2
     const { headers } = header;
+    this.silence?.clear();
 
     if (http10 && !informational) {
       // RFC 9112 6.1 and 9.3: no chunked coding for an HTTP/1.0 client, and no connection kept for it
@@ -277,7 +283,7 @@ export class HttpSession {
       headers.remove('content-length');
       headers.remove('transfer-encoding');
     }
-    if (status === 101 || (this.halfClose && this.sendsNoMore())) this.setKeepalive(undefined);
+    if (status === 101 || (this.halfClose > 0 && this.sendsNoMore())) this.setKeepalive(undefined);
     if (status === 101 || !informational) {
       const upgrade = this.isUpgrade(header);
       if (upgrade !== undefined) log.debug(upgrade ? 'ok upgrade handshake' : 'bad upgrade handshake!');
@@ -382,6 +388,7 @@ export class HttpSession {
 
   @rust.method('HttpSession::do_write_body')
   private doWriteBody(data: Buffer): number | undefined {
+    this.silence?.clear();
     const written = this.bodyWriter.writeBody(this._stream, data);
     this._bodyBytesSent += written ?? 0;
     return written;
@@ -398,6 +405,7 @@ export class HttpSession {
     const pieces = this.bodyWriteBuf;
     if (pieces.length === 0) return undefined;
     this.bodyWriteBuf = [];
+    this.silence?.clear();
     const written = this.bodyWriter.writeBody(this._stream, pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces));
     this._bodyBytesSent += written ?? 0;
     return written;
@@ -492,11 +500,24 @@ export class HttpSession {
   @rust.method('HttpSession::idle')
   idle(): Poll<number> {
     if (this._stream.pollEnded() === PENDING) return PENDING;
-    // whether the client is still there shows when it is written to
-    if (this.halfClose && this._stream.pollBroken() === PENDING) return PENDING;
+    if (this.halfClose > 0 && this.mayBeThere()) return PENDING;
     const error = this._stream.ioError;
     if (error !== null) throw PingoraError.because(ErrorType.ReadError, 'during HTTP idle state', error);
     return 0;
+  }
+
+  /** Whether a client that sends no more may still read. That it doesn't shows when it is written to. */
+  private mayBeThere(): boolean {
+    const { _stream: stream } = this;
+    if (stream.pollBroken() !== PENDING) return false;
+    const waker = currentWaker();
+    this.silence ??= new Limit(() => waker.wake());
+    try {
+      this.silence.check(this.halfClose);
+      return true;
+    } catch {
+      return false; // TCP can't tell, and whoever serves it has been silent for long enough
+    }
   }
 
   /**
@@ -542,11 +563,12 @@ export class HttpSession {
   /** Close the connection. */
   @rust.method('HttpSession::shutdown')
   shutdown(): void {
-    this._stream.shutdown();
+    this.close();
   }
 
   /** Give the connection up, as `drop` does in Rust. Nothing is traced: it is no call there. */
   close(): void {
+    this.silence?.end();
     this._stream.shutdown();
   }
 
@@ -573,6 +595,7 @@ export class HttpSession {
       this.shutdown();
       return undefined;
     }
+    this.silence?.end();
     keptFor.set(this._stream, this.keepalive);
     return this._stream;
   }
@@ -580,7 +603,7 @@ export class HttpSession {
   /** Whether the client has ended its side. What it had sent ahead is answered, if such clients are. */
   private sendsNoMore(): boolean {
     const { readEnded, bufferedLength } = this._stream;
-    return readEnded && !(this.halfClose && bufferedLength > 0);
+    return readEnded && !(this.halfClose > 0 && bufferedLength > 0);
   }
 
   /** Whether the request has no body, without starting to read one. */
