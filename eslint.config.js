@@ -42,7 +42,6 @@ export default tseslint.config(
       '@typescript-eslint/no-misused-promises': ['error', { checksVoidReturn: { arguments: true, attributes: true } }],
     },
   },
-  { files: ['src/h2/*.ts'], rules: { 'port/no-circles': 'off' } },
   { files: ['src/**/*.ts', 'explorer/**/*.ts'], rules: { 'port/object-maps': 'error' } },
   {
     files: ['src/**/*.ts'],

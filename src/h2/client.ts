@@ -1,7 +1,8 @@
 /** The client's end of a connection. */
-import { Connection, type Options, type Transport } from './connection.ts';
+import { Connection } from './connection.ts';
 import { MAX_31, PREFACE } from './frame.ts';
 import type { Head, HeadOf, RequestHead } from './head.ts';
+import type { Options, Transport } from './options.ts';
 import { H2Error, Reason } from './reason.ts';
 import { Stream } from './stream.ts';
 import { currentWaker, PENDING, type Poll, type Waker } from './wait.ts';
@@ -22,8 +23,8 @@ export class ClientConnection extends Connection {
   private closing = false;
 
   constructor(transport: Transport, options: Options = {}) {
-    super(transport, options, false, { silenceMs: 0, streamIdleMs: 0 });
-    this.output.append(PREFACE);
+    super(transport, options, { silenceMs: 0, streamIdleMs: 0 });
+    this.send.preface(PREFACE);
     this.sayHello();
   }
 
@@ -54,12 +55,12 @@ export class ClientConnection extends Connection {
   /** Open a stream with a request; `end` if nothing follows. Throws {@link H2Error} when none can be opened. */
   request(head: RequestHead, end: boolean): Stream {
     if (!this.isOpen) throw this.notOpen();
-    const stream = new Stream(this.nextStream, this, this.streamWindow, this.remote.initialWindowSize);
+    const stream = new Stream(this.nextStream, this, this.recv.streamWindow, this.remote.initialWindowSize);
     this.nextStream += 2;
-    this.add(stream);
+    this.streams.add(stream);
     stream.isBodiless = head.method === 'HEAD';
-    this.writeRequest(stream, head, end);
-    if (end) this.localEnd(stream);
+    this.send.request(stream, head, end);
+    if (end) this.streams.localEnd(stream);
     return stream;
   }
 
@@ -78,8 +79,9 @@ export class ClientConnection extends Connection {
     this.wakeReady();
   }
 
-  protected override streamRemoved(): void {
+  override streamRemoved(): void {
     this.wakeReady();
+    super.streamRemoved();
   }
 
   private wakeReady(): void {
@@ -89,37 +91,37 @@ export class ClientConnection extends Connection {
     for (const waker of ready) this.wakeLater(waker);
   }
 
-  protected override headOf(stream: Stream | undefined): HeadOf {
+  override headOf(stream: Stream | undefined): HeadOf {
     return stream !== undefined && stream.head !== null ? 'trailers' : 'response';
   }
 
-  protected override mayHaveData(stream: Stream): boolean {
+  override mayHaveData(stream: Stream): boolean {
     return stream.head !== null;
   }
 
-  protected override isIdle(id: number): boolean {
+  override isIdle(id: number): boolean {
     // RFC 9113 5.1.1: even ones are the server's to open, which it can only with PUSH_PROMISE
     return id % 2 === 0 || id >= this.nextStream;
   }
 
-  protected override opens(id: number): boolean {
+  override opens(id: number): boolean {
     // RFC 9113 5.1: the server opens none
-    if (this.isIdle(id)) throw new H2Error('goaway', Reason.PROTOCOL_ERROR, 'library', 'HEADERS on an idle stream');
+    if (this.isIdle(id)) throw H2Error.goaway(Reason.PROTOCOL_ERROR, 'HEADERS on an idle stream');
     return false;
   }
 
-  protected override opened(): void {}
+  override opened(): void {}
 
-  protected override moreHead(stream: Stream, head: Head, ends: boolean): void {
+  override moreHead(stream: Stream, head: Head, ends: boolean): void {
     if (head.tooLarge) {
-      this.streamError(stream, Reason.ENHANCE_YOUR_CALM, 'too large a head');
+      this.streams.fail(stream, Reason.ENHANCE_YOUR_CALM, 'too large a head');
       return;
     }
     if (head.status < 200) {
       // RFC 9113 8.1: an interim response doesn't end the stream
-      if (ends) this.streamError(stream, Reason.PROTOCOL_ERROR, 'an interim response that ends the stream');
+      if (ends) this.streams.fail(stream, Reason.PROTOCOL_ERROR, 'an interim response that ends the stream');
       else if (++stream.interims > MAX_INTERIMS)
-        this.streamError(stream, Reason.ENHANCE_YOUR_CALM, 'too many interim responses');
+        this.streams.fail(stream, Reason.ENHANCE_YOUR_CALM, 'too many interim responses');
       else stream.pushHead(head);
       return;
     }
@@ -129,19 +131,19 @@ export class ClientConnection extends Connection {
     stream.expected = bodiless ? 0 : head.contentLength;
     if (ends && stream.expected > 0 && !bodiless) {
       // RFC 9113 8.1.1
-      this.streamError(stream, Reason.PROTOCOL_ERROR, 'less than the content-length');
+      this.streams.fail(stream, Reason.PROTOCOL_ERROR, 'less than the content-length');
       return;
     }
     stream.pushHead(head);
-    if (ends) this.remoteEnd(stream);
+    if (ends) this.streams.remoteEnd(stream);
   }
 
   protected override goneAway(last: number, error: H2Error): void {
     // RFC 9113 6.8: streams above were not and won't be processed
-    for (const stream of [...this.streams.values()]) {
+    for (const stream of [...this.streams]) {
       if (stream.id <= last) continue;
       stream.isUnprocessed = true;
-      this.gone(stream, error);
+      this.streams.gone(stream, error);
     }
     this.wakeReady();
   }

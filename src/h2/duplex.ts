@@ -1,7 +1,8 @@
 /** What carries a connection, over any duplex stream of Node's: a socket, TLS, or a pair in memory. */
 import type { Duplex } from 'node:stream';
 import { arm } from '../timeout/lib.ts';
-import type { Connection, Transport } from './connection.ts';
+import type { Connection } from './connection.ts';
+import type { Flushable, Transport } from './options.ts';
 
 /** So many bytes may wait in the duplex before the connection waits too. */
 const HIGH_WATER = 128 * 1024;
@@ -11,11 +12,11 @@ const LINGER_MS = 1000;
 /** Writes a connection's frames into a duplex stream. */
 export class DuplexTransport implements Transport {
   private readonly duplex: Duplex;
-  private readonly schedule: (connection: Connection) => void;
+  private readonly schedule: (connection: Flushable) => void;
   private ending = false;
 
-  /** `schedule` calls {@link Connection.flush} at the end of the turn. */
-  constructor(duplex: Duplex, schedule: (connection: Connection) => void = flushImmediately) {
+  /** `schedule` calls `flush` at the end of the turn. */
+  constructor(duplex: Duplex, schedule: (connection: Flushable) => void = flushImmediately) {
     this.duplex = duplex;
     this.schedule = schedule;
   }
@@ -32,7 +33,7 @@ export class DuplexTransport implements Transport {
     return duplex.writableLength < HIGH_WATER;
   }
 
-  flushLater(connection: Connection): void {
+  flushLater(connection: Flushable): void {
     this.schedule(connection);
   }
 
@@ -65,11 +66,11 @@ export class DuplexTransport implements Transport {
   }
 }
 
-function flushImmediately(connection: Connection): void {
+function flushImmediately(connection: Flushable): void {
   setImmediate(flush, connection);
 }
 
-function flush(connection: Connection): void {
+function flush(connection: Flushable): void {
   connection.flush();
 }
 

@@ -3,6 +3,8 @@
  * the stream or the connection with the error that the RFC names, most often ENHANCE_YOUR_CALM (RFC 9113 10.5).
  */
 
+import { H2Error, Reason } from './reason.ts';
+
 /** So many at once, and so many a second after that. */
 export interface Rate {
   /** So many at once. */
@@ -114,8 +116,12 @@ export class Budget {
     this.left = rate.atOnce;
   }
 
-  /** Use one. False: there is none left. */
-  take(): boolean {
+  /** Use one. Throws {@link H2Error}, which ends the connection, if there is none left; `what` there were too many of. */
+  spend(what: string): void {
+    if (!this.take()) throw H2Error.goaway(Reason.ENHANCE_YOUR_CALM, `too many ${what}`);
+  }
+
+  private take(): boolean {
     if (this.left < 1) {
       const now = performance.now();
       if (this.at === 0) this.at = now;

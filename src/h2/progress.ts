@@ -87,5 +87,5 @@ function isOver(time: number, limit: number): boolean {
 }
 
 function refusal(detail: string): H2Error {
-  return new H2Error('reset', Reason.ENHANCE_YOUR_CALM, 'library', detail);
+  return H2Error.reset(Reason.ENHANCE_YOUR_CALM, detail);
 }

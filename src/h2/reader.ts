@@ -105,7 +105,7 @@ export class FrameReader {
     while (pos < chunk.length && this.heldLength < PREFACE.length) {
       // RFC 9113 3.4: what isn't it is no HTTP/2
       if (chunk[pos++] !== PREFACE[this.heldLength++]) {
-        throw new H2Error('goaway', Reason.PROTOCOL_ERROR, 'library', 'invalid preface');
+        throw H2Error.goaway(Reason.PROTOCOL_ERROR, 'invalid preface');
       }
     }
     if (this.heldLength === PREFACE.length) {
@@ -141,7 +141,7 @@ export class FrameReader {
     const stream = get32(bytes, pos + 5) & MAX_31;
     // RFC 9113 4.2; for some types an error of the stream would do
     if (length > this.maxFrameSize) {
-      throw new H2Error('goaway', Reason.FRAME_SIZE_ERROR, 'library', `a frame of ${length} bytes`);
+      throw H2Error.goaway(Reason.FRAME_SIZE_ERROR, `a frame of ${length} bytes`);
     }
     this.length = length;
     this.type = type;
@@ -153,7 +153,7 @@ export class FrameReader {
     else if (type !== FrameType.DATA) this.state = State.PAYLOAD;
     else if ((flags & Flag.PADDED) !== 0) {
       // RFC 9113 4.2: too short for what it must have
-      if (length === 0) throw new H2Error('goaway', Reason.FRAME_SIZE_ERROR, 'library', 'no length of the padding');
+      if (length === 0) throw H2Error.goaway(Reason.FRAME_SIZE_ERROR, 'no length of the padding');
       this.state = State.PAD_LENGTH;
     } else this.state = State.DATA;
     if (length === 0) this.empty();
@@ -169,7 +169,7 @@ export class FrameReader {
 
   private padLength(padding: number): void {
     // RFC 9113 6.1: at least the padding's length itself is left
-    if (padding >= this.length) throw new H2Error('goaway', Reason.PROTOCOL_ERROR, 'library', 'too much padding');
+    if (padding >= this.length) throw H2Error.goaway(Reason.PROTOCOL_ERROR, 'too much padding');
     this.padding = padding;
     this.left = this.length - 1 - padding;
     this.state = State.DATA;

@@ -86,6 +86,17 @@ export class H2Error extends Error {
     this.initiator = initiator;
   }
 
+  /** The peer broke a rule: the connection ends. */
+  static goaway(reason: number, detail: string): H2Error {
+    return new H2Error('goaway', reason, 'library', detail);
+  }
+
+  /** The peer broke a rule on a stream: the stream ends. */
+  static reset(reason: number, detail: string): H2Error {
+    return new H2Error('reset', reason, 'library', detail);
+  }
+
+  /** What carries the connection failed. */
   static io(cause: Error): H2Error {
     return new H2Error('io', Reason.INTERNAL_ERROR, 'library', '', cause);
   }

@@ -1,6 +1,7 @@
 /** The server's end of a connection. */
-import { Connection, type Options, type Transport } from './connection.ts';
+import { Connection } from './connection.ts';
 import type { Head, HeadOf } from './head.ts';
+import type { Options, Transport } from './options.ts';
 import { H2Error, Reason } from './reason.ts';
 import { Stream } from './stream.ts';
 import { currentWaker, PENDING, type Poll, type Waker } from './wait.ts';
@@ -14,7 +15,7 @@ export class ServerConnection extends Connection {
   private acceptor: Waker | null = null;
 
   constructor(transport: Transport, options: Options = {}) {
-    super(transport, options, true, {});
+    super(transport, options, {});
     this.sayHello();
   }
 
@@ -35,44 +36,49 @@ export class ServerConnection extends Connection {
     return PENDING;
   }
 
-  protected override headOf(stream: Stream | undefined): HeadOf {
+  override headOf(stream: Stream | undefined): HeadOf {
     return stream === undefined ? 'request' : 'trailers';
   }
 
-  protected override mayHaveData(): boolean {
+  override mayHaveData(): boolean {
     return true;
   }
 
-  protected override isIdle(id: number): boolean {
+  override isIdle(id: number): boolean {
     // RFC 9113 5.1.1: even ones are the server's, and this server opens none
-    return id % 2 === 0 || (id > this.lastPeerStream && id <= this.goawaySent);
+    return id % 2 === 0 || this.isNew(id);
   }
 
-  protected override opens(id: number): boolean {
+  override opens(id: number): boolean {
     // RFC 9113 5.1.1
-    if (id % 2 === 0) throw new H2Error('goaway', Reason.PROTOCOL_ERROR, 'library', 'HEADERS on an even stream');
-    return id > this.lastPeerStream && id <= this.goawaySent;
+    if (id % 2 === 0) throw H2Error.goaway(Reason.PROTOCOL_ERROR, 'HEADERS on an even stream');
+    return this.isNew(id);
   }
 
-  protected override opened(id: number, head: Head, ends: boolean, dependsOnItself: boolean): void {
-    this.passOver(id);
+  /** Whether the client may still open this stream. */
+  private isNew(id: number): boolean {
+    return id > this.streams.lastPeerStream && id <= this.streams.goawaySent;
+  }
+
+  override opened(id: number, head: Head, ends: boolean, dependsOnItself: boolean): void {
+    this.streams.passOver(id);
     const refused = this.refusal(head, ends, dependsOnItself);
     if (refused !== null) {
-      this.refuse(id, refused);
+      this.streams.refuse(id, refused);
       return;
     }
-    if (!this.hasRoom()) {
+    if (!this.streams.hasRoom()) {
       // RFC 9113 5.1.2; 8.7: the client may try it again
-      this.refuse(id, new H2Error('reset', Reason.REFUSED_STREAM, 'library', 'too many streams'));
+      this.streams.refuse(id, H2Error.reset(Reason.REFUSED_STREAM, 'too many streams'));
       return;
     }
-    const stream = new Stream(id, this, this.streamWindow, this.remote.initialWindowSize);
+    const stream = new Stream(id, this, this.recv.streamWindow, this.remote.initialWindowSize);
     stream.head = head;
     stream.expected = head.contentLength;
-    this.add(stream);
+    this.streams.add(stream);
     if (ends) stream.endRemote();
     if (head.tooLarge) {
-      this.options.onRefused?.(new H2Error('reset', Reason.ENHANCE_YOUR_CALM, 'library', 'too large a head'), id);
+      this.options.onRefused?.(H2Error.reset(Reason.ENHANCE_YOUR_CALM, 'too large a head'), id);
       // RFC 9113 10.5.1: 431
       stream.respond(431, [], [], true);
       stream.release();
@@ -91,16 +97,10 @@ export class ServerConnection extends Connection {
     if (dependsOnItself) why = 'a stream that depends on itself';
     // RFC 9113 8.1.1
     else if (why === null && ends && head.contentLength > 0) why = 'less than the content-length';
-    return why === null ? null : new H2Error('reset', Reason.PROTOCOL_ERROR, 'library', why);
+    return why === null ? null : H2Error.reset(Reason.PROTOCOL_ERROR, why);
   }
 
-  private refuse(id: number, error: H2Error): void {
-    this.writeReset(id, error.reason);
-    this.remember(id, 'us');
-    this.glitch(error, id);
-  }
-
-  protected override moreHead(): void {
+  override moreHead(): void {
     // a field block on a stream that is here is always one of trailers
   }
 

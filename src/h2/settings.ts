@@ -1,5 +1,7 @@
 /** SETTINGS (RFC 9113 6.5). */
 import { get32, MAX_31 } from './frame.ts';
+import type { Limits } from './limits.ts';
+import type { Options } from './options.ts';
 import { H2Error, Reason } from './reason.ts';
 
 /** The identifiers of settings (RFC 9113 6.5.2, RFC 8441 3). */
@@ -13,13 +15,18 @@ export const Setting = {
   ENABLE_CONNECT_PROTOCOL: 8,
 } as const;
 
+// what counts as long as nothing else was said (RFC 9113 6.5.2)
+export const DEFAULT_WINDOW = 65_535;
+export const DEFAULT_FRAME = 16_384;
+const DEFAULT_TABLE = 4096;
+
 /** What one end has said of itself, or what counts as long as it hasn't. */
 export class Settings {
-  headerTableSize = 4096;
+  headerTableSize = DEFAULT_TABLE;
   enablePush = true;
   maxConcurrentStreams = Infinity;
-  initialWindowSize = 65_535;
-  maxFrameSize = 16_384;
+  initialWindowSize = DEFAULT_WINDOW;
+  maxFrameSize = DEFAULT_FRAME;
   maxHeaderListSize = Infinity;
   enableConnectProtocol = false;
 
@@ -50,7 +57,7 @@ export class Settings {
         break;
       case Setting.MAX_FRAME_SIZE:
         // RFC 9113 6.5.2
-        if (value < 16_384 || value > 16_777_215) throw refused(Reason.PROTOCOL_ERROR, 'MAX_FRAME_SIZE');
+        if (value < DEFAULT_FRAME || value > 16_777_215) throw refused(Reason.PROTOCOL_ERROR, 'MAX_FRAME_SIZE');
         this.maxFrameSize = value;
         break;
       case Setting.MAX_HEADER_LIST_SIZE:
@@ -70,5 +77,20 @@ export class Settings {
 }
 
 function refused(reason: number, what: string): H2Error {
-  return new H2Error('goaway', reason, 'library', `the value of SETTINGS_${what}`);
+  return H2Error.goaway(reason, `the value of SETTINGS_${what}`);
+}
+
+/** What this end says of itself: pairs of setting and value. What is as by default isn't said. */
+export function ownSettings(options: Options, limits: Limits, isServer: boolean): [id: number, value: number][] {
+  const { headerTableSize = DEFAULT_TABLE, initialWindowSize = DEFAULT_WINDOW, maxFrameSize = DEFAULT_FRAME } = options;
+  const pairs: [number, number][] = [];
+  if (isServer) {
+    pairs.push([Setting.MAX_CONCURRENT_STREAMS, limits.maxConcurrentStreams]);
+    if (options.enableConnectProtocol) pairs.push([Setting.ENABLE_CONNECT_PROTOCOL, 1]);
+  } else pairs.push([Setting.ENABLE_PUSH, 0]);
+  if (headerTableSize !== DEFAULT_TABLE) pairs.push([Setting.HEADER_TABLE_SIZE, headerTableSize]);
+  if (initialWindowSize !== DEFAULT_WINDOW) pairs.push([Setting.INITIAL_WINDOW_SIZE, initialWindowSize]);
+  if (maxFrameSize !== DEFAULT_FRAME) pairs.push([Setting.MAX_FRAME_SIZE, maxFrameSize]);
+  pairs.push([Setting.MAX_HEADER_LIST_SIZE, limits.maxHeaderListSize]);
+  return pairs;
 }

@@ -4,7 +4,6 @@
  * What arrives waits here until it is polled; what is sent goes straight into the connection's output as far as the
  * windows allow, and waits here beyond that.
  */
-import type { Connection } from './connection.ts';
 import type { Head } from './head.ts';
 import { H2Error, Reason } from './reason.ts';
 import { currentWaker, PENDING, type Poll, type Waker } from './wait.ts';
@@ -15,11 +14,43 @@ const GATHERED = 4096;
 /** Who sends has to wait once so many bytes wait here, and may go on when half of them are gone. */
 export const SEND_LIMIT = 64 * 1024;
 
+/** What sends for a stream: the connection's, see `send.ts`. */
+export interface StreamSend {
+  response(stream: Stream, status: number, names: readonly string[], values: readonly string[], end: boolean): void;
+  data(stream: Stream, data: Buffer, end: boolean): void;
+  trailers(stream: Stream, names: readonly string[], values: readonly string[]): void;
+  windowUpdate(stream: number, bytes: number): void;
+}
+
+/** What receives for a stream: the connection's, see `recv.ts`. */
+export interface StreamRecv {
+  /** A window's size of a stream, as the peer knows it. */
+  readonly streamWindow: number;
+  /** `bytes` of what arrived have been read, or will never be. */
+  claim(bytes: number): void;
+}
+
+/** What a stream needs of its connection. */
+export interface StreamOwner {
+  readonly isServer: boolean;
+  readonly send: StreamSend;
+  readonly recv: StreamRecv;
+  /** All streams: see `streams.ts`. */
+  readonly streams: {
+    localEnd(stream: Stream): void;
+    reset(stream: Stream, error: H2Error): void;
+    resetWhenSent(stream: Stream): void;
+    released(stream: Stream): void;
+  };
+  /** Wake a task once everything that has arrived together was read. */
+  wakeLater(waker: Waker): void;
+}
+
 /** One stream. */
 export class Stream {
   readonly id: number;
   /** @internal */
-  readonly connection: Connection;
+  readonly connection: StreamOwner;
   /** The request's head (at a server), or the response's final one (at a client) once it has come. */
   head: Head | null = null;
   /** What came after the data; null if nothing did. Known once {@link Stream.pollData} has said that it is over. */
@@ -82,7 +113,7 @@ export class Stream {
   private watcher: Waker | null = null;
 
   /** @internal */
-  constructor(id: number, connection: Connection, recvWindow: number, sendWindow: number) {
+  constructor(id: number, connection: StreamOwner, recvWindow: number, sendWindow: number) {
     this.id = id;
     this.connection = connection;
     this.recvWindow = recvWindow;
@@ -139,14 +170,14 @@ export class Stream {
 
   /** @internal The peer may send as much again, once it is worth a frame. */
   claim(bytes: number): void {
-    const { connection } = this;
-    connection.claim(bytes);
+    const { recv, send } = this.connection;
+    recv.claim(bytes);
     if (this.remoteEnded || this.error !== null) return;
     this.unclaimed += bytes;
     // half of a window: often enough that the peer never waits if it is read, and seldom enough to cost nothing
-    if (this.unclaimed * 2 >= connection.streamWindow) {
+    if (this.unclaimed * 2 >= recv.streamWindow) {
       this.recvWindow += this.unclaimed;
-      connection.sendWindowUpdate(this.id, this.unclaimed);
+      send.windowUpdate(this.id, this.unclaimed);
       this.unclaimed = 0;
     }
   }
@@ -209,21 +240,22 @@ export class Stream {
   /** At a server: send a head; `end` if nothing follows. One of 1xx is followed by another. */
   respond(status: number, names: readonly string[], values: readonly string[], end: boolean): void {
     this.checkSendable();
-    this.connection.writeHead(this, status, names, values, end);
+    const { send, streams } = this.connection;
+    send.response(this, status, names, values, end);
     if (status >= 200) this.headSent = true;
-    if (end) this.connection.localEnd(this);
+    if (end) streams.localEnd(this);
   }
 
   /** Send a piece of the body, which nobody may change afterwards; `end` if it is the last. */
   sendData(data: Buffer, end: boolean): void {
     this.checkSendable();
-    this.connection.sendData(this, data, end);
+    this.connection.send.data(this, data, end);
   }
 
   /** Send trailers, which end the message. */
   sendTrailers(names: readonly string[], values: readonly string[]): void {
     this.checkSendable();
-    this.connection.sendTrailers(this, names, values);
+    this.connection.send.trailers(this, names, values);
   }
 
   private checkSendable(): void {
@@ -264,7 +296,7 @@ export class Stream {
   /** Give the stream up. Does nothing once it has ended both ways. */
   sendReset(reason: number): void {
     if (this.error !== null || (this.localEnded && this.remoteEnded)) return;
-    this.connection.resetStream(this, new H2Error('reset', reason, 'user'));
+    this.connection.streams.reset(this, new H2Error('reset', reason, 'user'));
   }
 
   /**
@@ -287,12 +319,12 @@ export class Stream {
     }
     // nobody reads it any more, so that the connection has room for others
     if (this.queued > 0) {
-      this.connection.claim(this.queued);
+      this.connection.recv.claim(this.queued);
       this.queue = [];
       this.queued = 0;
       this.gathering = null;
     }
-    this.connection.released(this);
+    this.connection.streams.released(this);
   }
 
   /** @internal It has ended before its end. */
@@ -328,5 +360,5 @@ export class Stream {
 }
 
 function resetRest(stream: Stream): void {
-  stream.connection.resetWhenSent(stream);
+  stream.connection.streams.resetWhenSent(stream);
 }

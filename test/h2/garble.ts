@@ -110,9 +110,8 @@ export async function garble(seed: number, count: number): Promise<void> {
       connection.ended(pick(2) === 0 ? undefined : new Error('broken'));
       for (const stream of streams) stream.release();
       if (!connection.closed) throw new Error('not closed');
-      const left = connection as unknown as { streams: Map<number, Stream>; zombies: number };
-      if (left.streams.size > 0 || left.zombies !== 0)
-        throw new Error(`${left.streams.size} streams, ${left.zombies} left`);
+      const left = connection.streams as unknown as { size: number; zombies: number };
+      if (left.size !== 0 || left.zombies !== 0) throw new Error(`${left.size} streams, ${left.zombies} left`);
     } catch (error) {
       throw new Error(`garble(${seed}, …), connection ${n}: ${(error as Error).stack}`);
     }

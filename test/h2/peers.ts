@@ -9,8 +9,8 @@ import {
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
 import { ClientConnection } from '../../src/h2/client.ts';
-import type { Options } from '../../src/h2/connection.ts';
 import { DuplexTransport, drive } from '../../src/h2/duplex.ts';
+import type { Options } from '../../src/h2/options.ts';
 import { ServerConnection } from '../../src/h2/server.ts';
 import type { Stream } from '../../src/h2/stream.ts';
 import { ready } from './poll.ts';

@@ -1,10 +1,11 @@
 /** A connection in memory, and the frames that are fed to it and come out of it. */
 import { ClientConnection } from '../../src/h2/client.ts';
-import type { Connection, Options, Transport } from '../../src/h2/connection.ts';
+import type { Connection } from '../../src/h2/connection.ts';
 import { PREFACE } from '../../src/h2/frame.ts';
 import { Decoder } from '../../src/h2/hpack/decoder.ts';
 import type { Encoder } from '../../src/h2/hpack/encoder.ts';
 import { Names } from '../../src/h2/names.ts';
+import type { Options, Transport } from '../../src/h2/options.ts';
 import { Output } from '../../src/h2/output.ts';
 import type { H2Error } from '../../src/h2/reason.ts';
 import { ServerConnection } from '../../src/h2/server.ts';

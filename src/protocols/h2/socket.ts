@@ -6,6 +6,7 @@ import type { Socket } from 'node:net';
 import {
   type Connection,
   DuplexTransport,
+  type Flushable,
   type FrameDetail,
   type FrameObserver,
   FrameType,
@@ -22,9 +23,9 @@ import type { Stream } from '../l4/stream.ts';
 
 /** Flushes a connection at the end of a turn. */
 class AtTurn implements Flushing {
-  private readonly connection: Connection;
+  private readonly connection: Flushable;
 
-  constructor(connection: Connection) {
+  constructor(connection: Flushable) {
     this.connection = connection;
   }
 
