@@ -15,7 +15,6 @@ export const ported: typeof span.ported = (file) => ({
   body: same,
 });
 export const own: typeof span.own = { fn: same };
-export const registeredSites: typeof span.registeredSites = () => [];
 export const hooksOf: typeof span.hooksOf = () => (body) => body;
 export const callHook: typeof span.callHook = (_trait, _name, app, hook, _isDefault, ...args) => hook.apply(app, args);
 export const note: typeof span.note = () => {};

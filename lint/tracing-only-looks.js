@@ -24,7 +24,6 @@ export const tracingOnlyLooks = {
       'MemberExpression[object.name="tracing"][property.name="recorder"]': (node) => found(node, 'tracing.recorder'),
       'VariableDeclarator[init.name="tracing"] > ObjectPattern > Property[key.name="recorder"]': (node) =>
         found(node, 'tracing.recorder'),
-      'CallExpression[callee.name="everTraced"]': (node) => found(node, 'everTraced'),
       ImportDeclaration: (node) => {
         if (!/tracing\/recorder\.ts$/.test(node.source.value) || MAY_KNOW_RECORDERS.test(file)) return;
         context.report({ node, messageId: 'knows' });

@@ -151,7 +151,7 @@ function passes(filter: () => void): boolean {
 }
 
 /** Read the request's head and settle whether the connection is kept. False: there is none, or it was refused. */
-export function* readRequest(http: ServerSession, shutdown: ShutdownWatch): Future<boolean> {
+function* readRequest(http: ServerSession, shutdown: ShutdownWatch): Future<boolean> {
   try {
     if (!(yield* http.readRequest())) {
       log.debug('Failed to read request header');
@@ -178,7 +178,7 @@ function errorType(error: unknown): { name: string; code?: number | undefined } 
  * Write, and wait until the client has taken it; what goes wrong with its connection is logged, and comes up again when
  * the session ends.
  */
-export function* attempt(http: ServerSession, write: () => void): Future<void> {
+function* attempt(http: ServerSession, write: () => void): Future<void> {
   try {
     write();
     while (http.pollDrained() === PENDING) yield;
@@ -188,7 +188,7 @@ export function* attempt(http: ServerSession, write: () => void): Future<void> {
 }
 
 /** End the session. Returns the connection if it can serve another request. */
-export function finish(http: ServerSession): Stream | undefined {
+function finish(http: ServerSession): Stream | undefined {
   try {
     return http.finish();
   } catch (error) {

@@ -1,11 +1,11 @@
 /** The client's end of a connection. */
+import { currentWaker, PENDING, type Poll, type Waker } from '../runtime/poll.ts';
 import { Connection } from './connection.ts';
 import { MAX_31, PREFACE } from './frame.ts';
 import type { Head, HeadOf, RequestHead } from './head.ts';
 import type { Options, Transport } from './options.ts';
 import { H2Error, Reason } from './reason.ts';
 import { Stream } from './stream.ts';
-import { currentWaker, PENDING, type Poll, type Waker } from './wait.ts';
 
 /** So many streams are opened before the server has said how many it takes. */
 const INITIAL_STREAMS = 100;

@@ -4,6 +4,7 @@
  * It is given what arrives with {@link Connection.receive} and writes through a {@link Transport}. It ties together what
  * reads frames ({@link Recv}), what makes them ({@link Send}) and the streams ({@link Streams}), and ends all of it.
  */
+import { currentWaker, PENDING, type Poll, type Waker } from '../runtime/poll.ts';
 import { type Armed, arm } from '../timeout/lib.ts';
 import { Deadlines, type DeadlinesOwner } from './deadlines.ts';
 import { Flag, MAX_31 } from './frame.ts';
@@ -17,7 +18,6 @@ import { Send, type SendOwner } from './send.ts';
 import { ownSettings, Settings } from './settings.ts';
 import type { Stream, StreamOwner } from './stream.ts';
 import { Streams } from './streams.ts';
-import { currentWaker, PENDING, type Poll, type Waker } from './wait.ts';
 
 /** After saying GOAWAY in good order the peer has so many milliseconds to hear of it. */
 const GOAWAY_PATIENCE = 1000;
@@ -288,11 +288,6 @@ export abstract class Connection implements RecvOwner, SendOwner, StreamOwner, D
     this.shutdownTimer = null;
     this.goAway(Reason.NO_ERROR, '');
     if (this.streams.size === 0) this.finish();
-  }
-
-  /** Whether {@link Connection.gracefulShutdown} was called. */
-  get isShuttingDown(): boolean {
-    return this.shutdownBegun;
   }
 
   private goAway(reason: number, debug: string): void {

@@ -34,7 +34,7 @@ const STATUS = /^[1-9][0-9][0-9]$/;
 const LENGTH = /^[0-9]{1,15}$/;
 
 /** Whether `authority` is a host, or a host and a port. */
-export function isAuthority(authority: string): boolean {
+function isAuthority(authority: string): boolean {
   const match = AUTHORITY.exec(authority);
   return match !== null && (match[1] === undefined || match[1] === '' || Number(match[1]) <= 65_535);
 }

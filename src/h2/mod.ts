@@ -6,15 +6,14 @@
  */
 export { ClientConnection } from './client.ts';
 export type { Connection } from './connection.ts';
-export { DuplexTransport, drive } from './duplex.ts';
+export { DuplexTransport } from './duplex.ts';
 export { FrameType, frameTypeName, PREFACE } from './frame.ts';
-export type { Head, RequestHead } from './head.ts';
+export type { Head } from './head.ts';
 export { DEFAULT_LIMITS, type Limits, type Rate } from './limits.ts';
 export { Names } from './names.ts';
-export type { Flushable, FrameDetail, FrameObserver, Options, Transport } from './options.ts';
+export type { Flushable, FrameDetail, FrameObserver } from './options.ts';
 export { TOO_SLOW } from './progress.ts';
 export { H2Error, Reason, reasonName, reasonText } from './reason.ts';
 export { ServerConnection } from './server.ts';
 export { Setting } from './settings.ts';
 export type { Stream } from './stream.ts';
-export { currentWaker, enter, leave, PENDING, type Poll, pollAs, type Waker } from './wait.ts';

@@ -1,10 +1,10 @@
 /** The server's end of a connection. */
+import { currentWaker, PENDING, type Poll, type Waker } from '../runtime/poll.ts';
 import { Connection } from './connection.ts';
 import type { Head, HeadOf } from './head.ts';
 import type { Options, Transport } from './options.ts';
 import { H2Error, Reason } from './reason.ts';
 import { Stream } from './stream.ts';
-import { currentWaker, PENDING, type Poll, type Waker } from './wait.ts';
 
 /** A connection with a client: {@link ServerConnection.pollAccept} gives the streams that the client opens. */
 export class ServerConnection extends Connection {

@@ -4,9 +4,9 @@
  * What arrives waits here until it is polled; what is sent goes straight into the connection's output as far as the
  * windows allow, and waits here beyond that.
  */
+import { currentWaker, PENDING, type Poll, type Waker } from '../runtime/poll.ts';
 import type { Head } from './head.ts';
 import { H2Error, Reason } from './reason.ts';
-import { currentWaker, PENDING, type Poll, type Waker } from './wait.ts';
 
 /** Pieces smaller than this are gathered, so that many of them cost their bytes and little more. */
 const SMALL_PIECE = 1024;

@@ -20,7 +20,7 @@ export { ALPN } from '../protocols/mod.ts';
 export type { TlsAccept } from '../protocols/tls/server.ts';
 
 /** Of what is wrong with certificate, key or settings. */
-export const TLS_CONF_ERR = ErrorType.new('TLSConfigError');
+const TLS_CONF_ERR = ErrorType.new('TLSConfigError');
 
 /** Mozilla's intermediate recommendation, version 5, as OpenSSL's `mozilla_intermediate_v5` has it. */
 const INTERMEDIATE: TlsOptions = {

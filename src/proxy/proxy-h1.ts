@@ -268,7 +268,7 @@ const h1ResponseFilter = rust.fn('HttpProxy::h1_response_filter', function* <
 });
 
 /** Hand a piece of the request's body to the origin's half. Returns whether it was the last. */
-export const sendBodyToPipe = rust.fn(
+const sendBodyToPipe = rust.fn(
   'proxy_h1::send_body_to_pipe',
   (data: Buffer | undefined, endOfBody: boolean, tx: Channel<HttpTask>): boolean => {
     if (data === undefined) {
@@ -283,18 +283,15 @@ export const sendBodyToPipe = rust.fn(
 );
 
 /** Write a piece of the request's body to the origin. Returns whether it was the last. Throws `WriteError`. */
-export const sendBodyTo1 = rust.fn(
-  'proxy_h1::send_body_to1',
-  (client: HttpSessionV1, task: HttpTask | undefined): boolean => {
-    // the sender is gone: there is no more
-    let end = true;
-    if (task?.type === 'Body') {
-      end = task.end;
-      if (task.data !== undefined && client.writeBody(task.data) === undefined) {
-        log.warn('Upstream body is already finished. Nothing to write');
-      }
-    } else if (task !== undefined) log.warn('Unexpected task sent to upstream');
-    if (end) client.finishBody();
-    return end;
-  },
-);
+const sendBodyTo1 = rust.fn('proxy_h1::send_body_to1', (client: HttpSessionV1, task: HttpTask | undefined): boolean => {
+  // the sender is gone: there is no more
+  let end = true;
+  if (task?.type === 'Body') {
+    end = task.end;
+    if (task.data !== undefined && client.writeBody(task.data) === undefined) {
+      log.warn('Upstream body is already finished. Nothing to write');
+    }
+  } else if (task !== undefined) log.warn('Unexpected task sent to upstream');
+  if (end) client.finishBody();
+  return end;
+});

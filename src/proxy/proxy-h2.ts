@@ -201,7 +201,7 @@ function asH1(session: Session, task: HttpTask & { type: 'Header' }): void {
 }
 
 /** Send a piece of the request's body to the origin. Returns whether it was the last. */
-export const sendBodyTo2 = rust.fn(
+const sendBodyTo2 = rust.fn(
   'proxy_h2::send_body_to2',
   (client: Http2Session, downstream: ServerSession, data: Buffer | undefined, endOfBody: boolean): boolean => {
     const end = data === undefined || endOfBody;

@@ -43,7 +43,7 @@ const FORBIDDEN = new Set([
 ]);
 
 /** Take out of `trailers` what can't be one. Undefined if nothing is left. */
-export function forwardable(trailers: HMap | undefined): HMap | undefined {
+function forwardable(trailers: HMap | undefined): HMap | undefined {
   if (trailers === undefined) return undefined;
   for (let i = trailers.length - 1; i >= 0; i--) {
     const name = trailers.names[i];

@@ -14,7 +14,7 @@ export type Future<T> = Generator<void, T, void>;
 export type Awaitable<T> = T | Promise<T> | Future<T>;
 
 /** An operation of the promises' world that is polled: one promise at a time. */
-export class Pending<T> {
+class Pending<T> {
   private state: 'idle' | 'pending' | 'done' | 'failed' = 'idle';
   private value: unknown = undefined;
   private waker = currentWaker();
@@ -77,7 +77,7 @@ function* settled<T>(result: T | Promise<T>): Future<T> {
 }
 
 /** Whether something is a future: what a generator function returns. */
-export function isFuture(what: unknown): what is Future<any> {
+function isFuture(what: unknown): what is Future<any> {
   return (
     typeof what === 'object' &&
     what !== null &&

@@ -129,7 +129,7 @@ async function run(
  * Every task of the port is started here or by {@link spawn}, so that it has a name, a lane in the trace and somebody
  * who notices its end.
  */
-export function spawnDetached(name: string, future: Future<unknown>, ended: () => void = nothing): void {
+function spawnDetached(name: string, future: Future<unknown>, ended: () => void = nothing): void {
   const context = spawned(name);
   running++;
   new Task(future, context, new Spawned(name, context, ended)).wake();

@@ -201,7 +201,7 @@ class Worker {
 }
 
 /** The workers of this process's server: services share them, each as many as it has. */
-export class Workers {
+class Workers {
   private readonly all: Worker[] = [];
   private readonly held = new Map<string, Held>();
   private waiting: Parcel[] = [];

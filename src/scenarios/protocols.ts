@@ -4,8 +4,8 @@ import type { IncomingMessage } from 'node:http';
 import type { ClientHttp2Session, ClientHttp2Stream, ServerHttp2Stream, ServerStreamResponseOptions } from 'node:http2';
 import type { Duplex } from 'node:stream';
 
-export const TEXT = 1;
-export const CLOSE = 8;
+const TEXT = 1;
+const CLOSE = 8;
 
 /** A frame of up to 125 bytes (RFC 6455 5.2). A client has to mask its frames; any key will do here. */
 function wsFrame(opcode: number, payload: Buffer, masked: boolean): Buffer {

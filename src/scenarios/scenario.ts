@@ -29,7 +29,7 @@ export interface AppOptions {
 }
 
 /** What a scenario's client can do beside asking. */
-export interface Stage {
+interface Stage {
   origin: Origin;
   /** Wait until a function has ended so many times since the server was started. */
   ended(fn: string, times: number): Promise<void>;
@@ -38,7 +38,7 @@ export interface Stage {
 }
 
 /** How a scenario ends. */
-export interface Ending {
+interface Ending {
   signal: 'SIGINT' | 'SIGTERM' | 'SIGQUIT';
   /** Settings of the server that differ from the defaults. */
   conf?: Partial<ServerConf>;

@@ -35,7 +35,7 @@ onAsk('begin', (): Beginning => {
 });
 
 /** How many threads a service has: what it wants, or what the configuration says; 1 if it can't have more. */
-export function threadsOf(service: Service, conf: ServerConf): number {
+function threadsOf(service: Service, conf: ServerConf): number {
   const wanted = service.threads();
   if (service.spread === 'connections') return wanted ?? conf.threads;
   if (wanted !== undefined && wanted > 1 && service.spread === undefined && workerNumber() === 0) {

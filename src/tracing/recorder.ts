@@ -195,11 +195,6 @@ const TELL: Observer = {
   },
 };
 
-/** Whether any recorder was ever attached in this process. Until then nothing of async_hooks is touched. */
-export function everTraced(): boolean {
-  return storage !== null;
-}
-
 /** What the program that runs now is part of. */
 export const tracing: {
   /** The recorder that was attached last and is still. */

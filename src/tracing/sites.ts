@@ -99,7 +99,7 @@ function* sources(folder: string): Generator<string> {
 }
 
 /** `path` relative to the project, or, outside of it, to where the program was started; with slashes. */
-export function projectPath(path: string): string {
+function projectPath(path: string): string {
   const inside = relative(projectRoot, path);
   const foreign = inside.startsWith('..') || isAbsolute(inside);
   return (foreign ? relative(process.cwd(), path) : inside).split(sep).join('/');

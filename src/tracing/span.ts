@@ -45,13 +45,6 @@ export function isTraced(fn: AnyFunction): boolean {
   return TRACED in fn;
 }
 
-const sites: Site[] = [];
-
-/** Every function that can be traced and whose module was loaded. */
-export function registeredSites(): readonly Site[] {
-  return sites;
-}
-
 const GeneratorFunction = Object.getPrototypeOf(function* () {}) as object;
 
 /** `body`, in a span of `site` wherever whoever calls it is traced. */
@@ -95,12 +88,6 @@ function forward<F extends AnyFunction>(site: Site, body: F): F {
   return forwarder as unknown as F;
 }
 
-function declare(fn: string, rust: string | null): Site {
-  const site: Site = { fn, rust };
-  sites.push(site);
-  return site;
-}
-
 /** The methods of the class that is being defined. */
 let methods: { key: string | symbol; isStatic: boolean; body: AnyFunction; traced: AnyFunction }[] = [];
 
@@ -123,12 +110,12 @@ export function ported(file: string): Ported {
   return {
     file,
     method: (name) => (body, context) => {
-      const site = declare(name, file);
+      const site = { fn: name, rust: file };
       Object.defineProperty(body, TRACED, { value: true });
       methods.push({ key: context.name, isStatic: context.static, body, traced: wrap(site, body) });
       return body;
     },
-    fn: (name, body) => forward(declare(name, file), body),
+    fn: (name, body) => forward({ fn: name, rust: file }, body),
     body: (name, body) => forward({ fn: name, rust: file }, body),
   };
 }
@@ -136,7 +123,7 @@ export function ported(file: string): Ported {
 /** Functions that only the port has: their spans have no Pingora function. */
 export const own = {
   fn<F extends (...args: any[]) => unknown>(name: string, body: F): F {
-    return forward(declare(name, null), body);
+    return forward({ fn: name, rust: null }, body);
   },
 };
 
@@ -176,7 +163,6 @@ function hookSite(trait: string, name: string): Site {
   let site = hookSites.get(key);
   if (site === undefined) {
     site = { fn: key, rust: 'app' };
-    sites.push(site);
     hookSites.set(key, site);
   }
   return site;

@@ -20,12 +20,12 @@ export class MissingPackage extends Error {
 }
 
 /** What to say of a package that isn't there: `what` needs it. */
-export function missing(name: string, what: string, cause?: unknown): MissingPackage {
+function missing(name: string, what: string, cause?: unknown): MissingPackage {
   return new MissingPackage(`${what}: the package "${name}" is not installed; npm install ${name}`, { cause });
 }
 
 /** Whether an import failed because this package isn't there, rather than for what is wrong in it. */
-export function isMissing(error: unknown, name: string): boolean {
+function isMissing(error: unknown, name: string): boolean {
   const { code, message } = error as NodeJS.ErrnoException;
   return (code === 'MODULE_NOT_FOUND' || code === 'ERR_MODULE_NOT_FOUND') && message.includes(`'${name}'`);
 }

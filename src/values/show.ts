@@ -9,7 +9,7 @@ import type { Observed } from '../tracing/observer.ts';
 /** So many characters of one value are kept. */
 const LONGEST = 300;
 
-export const LEFT_OUT = '(left out)';
+const LEFT_OUT = '(left out)';
 
 const clip = (text: string) => (text.length <= LONGEST ? text : `${text.slice(0, LONGEST - 1)}…`);
 

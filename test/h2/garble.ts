@@ -3,7 +3,7 @@ import { PREFACE } from '../../src/h2/frame.ts';
 import { Encoder } from '../../src/h2/hpack/encoder.ts';
 import { ServerConnection } from '../../src/h2/server.ts';
 import type { Stream } from '../../src/h2/stream.ts';
-import { PENDING } from '../../src/h2/wait.ts';
+import { PENDING } from '../../src/runtime/poll.ts';
 import { Captured, encoded, frame, GET, POST, settings, u32 } from './raw.ts';
 
 /** Numbers that depend on `seed` only. */

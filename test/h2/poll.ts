@@ -1,5 +1,15 @@
 /** Polling from tests: each wait is a promise. */
-import { PENDING, type Poll, pollAs } from '../../src/h2/wait.ts';
+import { enterPoll, leavePoll, PENDING, type Poll, type Waker } from '../../src/runtime/poll.ts';
+
+/** Poll on behalf of `waker`. */
+function pollAs<T>(waker: Waker, poll: () => T): T {
+  const before = enterPoll(waker);
+  try {
+    return poll();
+  } finally {
+    leavePoll(before);
+  }
+}
 
 /** The result of `poll`, once it is ready. */
 export function ready<T>(poll: () => Poll<T>): Promise<T> {

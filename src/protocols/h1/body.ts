@@ -28,8 +28,8 @@ const CR = 13;
 const LF = 10;
 const SEMICOLON = 59;
 
-export const INVALID_CHUNK = ErrorType.new('InvalidChunk');
-export const PREMATURE_BODY_END = ErrorType.new('PrematureBodyEnd');
+const INVALID_CHUNK = ErrorType.new('InvalidChunk');
+const PREMATURE_BODY_END = ErrorType.new('PrematureBodyEnd');
 
 /** What the connection threw, as an error of reading a body. */
 const readError = (error: unknown): never => {

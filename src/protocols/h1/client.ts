@@ -275,11 +275,6 @@ export class HttpSession {
     return this.bodyReader.bodyDone();
   }
 
-  /** The trailer fields that followed a chunked body. */
-  get responseTrailers(): HMap | undefined {
-    return this.bodyReader.trailers;
-  }
-
   /** The response's head as it arrived. */
   getHeadersRawBytes(): Buffer {
     return this.rawHeader?.subarray(0, this.rawHeaderSize) ?? Buffer.alloc(0);

@@ -22,7 +22,7 @@ const rust = ported('pingora-core/src/protocols/http/v2/client.rs');
 const log = new Log('pingora_core::protocols::http::v2::client');
 
 /** The type of what goes wrong because the server didn't answer a ping. */
-export const PING_TIMEDOUT = ErrorType.new('PingTimedout');
+const PING_TIMEDOUT = ErrorType.new('PingTimedout');
 
 /** The server has so many milliseconds to answer a ping. */
 const PING_TIMEOUT = 5000;

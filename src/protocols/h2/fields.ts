@@ -51,7 +51,7 @@ export function isConnectionSpecific(name: string): boolean {
 }
 
 /** Whether `name` is `te`, in any case. */
-export function isTe(name: string): boolean {
+function isTe(name: string): boolean {
   return name.length === 2 && lowerName(name) === 'te';
 }
 

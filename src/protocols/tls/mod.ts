@@ -13,8 +13,6 @@ import type { SslDigest, TimingDigest } from '../digest.ts';
 import { type IoError, Stream } from '../l4/stream.ts';
 import { sslDigestFromSsl } from './digest.ts';
 
-export { ALPN } from './alpn.ts';
-
 const rust = ported('pingora-core/src/protocols/ssl/mod.rs');
 
 /** A TLS connection on top of another one. */

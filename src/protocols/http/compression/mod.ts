@@ -14,7 +14,7 @@ import type { Encode, Stat } from './encode.ts';
 import * as gzip from './gzip.ts';
 import * as zstd from './zstd.ts';
 
-export { COMPRESSION_ERROR, type Encode, type Stat } from './encode.ts';
+export type { Encode, Stat } from './encode.ts';
 
 const rust = ported('pingora-core/src/protocols/http/compression/mod.rs');
 const log = new Log('pingora_core::protocols::http::compression');
@@ -175,7 +175,7 @@ export class ResponseCompressionCtx {
 }
 
 /** A coding by its name, in any case. */
-export function algorithmFrom(name: string): Algorithm {
+function algorithmFrom(name: string): Algorithm {
   switch (name.toLowerCase()) {
     case 'gzip':
       return 'Gzip';
