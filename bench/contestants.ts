@@ -97,6 +97,10 @@ export const tracedInSteps = (): Contestant[] => [
 /** fast-proxy. */
 export const fastProxy = (): Contestant => other('fast-proxy (undici)', 'fast-proxy.ts');
 
+/** Hands bytes on and reads none of them: nothing in Node costs less. */
+export const relay = (tls?: Tls): Contestant =>
+  other('relay of bytes', 'relay.ts', tls === undefined ? [] : [tls.cert, tls.key]);
+
 /** http-proxy. */
 export const httpProxy = (): Contestant => other('http-proxy', 'http-proxy.ts');
 

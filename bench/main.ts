@@ -23,6 +23,7 @@ import {
   pingora,
   port,
   portToH2,
+  relay,
   tracedInSteps,
   withoutTracing,
 } from './contestants.ts';
@@ -188,48 +189,54 @@ async function inBytes({ idle, lasting: requests }: Options, directory: string):
   return true;
 }
 
-/** A kind of load after the other: the port beside Pingora, nginx and a proxy in Node. */
+/** The proxies of a kind of connection, and the origin behind them. */
+interface Started {
+  readonly load: Load;
+  readonly proxies: readonly Running[];
+}
+
+type Tls = Awaited<ReturnType<typeof makeTls>>;
+
+async function startFor(kind: Case, directory: string, tls: Tls): Promise<Started> {
+  const secure = kind.tls ? tls : undefined;
+  const load = new Load();
+  const origin = await load.origin(kind.originH2 ? tls : undefined);
+  const inNode = kind.streams > 0 ? [http2Undici(tls)] : [...(kind.tls ? [] : [fastProxy()]), relay(secure)];
+  const candidates = kind.originH2
+    ? [portToH2(tls), http2Undici(tls, true)]
+    : [pingora(secure), port(secure), nginx(directory, secure), ...inNode];
+  const proxies: Running[] = [];
+  for (const contestant of candidates) {
+    if (contestant !== undefined) proxies.push(await Running.start(contestant, origin));
+  }
+  return { load, proxies };
+}
+
+/** A kind of load after the other: the port beside Pingora, nginx and proxies in Node. */
 async function all(options: Options, directory: string): Promise<number> {
   const tls = await makeTls(directory);
   const chosen = cases.filter(({ name }) => options.cases === true || options.cases!.includes(name));
   console.log(`${options.rounds} rounds of ${options.seconds} s each, Node ${process.version}; ${pinning()}`);
   const rows: Row[] = [];
-  for (const kind of chosen) rows.push(await caseRow(kind, options, directory, tls));
+  let running: Started | undefined;
+  let before: Case | undefined;
+  for (const kind of chosen) {
+    const sameProxies =
+      before?.tls === kind.tls && before.streams > 0 === kind.streams > 0 && before.originH2 === kind.originH2;
+    if (running === undefined || !sameProxies) {
+      await endAll();
+      running = await startFor(kind, directory, tls);
+    }
+    before = kind;
+    const measured = await costs(running.proxies, running.load, kind, options);
+    const names = running.proxies.map(({ name }) => name);
+    rows.push(row(kind, names, measured));
+    console.log(rows.at(-1)!.text);
+  }
   if (options.write) {
     writeFileSync(fileURLToPath(new URL('../BENCHMARKS.md', import.meta.url)), markdown(rows, options));
   }
   return 0;
-}
-
-async function caseRow(
-  kind: Case,
-  options: Options,
-  directory: string,
-  tls: Awaited<ReturnType<typeof makeTls>>,
-): Promise<Row> {
-  const secure = kind.tls ? tls : undefined;
-  const load = new Load();
-  const origin = await load.origin(kind.originH2 ? tls : undefined);
-  const inNode = kind.streams > 0 ? http2Undici(tls) : kind.tls ? undefined : fastProxy();
-  const candidates = kind.originH2
-    ? [portToH2(tls), http2Undici(tls, true)]
-    : [pingora(secure), port(secure), nginx(directory, secure), inNode];
-  const proxies: Running[] = [];
-  for (const contestant of candidates) {
-    if (contestant !== undefined) proxies.push(await Running.start(contestant, origin));
-  }
-  try {
-    const measured = await costs(proxies, load, kind, options);
-    const made = row(
-      kind,
-      proxies.map(({ name }) => name),
-      measured,
-    );
-    console.log(made.text);
-    return made;
-  } finally {
-    await endAll();
-  }
 }
 
 const options = parse();

@@ -161,6 +161,8 @@ export function nodeContestant(name: string, args: (listen: number, origin: numb
 export class Running {
   readonly name: string;
   readonly port: number;
+  /** It has had some other load. */
+  isWarm = false;
   readonly #child: Child;
   readonly #talks: boolean;
 
