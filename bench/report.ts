@@ -63,8 +63,8 @@ What a request costs the port, as a multiple of what it costs each of the others
 and system. One core for the proxy, one for load and origin; the proxies take turns, ${rounds} rounds of ${seconds} seconds each;
 the median of the rounds' ratios, with the lowest and the highest. Answers have 64 bytes and connections are kept alive
 where nothing else is said; HTTP/1.1 from 32 connections. The relay of bytes is a dozen lines of \`node:net\` (with TLS
-\`node:tls\`) that read none of what they hand on: nothing in Node costs less, whatever it does. “Slow” counts requests that took longer than a second, of the
-port and of the others, in all rounds.
+\`node:tls\`) that read none of what they hand on: nothing in Node costs less, whatever it does. “Slow” counts requests
+that took longer than a second, of the port and of the others, in all rounds.
 
 Made by \`npm run bench -- --cases --write\` on ${cpus()[0]?.model ?? 'an unknown processor'}, Node ${process.version}. Another machine
 gives other figures; the ratios move less than the microseconds.
