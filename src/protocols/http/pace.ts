@@ -45,7 +45,7 @@ export interface BodyRates {
 const REQUEST_GRACE_MS = 30_000;
 const RESPONSE_GRACE_MS = 300_000;
 
-/** @internal As `BodyRate`, whole. */
+/** As `BodyRate`, whole. */
 export interface Rule {
   readonly bytesPerSecond: number;
   readonly graceMs: number;
