@@ -16,6 +16,8 @@ export interface ServerPlan {
   key: string;
   /** Where the scenario's files go: Unix sockets, the PID. */
   dir: string;
+  /** False: nothing is recorded, and the trace that is written is empty. */
+  traced: boolean;
   /** The file that the trace is written to as the process exits; see {@link partOf}. */
   trace: string;
 }

@@ -1,4 +1,4 @@
-/** What a recorder has seen, so that a scenario can wait for what its server does instead of waiting for a while. */
+/** What a recorder (or `untraced.ts`) has seen, so that a scenario can wait for what its server does instead of waiting for a while. */
 import type { Span } from '../tracing/recorder.ts';
 
 export class Progress {
@@ -7,15 +7,18 @@ export class Progress {
   #waiting: { met: () => boolean; resolve: () => void }[] = [];
 
   /** For the recorder's `observe`. */
-  readonly observe = (span: Span, what: 'begin' | 'end'): void => {
+  readonly observe = (span: Span, what: 'begin' | 'end'): void => this.note(span.site.fn, what);
+
+  /** A call of this function begins or ends. */
+  note(fn: string, what: 'begin' | 'end'): void {
     const counts = what === 'begin' ? this.#begun : this.#ended;
-    counts.set(span.site.fn, (counts.get(span.site.fn) ?? 0) + 1);
+    counts.set(fn, (counts.get(fn) ?? 0) + 1);
     if (this.#waiting.length === 0) return;
     const met = this.#waiting.filter((wait) => wait.met());
     if (met.length === 0) return;
     this.#waiting = this.#waiting.filter((wait) => !met.includes(wait));
     for (const { resolve } of met) resolve();
-  };
+  }
 
   begun(fn: string): number {
     return this.#begun.get(fn) ?? 0;

@@ -57,6 +57,10 @@ export interface RunOptions {
   tmp?: string;
   /** The built program that the scenario's server runs in. Default: `server.ts` or `server.js` beside this module. */
   program?: string;
+  /** Whether the server is traced; the trace is empty if it isn't. Default: yes. */
+  traced?: boolean;
+  /** Told of the run's folder when the server has ended, before the folder is removed. */
+  onEnded?: (dir: string) => void;
 }
 
 /** A run of a scenario: everything that it starts, and how far it has come. */
@@ -162,7 +166,7 @@ class Run {
   }
 
   /** From the first step to the trace. */
-  async trace(tmp: string, program: string | undefined): Promise<TraceDocument> {
+  async trace({ tmp = tmpdir(), program, traced = true, onEnded }: RunOptions): Promise<TraceDocument> {
     this.enter('prepare');
     const dir = this.makeDir(tmp);
     this.enter('make a certificate');
@@ -175,6 +179,7 @@ class Run {
       cert: join(dir, 'cert.pem'),
       key: join(dir, 'key.pem'),
       dir,
+      traced,
       trace: join(dir, 'trace.json'),
     };
     writeFileSync(plan.cert, certificate.cert);
@@ -185,6 +190,7 @@ class Run {
     await this.request(server, client, origin);
     await this.end(server, client);
 
+    onEnded?.(dir);
     this.enter('read the trace');
     const { threads } = this.scenario;
     const parts = Array.from({ length: threads === undefined ? 1 : threads + 1 }, (_, thread) =>
@@ -197,10 +203,8 @@ class Run {
 /**
  * Run a scenario and return its trace. Throws {@link ScenarioError} if anything goes wrong.
  */
-export async function runScenario(
-  scenario: Scenario,
-  { signal, tmp = tmpdir(), program }: RunOptions = {},
-): Promise<TraceDocument> {
+export async function runScenario(scenario: Scenario, options: RunOptions = {}): Promise<TraceDocument> {
+  const { signal } = options;
   const stop = new AbortController();
   const stopped = new Promise<never>((_, reject) => {
     stop.signal.addEventListener('abort', () => reject(stop.signal.reason as Error), { once: true });
@@ -212,7 +216,7 @@ export async function runScenario(
   if (signal?.aborted) abort();
 
   const run = new Run(scenario, stop.signal);
-  const running = run.trace(tmp, program);
+  const running = run.trace(options);
   try {
     return await Promise.race([running, stopped]);
   } catch (error) {

@@ -33,6 +33,7 @@ import { Progress } from './progress.ts';
 import type { Scenario } from './scenario.ts';
 import { pidFile } from './server-process.ts';
 import { setupFile, setupOf } from './setups/mod.ts';
+import { follow } from './untraced.ts';
 
 const plan = JSON.parse(process.argv[2] ?? '{}') as ServerPlan;
 const found = findScenario(plan.scenario);
@@ -40,7 +41,10 @@ if (found === undefined) throw new Error(`no scenario '${plan.scenario}'`);
 const scenario: Scenario = found;
 
 const progress = new Progress();
-const recorder = new Recorder({ runs: true, observe: progress.observe, values: values(), events: {} }).attach();
+const recorder = new Recorder({ runs: true, observe: progress.observe, values: values(), events: {} });
+/** Where it listens, if no trace says so. */
+const listening = plan.traced ? undefined : follow(progress);
+if (plan.traced) recorder.attach();
 let report = (message: Report): void => void process.send?.(message);
 
 process.on('exit', (code) => {
@@ -173,21 +177,24 @@ async function ready(): Promise<void> {
 
 /** Where the server listens. Services start in the reverse order of their being added. */
 function addresses(): Addresses {
-  const bound = recorder.spans
-    .filter(({ site }) => site.fn === 'ListenerEndpoint::listen')
-    .map(({ attributes }) => String(attributes.address));
+  const bound =
+    listening ??
+    recorder.spans
+      .filter(({ site }) => site.fn === 'ListenerEndpoint::listen')
+      .map(({ attributes }) => String(attributes.address));
   const port = (address: string | undefined) => Number(address?.split(':').at(-1));
   const found: Addresses = {};
-  if (besideListens) found.beside = port(bound.shift());
+  if (besideListens) found.beside = port(bound[0]);
   for (const [index, listener] of scenario.listeners.entries()) {
-    if (listener === 'tcp') found.tcp = port(bound[index]);
-    else if (listener === 'uds') found.uds = bound[index]!;
-    else found.tls = port(bound[index]);
+    const address = bound[besideListens ? index + 1 : index];
+    if (listener === 'tcp') found.tcp = port(address);
+    else if (listener === 'uds') found.uds = address!;
+    else found.tls = port(address);
   }
   return found;
 }
 
 await Promise.all([
-  recorder.root('main', main),
+  plan.traced ? recorder.root('main', main) : main(),
   ...(workerNumber() === 0 && (isDaemon() || !scenario.daemon) ? [ready()] : []),
 ]);

@@ -56,6 +56,13 @@ export function armedTimers(): number {
   return count;
 }
 
+let everArmed = 0;
+
+/** @internal How many timers were armed since the process began: what a test compares. */
+export function timersArmed(): number {
+  return everArmed;
+}
+
 /**
  * Call `fire` after `ms` milliseconds, up to 10 ms late. It keeps the process alive as `setTimeout` does.
  *
@@ -63,6 +70,7 @@ export function armedTimers(): number {
  * more than to let it pass, and the next request most likely wants the same one.
  */
 export function arm(ms: number, fire: () => void): Armed {
+  everArmed++;
   const now = performance.now();
   const due = Math.ceil((now + ms) / RESOLUTION_MS);
   let bucket = buckets.get(due);

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { Ajv } from 'ajv';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { printTree } from '../../src/formats/tree.ts';
@@ -12,9 +13,11 @@ import { compare, differences, loadRecord } from '../../src/tracing/compare.ts';
 import type { TraceDocument } from '../../src/tracing/model.ts';
 import schema from '../../src/tracing/schema.json' with { type: 'json' };
 import { declaredSites } from '../../src/tracing/sites.ts';
-import { running } from '../support/built.ts';
+import { built, running } from '../support/built.ts';
 import { runScenario } from '../support/scenario.ts';
+import type { Deeds } from './deeds.ts';
 import { expectMainPath, seen } from './main-path.ts';
+import { comparable } from './same.ts';
 import { UNREACHED } from './unreached.ts';
 
 vi.setConfig({ maxConcurrency: 2 });
@@ -50,16 +53,35 @@ function normalised(trace: TraceDocument): string {
     .replace(/pingora-traced-\w+/g, 'DIR');
 }
 
-const runs = new Map<string, Promise<TraceDocument>>();
-/** The trace of a scenario; each is run once for all tests but those that want a second run. */
-function traceOf(scenario: Scenario): Promise<TraceDocument> {
+/** A run whose server notes what it does. */
+async function noted(scenario: Scenario, traced: boolean): Promise<{ trace: TraceDocument; done: object }> {
+  const deeds: Deeds[] = [];
+  const trace = await runScenario(scenario, {
+    tmp,
+    traced,
+    program: built('test/scenarios/deeds-server.ts')!,
+    onEnded(dir) {
+      for (const file of readdirSync(dir)) {
+        if (file.startsWith('deeds-')) deeds.push(JSON.parse(readFileSync(join(dir, file), 'utf8')) as Deeds);
+      }
+    },
+  });
+  expect(deeds.length).toBeGreaterThan(0);
+  return { trace, done: comparable(deeds) };
+}
+
+const runs = new Map<string, ReturnType<typeof noted>>();
+/** The traced run of a scenario; each is run once for all tests but those that want another run. */
+function runOf(scenario: Scenario): ReturnType<typeof noted> {
   let run = runs.get(scenario.name);
   if (run === undefined) {
-    run = runScenario(scenario, { tmp });
+    run = noted(scenario, true);
     runs.set(scenario.name, run);
   }
   return run;
 }
+
+const traceOf = async (scenario: Scenario): Promise<TraceDocument> => (await runOf(scenario)).trace;
 
 describe.concurrent('each scenario', () => {
   test.each(available)('$name makes the calls that Pingora made, in their order', async (scenario) => {
@@ -68,6 +90,25 @@ describe.concurrent('each scenario', () => {
     expect(trace).toMatchObject({ scenario: scenario.name, pingora: '0.1.0', node: process.version });
     const record = loadRecord(scenario.name);
     if (record !== null) expect(differences(compare(record, trace.spans))).toEqual([]);
+  });
+});
+
+/** What is done may hang on when the network brings something: in so many tries it does so alike. */
+const TRIES = 6;
+
+// What a trace shows is what runs. `test/tracing/same-deeds.test.ts` has exchanges that no scenario has.
+describe.concurrent('a recorder changes nothing of what is done to sockets, timers and tasks', () => {
+  test.each(available)('in $name', async (scenario) => {
+    const traced = [(await runOf(scenario)).done];
+    const untraced: object[] = [];
+    for (let left = TRIES; left > 0; left--) {
+      const { trace, done } = await noted(scenario, false);
+      expect(trace.spans).toEqual([]);
+      untraced.push(done);
+      if (traced.some((one) => untraced.some((other) => isDeepStrictEqual(one, other)))) return;
+      traced.push((await noted(scenario, true)).done);
+    }
+    expect(traced[0]).toEqual(untraced[0]);
   });
 });
 

@@ -8,5 +8,5 @@ import { built } from './built.ts';
 export function runScenario(scenario: Scenario, options: RunOptions = {}): Promise<TraceDocument> {
   const program = built('src/scenarios/server.ts');
   if (program === undefined) throw new Error('the server of scenarios was not built');
-  return run(scenario, { ...options, program });
+  return run(scenario, { program, ...options });
 }

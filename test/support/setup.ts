@@ -15,6 +15,7 @@ const PROGRAMS = [
   'src/cli/main.ts',
   'src/scenarios/cli.ts',
   'src/scenarios/server.ts',
+  'test/scenarios/deeds-server.ts',
   'test/robustness/large-bodies-server.ts',
   'test/robustness/server.ts',
   'test/server/program.ts',
