@@ -72,6 +72,22 @@ export function bufToContentLength(value: string | undefined): number | undefine
   return length;
 }
 
+/** Whether the head announces a body, of a byte at least where it says a length. */
+export function saysBody(headers: HMap): boolean {
+  return headers.has('transfer-encoding') || (bufToContentLength(headers.get('content-length')) ?? 0) > 0;
+}
+
+/** Take out of a response what its status, or a client of HTTP/1.0, doesn't allow. */
+export function removeFraming({ status, headers }: ResponseHeader, http10: boolean): void {
+  if (status < 200 || status === 204) {
+    // RFC 9110 8.6 and RFC 9112 6.1: whoever believed them would wait for a body
+    headers.remove('content-length');
+    headers.remove('transfer-encoding');
+  } else if (http10 && headers.has('transfer-encoding')) {
+    headers.remove('transfer-encoding'); // RFC 9112 6.1: no chunked coding for an HTTP/1.0 client
+  }
+}
+
 /**
  * Whether the request asks for another protocol. HTTP/2 in the clear is none that is passed on: its requests would reach
  * the origin past the proxy's filters, and RFC 9113 3.1 has given it up.

@@ -4,7 +4,6 @@
  * Port of `pingora-core/src/protocols/http/v1/server.rs`. Where the original allows two readings of a request, or
  * keeps a connection that can't be kept, this one doesn't: see the table of deviations.
  */
-
 import { ErrorType, PingoraError } from '../../error/lib.ts';
 import { type HMap, type RequestHeader, ResponseHeader } from '../../http/lib.ts';
 import { Log } from '../../log.ts';
@@ -15,7 +14,7 @@ import { Elapsed, Limit } from '../../timeout/lib.ts';
 import { ported, traced } from '../../tracing/span.ts';
 import { FixedBuffer } from '../http/body-buffer.ts';
 import { getCachedDate } from '../http/date.ts';
-import { genErrorResponse, http400Response, http502Response } from '../http/error-resp.ts';
+import { errorResponse } from '../http/error-resp.ts';
 import type { HttpTask } from '../http/mod.ts';
 import type { Stream } from '../l4/stream.ts';
 import { BodyReader, BodyWriter } from './body.ts';
@@ -31,6 +30,8 @@ import {
   isUpgradeResp,
   type KeepaliveStatus,
   MAX_HEADER_SIZE,
+  removeFraming,
+  saysBody,
 } from './common.ts';
 import { parseRequest } from './parse.ts';
 import { originForm, refuse, tooLarge } from './request.ts';
@@ -273,16 +274,9 @@ export class HttpSession {
     const { headers } = header;
     this.silence?.clear();
 
-    if (http10 && !informational) {
-      // RFC 9112 6.1 and 9.3: no chunked coding for an HTTP/1.0 client, and no connection kept for it
-      this.keepalive = 'Off';
-      if (headers.has('transfer-encoding')) headers.remove('transfer-encoding');
-    }
-    if (informational || status === 204) {
-      // RFC 9110 8.6 and RFC 9112 6.1: whoever believed them would wait for a body
-      headers.remove('content-length');
-      headers.remove('transfer-encoding');
-    }
+    // RFC 9112 9.3: no connection is kept for an HTTP/1.0 client
+    if (http10 && !informational) this.keepalive = 'Off';
+    removeFraming(header, http10);
     if (status === 101 || (this.halfClose > 0 && this.sendsNoMore())) this.setKeepalive(undefined);
     if (status === 101 || !informational) {
       const upgrade = this.isUpgrade(header);
@@ -308,9 +302,7 @@ export class HttpSession {
   }
 
   private hasBody(): boolean {
-    const headers = this.requestHeader?.headers;
-    if (headers === undefined) return false;
-    return headers.has('transfer-encoding') || (bufToContentLength(headers.get('content-length')) ?? 0) > 0;
+    return this.requestHeader !== undefined && saysBody(this.requestHeader.headers);
   }
 
   /** Whether the response's head was written: a final one, or 101, after which none comes. */
@@ -614,9 +606,8 @@ export class HttpSession {
   /** Answer with an error. It has no body and is not to be cached. */
   @rust.method('HttpSession::respond_error')
   respondError(code: number): void {
-    const response = code === 502 ? http502Response() : code === 400 ? http400Response() : genErrorResponse(code);
     try {
-      this.writeResponseHeaderRef(response);
+      this.writeResponseHeaderRef(errorResponse(code));
     } catch (error) {
       // there is nobody left to tell
       log.error(`failed to send error response to downstream: ${error}`);

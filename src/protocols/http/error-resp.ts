@@ -10,7 +10,7 @@ import { SERVER_NAME } from './mod.ts';
 const rust = ported('pingora-core/src/protocols/http/error_resp.rs');
 
 /** A response of this status, without a body and not to be cached. */
-export const genErrorResponse = rust.fn('error_resp::gen_error_response', (code: number): ResponseHeader => {
+const genErrorResponse = rust.fn('error_resp::gen_error_response', (code: number): ResponseHeader => {
   const response = ResponseHeader.build(code);
   response.insertHeader('Server', SERVER_NAME);
   // holds the place: the session sets the date when it sends
@@ -22,7 +22,9 @@ export const genErrorResponse = rust.fn('error_resp::gen_error_response', (code:
 
 const made = new Map<number, ResponseHeader>();
 
-function once(code: number): ResponseHeader {
+/** A response of this status, for the caller to change: 400 and 502, as in the original, are made once and copied. */
+export function errorResponse(code: number): ResponseHeader {
+  if (code !== 400 && code !== 502) return genErrorResponse(code);
   let response = made.get(code);
   if (response === undefined) {
     response = genErrorResponse(code);
@@ -30,9 +32,3 @@ function once(code: number): ResponseHeader {
   }
   return response.clone();
 }
-
-/** A copy of the 400 response, which is made once. */
-export const http400Response = (): ResponseHeader => once(400);
-
-/** A copy of the 502 response, which is made once. */
-export const http502Response = (): ResponseHeader => once(502);

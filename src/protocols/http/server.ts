@@ -15,7 +15,7 @@ import { countRefusal } from '../../utils/refusals.ts';
 import { HttpSession as SessionV1 } from '../h1/server.ts';
 import type { HttpSession as SessionV2 } from '../h2/server.ts';
 import type { Stream } from '../l4/stream.ts';
-import { genErrorResponse, http400Response, http502Response } from './error-resp.ts';
+import { errorResponse } from './error-resp.ts';
 import type { HttpTask } from './mod.ts';
 import { Pace, type Rates, type Rule } from './pace.ts';
 
@@ -216,7 +216,7 @@ export class Session {
   /** Answer with an error, without a body, and close the connection after it (HTTP/1). */
   @rust.method('Session::respond_error')
   respondError(code: number): void {
-    const response = code === 502 ? http502Response() : code === 400 ? http400Response() : genErrorResponse(code);
+    const response = errorResponse(code);
     // The request was not read to its end, or the origin's answer was not sent to its: nothing can follow.
     this.setKeepalive(undefined);
     try {
