@@ -1,23 +1,16 @@
 /** Brotli. Port of `pingora-core/src/protocols/http/compression/brotli.rs`. */
 import { constants, type ZlibOptions } from 'node:zlib';
 import { ported, traced } from '../../../tracing/span.ts';
-import type { Encode, Stat } from './encode.ts';
 import { MAX_OUTPUT, minizlib, SyncEncoder } from './sync.ts';
 
 const rust = ported('pingora-core/src/protocols/http/compression/brotli.rs');
 
 /** Decompresses brotli. */
 @traced
-export class Decompressor implements Encode {
-  private readonly inner: SyncEncoder;
-
+export class Decompressor extends SyncEncoder {
   private constructor() {
     const options = { maxOutputLength: MAX_OUTPUT };
-    this.inner = new SyncEncoder(
-      'de-brotli',
-      'while decompress Brotli',
-      new (minizlib().BrotliDecompress)(options as ZlibOptions),
-    );
+    super('de-brotli', 'while decompress Brotli', new (minizlib().BrotliDecompress)(options as ZlibOptions));
   }
 
   @rust.method('Decompressor::new')
@@ -26,35 +19,21 @@ export class Decompressor implements Encode {
   }
 
   @rust.method('<Decompressor as Encode>::encode')
-  encode(input: Buffer, end: boolean): Buffer {
-    return this.inner.encode(input, end);
-  }
-
-  stat(): Stat {
-    return this.inner.stat();
-  }
-
-  close(): void {
-    this.inner.close();
+  override encode(input: Buffer, end: boolean): Buffer {
+    return super.encode(input, end);
   }
 }
 
 /** Compresses with brotli. */
 @traced
-export class Compressor implements Encode {
-  private readonly inner: SyncEncoder;
-
+export class Compressor extends SyncEncoder {
   private constructor(level: number, eager: boolean) {
     const params = {
       [constants.BROTLI_PARAM_QUALITY]: Math.min(level, constants.BROTLI_MAX_QUALITY),
       [constants.BROTLI_PARAM_LGWIN]: 19,
     };
     const options = { params, ...(eager ? { flush: constants.BROTLI_OPERATION_FLUSH } : {}) };
-    this.inner = new SyncEncoder(
-      'brotli',
-      'while compress Brotli',
-      new (minizlib().BrotliCompress)(options as ZlibOptions),
-    );
+    super('brotli', 'while compress Brotli', new (minizlib().BrotliCompress)(options as ZlibOptions));
   }
 
   /** `level` from 1, fast, to 11, small; more counts as 11. `eager`: each piece can be read when it is there. */
@@ -64,15 +43,7 @@ export class Compressor implements Encode {
   }
 
   @rust.method('<Compressor as Encode>::encode')
-  encode(input: Buffer, end: boolean): Buffer {
-    return this.inner.encode(input, end);
-  }
-
-  stat(): Stat {
-    return this.inner.stat();
-  }
-
-  close(): void {
-    this.inner.close();
+  override encode(input: Buffer, end: boolean): Buffer {
+    return super.encode(input, end);
   }
 }

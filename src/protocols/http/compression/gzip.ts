@@ -1,19 +1,16 @@
 /** Gzip. Port of `pingora-core/src/protocols/http/compression/gzip.rs`. */
 import { constants } from 'node:zlib';
 import { ported, traced } from '../../../tracing/span.ts';
-import type { Encode, Stat } from './encode.ts';
 import { minizlib, SyncEncoder } from './sync.ts';
 
 const rust = ported('pingora-core/src/protocols/http/compression/gzip.rs');
 
 /** Compresses with gzip. */
 @traced
-export class Compressor implements Encode {
-  private readonly inner: SyncEncoder;
-
+export class Compressor extends SyncEncoder {
   private constructor(level: number, eager: boolean) {
     const options = { level: Math.min(level, 9), ...(eager ? { flush: constants.Z_SYNC_FLUSH } : {}) };
-    this.inner = new SyncEncoder('gzip', 'while compress gzip', new (minizlib().Gzip)(options));
+    super('gzip', 'while compress gzip', new (minizlib().Gzip)(options));
   }
 
   /** `level` from 1, fast, to 9, small; more counts as 9. `eager`: each piece can be read when it is there. */
@@ -23,15 +20,7 @@ export class Compressor implements Encode {
   }
 
   @rust.method('<Compressor as Encode>::encode')
-  encode(input: Buffer, end: boolean): Buffer {
-    return this.inner.encode(input, end);
-  }
-
-  stat(): Stat {
-    return this.inner.stat();
-  }
-
-  close(): void {
-    this.inner.close();
+  override encode(input: Buffer, end: boolean): Buffer {
+    return super.encode(input, end);
   }
 }

@@ -2,11 +2,13 @@
  * Bytes through zlib at once, without the thread pool: what flate2's and brotli's writers are to the original.
  *
  * `node:zlib` can do that only for a whole message, so this is minizlib's, which npm unpacks with.
+ *
+ * Port of what is the same in `pingora-core/src/protocols/http/compression/{brotli,gzip,zstd}.rs`.
  */
 import type { BrotliCompress, BrotliDecompress, Gzip, ZstdCompress } from 'minizlib';
 import { PingoraError } from '../../../error/lib.ts';
 import { lazily } from '../../../utils/optional.ts';
-import { COMPRESSION_ERROR, type Stat } from './encode.ts';
+import { COMPRESSION_ERROR, type Encode, type Stat } from './encode.ts';
 
 /** What compresses; loaded with the first message that is compressed. */
 export const minizlib = lazily<typeof import('minizlib')>('minizlib');
@@ -18,7 +20,7 @@ export const minizlib = lazily<typeof import('minizlib')>('minizlib');
 export const MAX_OUTPUT = 16 * 1024 * 1024;
 
 /** What an encoder of this kind is made of. */
-export class SyncEncoder {
+export class SyncEncoder implements Encode {
   readonly #stream: BrotliCompress | BrotliDecompress | Gzip | ZstdCompress;
   readonly #name: string;
   readonly #context: string;

@@ -3,7 +3,6 @@
  */
 import * as zlib from 'node:zlib';
 import { ported, traced } from '../../../tracing/span.ts';
-import type { Encode, Stat } from './encode.ts';
 import { minizlib, SyncEncoder } from './sync.ts';
 
 const rust = ported('pingora-core/src/protocols/http/compression/zstd.rs');
@@ -18,17 +17,11 @@ export const hasZstd = 'ZstdCompress' in zlib;
 
 /** Compresses with zstd. */
 @traced
-export class Compressor implements Encode {
-  private readonly inner: SyncEncoder;
-
+export class Compressor extends SyncEncoder {
   private constructor(level: number, eager: boolean) {
     const params = { [COMPRESSION_LEVEL]: Math.min(level, 22) };
     const options = { params, ...(eager ? { flush: FLUSH } : {}) };
-    this.inner = new SyncEncoder(
-      'zstd',
-      'while compress zstd',
-      new (minizlib().ZstdCompress)(options as zlib.ZlibOptions),
-    );
+    super('zstd', 'while compress zstd', new (minizlib().ZstdCompress)(options as zlib.ZlibOptions));
   }
 
   /** `level` from 1, fast, to 22, small; more counts as 22. `eager`: each piece can be read when it is there. */
@@ -38,15 +31,7 @@ export class Compressor implements Encode {
   }
 
   @rust.method('<Compressor as Encode>::encode')
-  encode(input: Buffer, end: boolean): Buffer {
-    return this.inner.encode(input, end);
-  }
-
-  stat(): Stat {
-    return this.inner.stat();
-  }
-
-  close(): void {
-    this.inner.close();
+  override encode(input: Buffer, end: boolean): Buffer {
+    return super.encode(input, end);
   }
 }
