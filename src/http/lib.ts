@@ -358,8 +358,7 @@ export class RequestHeader extends Head {
 
 /** The head of a response. */
 export class ResponseHeader extends Head {
-  // A native private field, and not for privacy alone: without a field of its own V8 (Node 20) compiles whatever makes
-  // a response head again and again and throws it away ("dependency change"): 1,064 times in one run.
+  // A native private field, and not for privacy alone: it keeps code that makes heads compiled (docs/PERFORMANCE.md).
   #status: number;
 
   /** Unchecked; {@link ResponseHeader.build} checks. */

@@ -1,11 +1,10 @@
 /**
  * Reading a connection's bytes where Node has them, rather than where its streams bring them.
  *
- * A socket of Node's allocates 64 KB for each read, hands the bytes through a stream, and looks afterwards, in a tick
- * of its own, whether the stream wants more. With `onread` all sockets read into one buffer and what arrives is copied
- * out: about 2.5 µs less of the 23 µs that a request of two small reads costs. `onread` is public for sockets that
- * connect; for one that was accepted, and one that is to be read so only after it has connected, the handle has to be
- * taken over, which is how Node itself makes its sockets but not documented. Where it can't be, the stream is read.
+ * With `onread` all sockets read into one buffer and what arrives is copied out (gain: docs/PERFORMANCE.md). `onread` is
+ * public for sockets that connect; for one that was accepted, and one that is to be read so only after it has connected,
+ * the handle has to be taken over, which is how Node itself makes its sockets but not documented. Where it can't be, the
+ * stream is read.
  *
  * The port's own.
  */

@@ -18,8 +18,8 @@ import { revalidateOrStale } from './proxy-cache.ts';
 import type { Session } from './session.ts';
 
 /**
- * What both halves of an exchange know. One class for both kinds of origin, which differ in what they give it: V8 gives
- * up compiling the constructor of a derived class here, time and again, which costs a request of 30 µs about three more.
+ * What both halves of an exchange know. One class for both kinds of origin, which differ in what they give it: a derived
+ * class would cost each request (docs/PERFORMANCE.md).
  */
 export class Exchange<CTX, Client, ToUpstream> {
   readonly proxy: ProxyFilters<CTX>;

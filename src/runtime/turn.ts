@@ -2,10 +2,7 @@
  * The order of work in a turn of the event loop: first read on all connections that have something, then poll the tasks
  * that were woken, then write what they flushed.
  *
- * Node calls back after each read. With the work done and the answer written in there, each request sends the processor
- * from this program through all of the system's TCP and back, and what either needs is out of its caches when it is its
- * turn again. A request of two small reads costs 10 % less so with 32 connections and 15 % less with 128, as much with
- * 4, and about 3 % more with a single one.
+ * Why not in the callback of each read: docs/PERFORMANCE.md.
  *
  * After {@link EVENT_INTERVAL} tasks it looks at the sockets again, as tokio does: what the first of them asked for is
  * answered by then, and their connections to origins are free for the others. Without that, a thousand clients that

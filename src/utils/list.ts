@@ -1,10 +1,8 @@
 /**
  * A list whose members can be taken out from wherever they stand: what an intrusive linked list is in Rust.
  *
- * For what comes and goes with every request, where a `Map` or a `Set` would do too. When one of these has grown and
- * shrunk enough, V8 copies it, and the old table keeps a pointer to the new one. Once one table is old enough to leave
- * the young generation, it takes every later one along, and with them what was in them: of each 32 requests all that
- * they had was kept until the next full collection (2 KB a request, and 3 µs of collecting it).
+ * For what comes and goes with every request, where a `Map` or a `Set` would keep what was in it until the next full
+ * collection (docs/PERFORMANCE.md).
  */
 
 /** A member of a {@link List}. */
