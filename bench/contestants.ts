@@ -61,7 +61,7 @@ export function port(tls?: Tls, name = 'pingora-traced', file = join(root, 'src/
     const address = `127.0.0.1:${listen}`;
     const listener = tls === undefined ? ['--listen', address] : ['--tls-listen', address, '--h2'];
     if (tls !== undefined) listener.push('--cert', tls.cert, '--key', tls.key);
-    return [file, ...listener, '--upstream', `127.0.0.1:${origin}`, '--log-level', 'error'];
+    return [file, ...listener, '--upstream', `127.0.0.1:${origin}`, '--max-requests', '0', '--log-level', 'error'];
   });
 }
 

@@ -134,7 +134,7 @@ const clientOptions = (command: Command): Command =>
       number('max-address-connections', 'connections from one address at a time; more get 503; 0: no limit', 15_000),
     )
     .addOption(
-      number('max-requests', 'after so many requests a connection of a client takes no more; 0: no limit', 100_000),
+      number('max-requests', 'after so many requests a connection of a client takes no more; 0: no limit', 10_000_000),
     )
     .addOption(number('min-request-rate', 'bytes a second of a request body; 408 for who is slower; 0: no limit', 240))
     .addOption(number('min-response-rate', 'bytes a second that a client takes of a response body; 0: no limit', 240))
