@@ -561,7 +561,9 @@ export class HttpSession {
   /** Give the connection up, as `drop` does in Rust. Nothing is traced: it is no call there. */
   close(): void {
     this.silence?.end();
-    this._stream.shutdown();
+    // RFC 9112 8: a response that ends with the connection must not look whole if it isn't
+    if (this.bodyWriter.mode === 'HTTP1_0' && !this.upgraded) this._stream.reset();
+    else this._stream.shutdown();
   }
 
   /** Close the connection if no byte of a request has arrived on it: nobody loses anything by that. */

@@ -14,6 +14,7 @@ import type { TLSSocket } from 'node:tls';
 import { ErrorType, PingoraError } from '../../error/lib.ts';
 import { readDirectly } from '../../node/direct-socket.ts';
 import { connectionReset, wasReset } from '../../node/reset.ts';
+import { bytesTaken } from '../../node/taken.ts';
 import { parentOf } from '../../node/tls-parent.ts';
 import { connectionCloses } from '../../runtime/lib.ts';
 import { currentWaker, PENDING, type Poll, type Waker } from '../../runtime/poll.ts';
@@ -41,6 +42,8 @@ const TURN_SIZE = 16 * 1024;
 
 /** A connection that is being closed waits so long for its peer's end. */
 const LINGER_MS = 1000;
+/** And so long for a peer that takes nothing of what it hasn't got yet. */
+const UNREAD_MS = 60_000;
 
 const EMPTY = Buffer.alloc(0);
 
@@ -450,7 +453,8 @@ export class Stream implements Flushing {
    * Send what waits and end the connection.
    *
    * A socket that is closed while bytes of the peer's are unread is reset, and the reset may overtake the last answer
-   * (RFC 9112 9.6). So what still comes is read and thrown away, until the peer ends too or a second has passed.
+   * (RFC 9112 9.6). So what still comes is read and thrown away, until the peer ends too, or it has taken everything and
+   * a second has passed.
    */
   shutdown(): void {
     const { socket } = this;
@@ -461,6 +465,7 @@ export class Stream implements Flushing {
       socket.write(this.pending, 'latin1');
       this.pending = '';
     }
+    this.linger();
     if (this.ended) {
       socket.destroySoon();
       return;
@@ -471,8 +476,22 @@ export class Stream implements Flushing {
     this.flow();
     if (socket.isPaused()) socket.resume();
     socket.end();
-    const lingering = arm(LINGER_MS, () => socket.destroy());
     socket.once('end', () => socket.destroySoon());
+  }
+
+  /** Destroy the socket, which ends, once it was time: what was written goes to a peer that reads slowly, too. */
+  private linger(): void {
+    const { socket } = this;
+    let taken = bytesTaken(socket);
+    let quiet = 0;
+    const look = () => {
+      const now = bytesTaken(socket);
+      quiet = now > taken ? 0 : quiet + LINGER_MS;
+      taken = now;
+      if (socket.writableLength === 0 || quiet >= UNREAD_MS) socket.destroy();
+      else lingering = arm(LINGER_MS, look);
+    };
+    let lingering = arm(LINGER_MS, look);
     socket.once('close', () => lingering.cancel());
   }
 

@@ -1,11 +1,12 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { Stream } from '../../../src/protocols/l4/stream.ts';
 import { workDone } from '../../../src/runtime/lib.ts';
 import { PENDING } from '../../../src/runtime/poll.ts';
 import { polled } from '../../../src/runtime/task.ts';
 import { Elapsed } from '../../../src/timeout/lib.ts';
+import { fakeClock } from '../../support/clock.ts';
 
 const servers: Server[] = [];
 afterEach(async () => {
@@ -145,6 +146,55 @@ describe('what a stream writes', () => {
     await polled(() => stream.pollDrained());
     stream.shutdown();
     expect(await everything()).toHaveLength(large.length + 'and then'.length);
+  });
+
+  describe('when the connection is shut down before the peer has taken it', () => {
+    const LARGE = 8 << 20;
+
+    async function shutDown(peerEnds: boolean) {
+      const { stream, client } = await pair();
+      client.allowHalfOpen = true;
+      stream.socket.allowHalfOpen = true;
+      let got = 0;
+      client.removeAllListeners('data');
+      client.on('data', (bytes) => {
+        got += bytes.length;
+      });
+      client.pause();
+      fakeClock();
+      if (peerEnds) {
+        expect(stream.pollEnded()).toBe(PENDING);
+        client.end();
+        while (!stream.readEnded) await endOfTurn();
+      }
+      stream.write(Buffer.alloc(LARGE, 'x'));
+      stream.shutdown();
+      const pass = async (ms: number) => {
+        for (let passed = 0; passed < ms; passed += 1000) {
+          vi.advanceTimersByTime(1000);
+          await endOfTurn();
+        }
+      };
+      return { client, stream, pass, got: () => got };
+    }
+
+    it('goes to a peer that takes its time', async () => {
+      const { client, pass, got } = await shutDown(false);
+      await pass(30_000);
+      const ended = once(client, 'end');
+      client.resume();
+      await ended;
+      client.end();
+      expect(got()).toBe(LARGE);
+    });
+
+    it.each([false, true])('is given up when the peer takes nothing for long (it has ended: %s)', async (peerEnds) => {
+      const { stream, pass } = await shutDown(peerEnds);
+      await pass(50_000);
+      expect(stream.socket.destroyed).toBe(false);
+      await pass(20_000);
+      expect(stream.socket.destroyed).toBe(true);
+    });
   });
 
   it('says so to who waits for the peer when the connection breaks', async () => {
