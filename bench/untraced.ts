@@ -6,11 +6,15 @@ import type * as span from '../src/tracing/span.ts';
 
 const same = <F>(_name: string, body: F): F => body;
 
+function method(nameOrBody: unknown): unknown {
+  return typeof nameOrBody === 'string' ? (body: unknown) => body : nameOrBody;
+}
+
 export { PENDING } from '../src/runtime/poll.ts';
 export const traced: typeof span.traced = () => {};
 export const ported: typeof span.ported = (file) => ({
   file,
-  method: () => (method) => method,
+  method: method as span.Ported['method'],
   fn: same,
   body: same,
 });

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import ts from 'typescript';
 import { projectRoot } from '../../src/tracing/sites.ts';
+import { pingoraName } from '../../src/tracing/span.ts';
 
 export interface Excerpt {
   /** The code, without its indentation. */
@@ -65,15 +66,17 @@ function membersOf(node: ts.Node): readonly ts.Node[] {
   return ts.isClassDeclaration(node) || ts.isInterfaceDeclaration(node) ? node.members : [];
 }
 
-/** Pingora's function, as the piece itself says: `@rust.method('…')`, `rust.fn('…', …)`. */
+/** Pingora's function, as the piece itself says: `@rust.method`, `@rust.method('…')`, `rust.fn('…', …)`. */
 function portedFn(node: ts.Node): { binding: string; fn: string } | null {
   let found: { binding: string; fn: string } | null = null;
-  const look = (call: ts.Node) => {
-    if (!ts.isCallExpression(call) || !ts.isPropertyAccessExpression(call.expression)) return;
-    const { expression, name } = call.expression;
-    const [first] = call.arguments;
-    if (!/^(?:method|fn|body)$/.test(name.text) || first === undefined || !ts.isStringLiteral(first)) return;
-    found = { binding: expression.getText(), fn: first.text };
+  const look = (mark: ts.Node) => {
+    const [access, first] = ts.isCallExpression(mark) ? [mark.expression, mark.arguments[0]] : [mark, undefined];
+    if (!ts.isPropertyAccessExpression(access) || !/^(?:method|fn|body)$/.test(access.name.text)) return;
+    const binding = access.expression.getText();
+    if (first !== undefined && ts.isStringLiteral(first)) found = { binding, fn: first.text };
+    else if (ts.isMethodDeclaration(node) && ts.isClassLike(node.parent)) {
+      found = { binding, fn: pingoraName(node.parent.name!.text, node.name.getText()) };
+    }
   };
   if (ts.isMethodDeclaration(node)) for (const one of ts.getDecorators(node) ?? []) look(one.expression);
   if (ts.isVariableStatement(node)) for (const { initializer } of node.declarationList.declarations) look(initializer!);

@@ -93,13 +93,13 @@ export class HttpServer<SV extends ServeHttp = ServeHttp> implements HttpServerA
   }
 
   /** Without modules. */
-  @rust.method('HttpServer::new_app')
+  @rust.method
   static newApp<SV extends ServeHttp>(app: SV): HttpServer<SV> {
     return new HttpServer(app);
   }
 
   /** Add a module. Throws once a request was served. */
-  @rust.method('HttpServer::add_module')
+  @rust.method
   addModule(module: HttpModuleBuilder): void {
     this.modules.addModule(module);
   }

@@ -46,7 +46,7 @@ export class TransportConnector {
   }
 
   /** Throws what Node throws for certificate files that can't be read or used. */
-  @rust.method('TransportConnector::new')
+  @rust.method
   static new(options?: ConnectorOptions): TransportConnector {
     return new TransportConnector(options);
   }
@@ -57,7 +57,7 @@ export class TransportConnector {
   }
 
   /** Open a connection to `peer`. Throws as `l4::connect` and `tls::connect` do. */
-  @rust.method('TransportConnector::new_stream')
+  @rust.method
   newStream(peer: Peer): Promise<Stream> {
     const bindTo = bindToRandom(peer, this.bindToV4, this.bindToV6);
     const alpnOverride = this.preferredHttpVersion.get(peer);
@@ -65,7 +65,7 @@ export class TransportConnector {
   }
 
   /** A connection to `peer` that was released, if there is one that still can be used. */
-  @rust.method('TransportConnector::reused_stream')
+  @rust.method
   reusedStream(peer: Peer): Stream | undefined {
     const stream = this.connectionPool.get(peer.reuseHash());
     if (stream === undefined) {
@@ -84,7 +84,7 @@ export class TransportConnector {
    * milliseconds, or not at all if that is 0. What was spoken over it must be at its end: a connection on which
    * something waits unread is closed.
    */
-  @rust.method('TransportConnector::release_stream')
+  @rust.method
   releaseStream(stream: Stream, key: GroupKey, idleTimeout: number | undefined): void {
     // the original keeps it until a timer of no time runs out: the next request may be sooner
     if (idleTimeout === 0 || !testReusableStream(stream)) {
@@ -99,14 +99,14 @@ export class TransportConnector {
   }
 
   /** A connection to `peer`: one that was released, or a new one. The boolean says whether it was used before. */
-  @rust.method('TransportConnector::get_stream')
+  @rust.method
   getStream(peer: Peer): [stream: Stream, reused: boolean] | Promise<[stream: Stream, reused: boolean]> {
     const reused = this.reusedStream(peer);
     return reused === undefined ? this.newStream(peer).then(unused) : [reused, true];
   }
 
   /** From now on offer nothing but HTTP/1.1 to `peer`. */
-  @rust.method('TransportConnector::prefer_h1')
+  @rust.method
   preferH1(peer: Peer): void {
     this.preferredHttpVersion.add(peer, 1);
   }
@@ -174,7 +174,7 @@ export class PreferredHttpVersion {
     return new PreferredHttpVersion();
   }
 
-  @rust.method('PreferredHttpVersion::add')
+  @rust.method
   add(peer: Peer, version: 1 | 2): void {
     if (this.versions.size >= PREFERRED_LIMIT) {
       for (const oldest of this.versions.keys()) {
@@ -185,7 +185,7 @@ export class PreferredHttpVersion {
     this.versions.set(peer.reuseHash(), version);
   }
 
-  @rust.method('PreferredHttpVersion::get')
+  @rust.method
   get(peer: Peer): ALPN | undefined {
     const version = this.versions.size === 0 ? undefined : this.versions.get(peer.reuseHash());
     if (version === undefined) return undefined;

@@ -40,7 +40,7 @@ export class ConnectorOptions {
   }
 
   /** The settings that a server's configuration asks for. Throws `BindError` for an address that isn't one. */
-  @rust.method('ConnectorOptions::from_server_conf')
+  @rust.method
   static fromServerConf(conf: ConnectorConf): ConnectorOptions {
     const options = new ConnectorOptions(conf.upstreamKeepalivePoolSize);
     options.caFile = conf.caFile;
@@ -50,7 +50,7 @@ export class ConnectorOptions {
   }
 
   /** Options with room for so many connections between two uses; all else as by default. */
-  @rust.method('ConnectorOptions::new')
+  @rust.method
   static new(keepalivePoolSize: number): ConnectorOptions {
     return new ConnectorOptions(keepalivePoolSize);
   }

@@ -98,7 +98,7 @@ export class Connector {
   }
 
   /** Throws what Node throws for files that can't be read or aren't what they should be. */
-  @rust.method('Connector::new')
+  @rust.method
   static new(options: ConnectorOptions | undefined): Connector {
     const context: SecureContextOptions = {
       ciphers: CIPHER_LIST,

@@ -32,7 +32,7 @@ export class Bucket {
   }
 
   /** The share of keys that `node` gets is its `weight` among all. Throws for a weight of zero. */
-  @rust.method('Bucket::new')
+  @rust.method
   static new(node: SocketAddr, weight: number): Bucket {
     if (weight === 0) throw new RangeError('weight must be at least one');
     return new Bucket(node, weight);
@@ -60,7 +60,7 @@ export class Continuum {
   }
 
   /** A ring of these servers. Where two have a point in common, it is the earlier one's. */
-  @rust.method('Continuum::new')
+  @rust.method
   static new(buckets: readonly Bucket[]): Continuum {
     if (buckets.length > NODE_BITS) throw new RangeError(`more than ${NODE_BITS} servers on a ring`);
     const points = new Float64Array(buckets.reduce((sum, bucket) => sum + bucket.weight, 0) * POINT_MULTIPLE);
@@ -98,7 +98,7 @@ export class Continuum {
   }
 
   /** The place of the point that `input` belongs to; 0 on an empty ring. */
-  @rust.method('Continuum::node_idx')
+  @rust.method
   nodeIdx(input: Uint8Array): number {
     const hash = crc32(input);
     const hashes = this.hashes;
@@ -114,14 +114,14 @@ export class Continuum {
   }
 
   /** The server that `hashKey` belongs to; undefined on an empty ring. */
-  @rust.method('Continuum::node')
+  @rust.method
   node(hashKey: Uint8Array): SocketAddr | undefined {
     const node = this.nodes[this.nodeIdx(hashKey)];
     return node === undefined ? undefined : this.addrs[node];
   }
 
   /** The servers of the points from that of `hashKey` on, round and round; a server comes as often as its points. */
-  @rust.method('Continuum::node_iter')
+  @rust.method
   nodeIter(hashKey: Uint8Array): IterableIterator<SocketAddr> {
     return this.walk({ idx: this.nodeIdx(hashKey) });
   }

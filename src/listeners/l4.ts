@@ -191,7 +191,7 @@ export class ListenerEndpoint {
     this.address = address;
   }
 
-  @rust.method('ListenerEndpoint::new')
+  @rust.method
   static new(address: ServerAddress): ListenerEndpoint {
     return new ListenerEndpoint(address);
   }
@@ -209,7 +209,7 @@ export class ListenerEndpoint {
    * Bind and listen, or take over the socket that the process before handed over. Throws `BindError`.
    * `hold`: accept nothing, threads will. `inherited`: the socket that a thread got for that.
    */
-  @rust.method('ListenerEndpoint::listen')
+  @rust.method
   async listen(fds: ListenFds | undefined, { hold = false, inherited }: Sharing = {}): Promise<void> {
     if (this.listener !== undefined) return;
     if (inherited !== undefined) {
@@ -234,7 +234,7 @@ export class ListenerEndpoint {
   }
 
   /** The next connection. Throws `AcceptError`. */
-  @rust.method('ListenerEndpoint::accept')
+  @rust.method
   accept(): Poll<Stream> {
     if (this.listener === undefined) throw new Error('Need to call listen() first');
     let stream: Poll<Stream>;

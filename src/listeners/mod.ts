@@ -26,7 +26,7 @@ class TransportStackBuilder {
     this.tls = tls;
   }
 
-  @rust.method('TransportStackBuilder::build')
+  @rust.method
   build(upgradeListeners: ListenFds | undefined): TransportStack {
     return new TransportStack(ListenerEndpoint.new(this.l4), this.tls?.build(), upgradeListeners);
   }
@@ -60,7 +60,7 @@ export class TransportStack {
   }
 
   /** Throws `BindError`. */
-  @rust.method('TransportStack::listen')
+  @rust.method
   listen(sharing?: Sharing): Promise<void> {
     const fds = this.upgradeListeners;
     this.upgradeListeners = undefined;
@@ -84,7 +84,7 @@ export class TransportStack {
   }
 
   /** The next connection, as it came. Throws `AcceptError`. */
-  @rust.method('TransportStack::accept')
+  @rust.method
   accept(): Poll<UninitializedStream> {
     const stream = this.l4.accept();
     return stream === PENDING ? PENDING : new UninitializedStream(stream, this.tls);
@@ -101,7 +101,7 @@ export class TransportStack {
   }
 
   /** Stop listening. The original leaves that to the scope's end. */
-  @rust.method('TransportStack::cleanup')
+  @rust.method
   cleanup(): void {
     this.l4.close();
   }
@@ -139,7 +139,7 @@ export class UninitializedStream {
   }
 
   /** Make the TLS handshake, if there is one to make. Throws `TLSHandshakeFailure`; the connection is closed then. */
-  @rust.method('UninitializedStream::handshake')
+  @rust.method
   handshake(): Stream | Promise<Stream> {
     return this.tls === undefined ? this.l4.readDirectly() : this.tls.tlsHandshake(this.l4);
   }
@@ -153,13 +153,13 @@ export class Listeners {
   private constructor() {}
 
   /** No endpoints. */
-  @rust.method('Listeners::new')
+  @rust.method
   static new(): Listeners {
     return new Listeners();
   }
 
   /** With one TCP endpoint: `127.0.0.1:6188`. */
-  @rust.method('Listeners::tcp')
+  @rust.method
   static tcp(address: string): Listeners {
     const listeners = Listeners.new();
     listeners.addTcp(address);
@@ -167,7 +167,7 @@ export class Listeners {
   }
 
   /** With one Unix socket. `permissions` of its file; default 0o666. */
-  @rust.method('Listeners::uds')
+  @rust.method
   static uds(path: string, permissions?: number): Listeners {
     const listeners = Listeners.new();
     listeners.addUds(path, permissions);
@@ -175,7 +175,7 @@ export class Listeners {
   }
 
   /** With one TLS endpoint, intermediate settings. Throws `TLSConfigError`. */
-  @rust.method('Listeners::tls')
+  @rust.method
   static tls(address: string, certPath: string, keyPath: string): Listeners {
     const listeners = Listeners.new();
     listeners.addTls(address, certPath, keyPath);
@@ -183,55 +183,55 @@ export class Listeners {
   }
 
   /** Add a TCP endpoint: `127.0.0.1:6188`. */
-  @rust.method('Listeners::add_tcp')
+  @rust.method
   addTcp(address: string): void {
     this.addAddress({ type: 'tcp', address });
   }
 
   /** Add a TCP endpoint with socket options. */
-  @rust.method('Listeners::add_tcp_with_settings')
+  @rust.method
   addTcpWithSettings(address: string, options: TcpSocketOptions): void {
     this.addAddress({ type: 'tcp', address, options });
   }
 
   /** Add a Unix socket. `permissions` of its file; default 0o666. */
-  @rust.method('Listeners::add_uds')
+  @rust.method
   addUds(path: string, permissions?: number): void {
     this.addAddress({ type: 'uds', address: path, permissions });
   }
 
   /** Add a TLS endpoint, intermediate settings. Throws `TLSConfigError`. */
-  @rust.method('Listeners::add_tls')
+  @rust.method
   addTls(address: string, certPath: string, keyPath: string): void {
     this.addTlsWithSettings(address, undefined, TlsSettings.intermediate(certPath, keyPath));
   }
 
   /** Add a TLS endpoint. */
-  @rust.method('Listeners::add_tls_with_settings')
+  @rust.method
   addTlsWithSettings(address: string, options: TcpSocketOptions | undefined, settings: TlsSettings): void {
     this.addEndpoint({ type: 'tcp', address, options }, settings);
   }
 
   /** Add an endpoint without TLS. */
-  @rust.method('Listeners::add_address')
+  @rust.method
   addAddress(address: ServerAddress): void {
     this.addEndpoint(address, undefined);
   }
 
   /** Add an endpoint, with TLS if there are settings for it. */
-  @rust.method('Listeners::add_endpoint')
+  @rust.method
   addEndpoint(l4: ServerAddress, tls: TlsSettings | undefined): void {
     this.stacks.push(new TransportStackBuilder(l4, tls));
   }
 
   /** @internal A stack for each address, bound by nobody yet. `upgradeListeners`: sockets of the process that is replaced. */
-  @rust.method('Listeners::build')
+  @rust.method
   build(upgradeListeners: ListenFds | undefined): TransportStack[] {
     return this.stacks.map((builder) => builder.build(upgradeListeners));
   }
 
   /** Does nothing: each stack that was built closes its own socket. */
-  @rust.method('Listeners::cleanup')
+  @rust.method
   cleanup(): void {
     // as in the original, nothing: each stack has stopped listening
   }

@@ -66,7 +66,7 @@ export class TlsSettings {
    * Mozilla's intermediate settings with a certificate chain and its key, both PEM files.
    * Throws `TLSConfigError`, naming the file that can't be read or isn't what it should be.
    */
-  @rust.method('TlsSettings::intermediate')
+  @rust.method
   static intermediate(certPath: string, keyPath: string): TlsSettings {
     const key = read('key', keyPath);
     const cert = read('cert', certPath);
@@ -92,13 +92,13 @@ export class TlsSettings {
   }
 
   /** Mozilla's intermediate settings; `callbacks` gives the certificate of each handshake. */
-  @rust.method('TlsSettings::with_callbacks')
+  @rust.method
   static withCallbacks(callbacks: TlsAccept): TlsSettings {
     return new TlsSettings({}, callbacks);
   }
 
   /** Prefer HTTP/2, allow HTTP/1.1. Without this only HTTP/1.1 is spoken. */
-  @rust.method('TlsSettings::enable_h2')
+  @rust.method
   enableH2(): void {
     this.setAlpn(ALPN.H2H1);
   }
@@ -107,13 +107,13 @@ export class TlsSettings {
    * Which protocols to agree on. A client that offers protocols, none of which is among them, is refused
    * (RFC 7301 3.2); one that offers none speaks HTTP/1.1, unless HTTP/2 is the only one allowed.
    */
-  @rust.method('TlsSettings::set_alpn')
+  @rust.method
   setAlpn(alpn: ALPN): void {
     this.alpn = alpn;
   }
 
   /** @internal What makes the handshakes, with the settings as they are now; later changes don't reach it. */
-  @rust.method('TlsSettings::build')
+  @rust.method
   build(): Acceptor {
     const options = { ...this.options };
     if (ticketKeys !== undefined) options.ticketKeys ??= ticketKeys;
@@ -167,7 +167,7 @@ export class Acceptor {
   }
 
   /** Throws `TLSHandshakeFailure`; the connection is closed then. */
-  @rust.method('Acceptor::tls_handshake')
+  @rust.method
   tlsHandshake(stream: Stream): Promise<SslStream> {
     log.debug('new ssl session');
     return this.callbacks ? handshakeWithCallback(this.sslAcceptor, stream) : handshake(this.sslAcceptor, stream);

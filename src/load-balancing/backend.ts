@@ -34,7 +34,7 @@ export class Backend {
   }
 
   /** The backend at `1.2.3.4:80` or `[::1]:80`. Throws `InternalError` for anything else. */
-  @rust.method('Backend::new')
+  @rust.method
   static new(addr: string, weight = 1): Backend {
     const inet = SocketAddr.parseInet(addr);
     if (inet === undefined) {

@@ -56,7 +56,7 @@ export class Static implements ServiceDiscovery {
   }
 
   /** These backends, or none to begin with. */
-  @rust.method('Static::new')
+  @rust.method
   static new(backends: Iterable<Backend> = []): Static {
     return new Static(BackendSet.from(backends));
   }
@@ -65,7 +65,7 @@ export class Static implements ServiceDiscovery {
    * Backends of weight 1 at these addresses. Names are looked up, once, which is why this is async and the original
    * blocks; it throws when an address makes no sense or its name isn't found.
    */
-  @rust.method('Static::try_from_iter')
+  @rust.method
   static async tryFromIter(addresses: Iterable<ToSocketAddrs>): Promise<Static> {
     const found = await Promise.all(Array.from(addresses, toSocketAddrs));
     return Static.new(found.flat().map((addr) => new Backend(addr)));
@@ -77,19 +77,19 @@ export class Static implements ServiceDiscovery {
   }
 
   /** Replace all backends. The balancer learns of it at its next update. */
-  @rust.method('Static::set')
+  @rust.method
   set(backends: Iterable<Backend>): void {
     this.backends = BackendSet.from(backends);
   }
 
   /** Add a backend; one of the same address and weight is there once. */
-  @rust.method('Static::add')
+  @rust.method
   add(backend: Backend): void {
     this.set([...this.backends, backend]);
   }
 
   /** Remove the backend of this address and weight, if it is there. */
-  @rust.method('Static::remove')
+  @rust.method
   remove(backend: Backend): void {
     const key = backend.hashKey();
     this.set([...this.backends].filter((other) => other.hashKey() !== key));

@@ -52,13 +52,13 @@ export class TcpHealthCheck implements HealthCheck {
   }
 
   /** A check that connects, waits one second at most, and closes. One result turns a backend's health either way. */
-  @rust.method('TcpHealthCheck::new')
+  @rust.method
   static new(): TcpHealthCheck {
     return new TcpHealthCheck();
   }
 
   /** A check that makes a TLS handshake too, and verifies the certificate for the name `sni`. */
-  @rust.method('TcpHealthCheck::new_tls')
+  @rust.method
   static newTls(sni: string): TcpHealthCheck {
     const check = new TcpHealthCheck();
     check.peerTemplate.serverName = sni;
@@ -66,7 +66,7 @@ export class TcpHealthCheck implements HealthCheck {
   }
 
   /** Connect with `connector`, as one with CAs of its own. */
-  @rust.method('TcpHealthCheck::set_connector')
+  @rust.method
   setConnector(connector: TransportConnector): void {
     this.connector = connector;
   }
@@ -122,13 +122,13 @@ export class HttpHealthCheck implements HealthCheck {
   }
 
   /** A check that sends `host` as the Host field and, with `tls`, as the server's name. */
-  @rust.method('HttpHealthCheck::new')
+  @rust.method
   static new(host: string, tls: boolean): HttpHealthCheck {
     return new HttpHealthCheck(host, tls);
   }
 
   /** Connect with `connector`, as one with CAs of its own. */
-  @rust.method('HttpHealthCheck::set_connector')
+  @rust.method
   setConnector(connector: HttpConnector): void {
     this.connector = connector;
   }
@@ -214,18 +214,18 @@ export class Health {
   }
 
   /** Both healthy and enabled. */
-  @rust.method('Health::ready')
+  @rust.method
   ready(): boolean {
     return this.healthy && this.enabled;
   }
 
-  @rust.method('Health::enable')
+  @rust.method
   enable(enabled: boolean): void {
     this.enabled = enabled;
   }
 
   /** Take note of a check's result; true when it was the last of `flipThreshold` in a row that turn the health over. */
-  @rust.method('Health::observe_health')
+  @rust.method
   observeHealth(health: boolean, flipThreshold: number): boolean {
     if (health === this.healthy) {
       this.consecutive = 0;

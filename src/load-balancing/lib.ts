@@ -54,19 +54,19 @@ export class Backends {
   }
 
   /** No backends until the first {@link Backends.update}, and no health check. */
-  @rust.method('Backends::new')
+  @rust.method
   static new(discovery: ServiceDiscovery): Backends {
     return new Backends(discovery);
   }
 
   /** Check with `check` from now on; without one every backend is taken for healthy. */
-  @rust.method('Backends::set_health_check')
+  @rust.method
   setHealthCheck(check: HealthCheck): void {
     this.healthCheck = check;
   }
 
   /** True when the set of backends became another one. */
-  @rust.method('Backends::do_update')
+  @rust.method
   doUpdate(newBackends: BackendSet, enablement: ReadonlyMap<string, boolean>): boolean {
     if (newBackends.equals(this.backends)) {
       for (const [key, enabled] of enablement) this.health.get(key)?.enable(enabled);
@@ -89,14 +89,14 @@ export class Backends {
    * Whether the backend may be sent requests: healthy and enabled. One that isn't known is ready only if there is no
    * health check.
    */
-  @rust.method('Backends::ready')
+  @rust.method
   ready(backend: Backend): boolean {
     const health = this.health.get(backend.hashKey());
     return health === undefined ? this.healthCheck === undefined : health.ready();
   }
 
   /** Take a backend out of use, or put it back, whatever its health. Does nothing for one that isn't known. */
-  @rust.method('Backends::set_enable')
+  @rust.method
   setEnable(backend: Backend, enabled: boolean): void {
     this.health.get(backend.hashKey())?.enable(enabled);
   }
@@ -107,14 +107,14 @@ export class Backends {
   }
 
   /** Discover again. True when the set of backends became another one. Throws what the discovery throws. */
-  @rust.method('Backends::update')
+  @rust.method
   async update(): Promise<boolean> {
     const [newBackends, enablement] = await this.discovery.discover();
     return this.doUpdate(BackendSet.from(newBackends), enablement);
   }
 
   /** Check all backends, if there is a health check: one after the other, or all at once (`parallel`). */
-  @rust.method('Backends::run_health_check')
+  @rust.method
   async runHealthCheck(parallel: boolean): Promise<void> {
     const check = this.healthCheck;
     if (check === undefined) return;
@@ -173,7 +173,7 @@ export class LoadBalancer<S extends BackendSelection = BackendSelection> impleme
    * Async, because a name has to be looked up; the original blocks for that. Throws when an address makes no sense or
    * its name isn't found.
    */
-  @rust.method('LoadBalancer::try_from_iter')
+  @rust.method
   static async tryFromIter<S extends BackendSelection>(
     addresses: Iterable<ToSocketAddrs>,
     selection: Selection<S>,
@@ -184,13 +184,13 @@ export class LoadBalancer<S extends BackendSelection = BackendSelection> impleme
   }
 
   /** A load balancer over `backends`, which are empty until they are updated: by hand or as a background service. */
-  @rust.method('LoadBalancer::from_backends')
+  @rust.method
   static fromBackends<S extends BackendSelection>(backends: Backends, selection: Selection<S>): LoadBalancer<S> {
     return new LoadBalancer(backends, selection);
   }
 
   /** Discover again, and choose among what was found from now on. Throws what the discovery throws. */
-  @rust.method('LoadBalancer::update')
+  @rust.method
   async update(): Promise<void> {
     if (await this.known.update()) this.selector = this.selection.build(this.known.getBackend());
   }
@@ -201,13 +201,13 @@ export class LoadBalancer<S extends BackendSelection = BackendSelection> impleme
    * Round robin and random selection take no notice of `key`. `maxIterations` bounds the search, which goes on past
    * backends that it has met before: on a ketama ring the next one may be many steps away.
    */
-  @rust.method('LoadBalancer::select')
+  @rust.method
   select(key: Key, maxIterations: number): Backend | undefined {
     return this.selectWith(key, maxIterations, byHealth);
   }
 
   /** As {@link LoadBalancer.select}, but `accept` decides, told for each backend in turn whether it is ready. */
-  @rust.method('LoadBalancer::select_with')
+  @rust.method
   selectWith(
     key: Key,
     maxIterations: number,
@@ -224,7 +224,7 @@ export class LoadBalancer<S extends BackendSelection = BackendSelection> impleme
    * As {@link Backends.setHealthCheck}. How often, `healthCheckFrequency` says. A backend that turns unhealthy is logged
    * as a warning, one that is well again as information.
    */
-  @rust.method('LoadBalancer::set_health_check')
+  @rust.method
   setHealthCheck(check: HealthCheck): void {
     this.known.setHealthCheck(check);
   }

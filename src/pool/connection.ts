@@ -223,14 +223,14 @@ export class ConnectionPool<S> {
   }
 
   /** Drop a connection that has ended, if it is still in the pool. */
-  @rust.method('ConnectionPool::pop_closed')
+  @rust.method
   popClosed(meta: ConnectionMeta): void {
     const dropped = this.popEvicted(meta);
     if (dropped !== undefined) this.lru.pop(dropped.node);
   }
 
   /** Take a connection of the group, if there is one. Its watcher has let go of it when this returns. */
-  @rust.method('ConnectionPool::get')
+  @rust.method
   get(key: GroupKey): S | undefined {
     const found = this.pool.get(key)?.getAny();
     if (found === undefined) {
@@ -246,7 +246,7 @@ export class ConnectionPool<S> {
    * Let a connection wait here for its next use. Returns what happens when it is evicted, and what happens when it is
    * picked up: for {@link ConnectionPool.idlePoll} or {@link ConnectionPool.idleTimeout}.
    */
-  @rust.method('ConnectionPool::put')
+  @rust.method
   put(meta: ConnectionMeta, connection: S): [notifyEvicted: Once, watchUse: Once] {
     const watchUse = new Once();
     const [node, replaced] = this.lru.add(meta);
@@ -262,7 +262,7 @@ export class ConnectionPool<S> {
    * Watch a connection that was put here. When it ends, or `timeoutMs` milliseconds have passed, it is dropped. Ends when
    * there is nothing to watch any more: it was dropped, evicted or picked up.
    */
-  @rust.method('ConnectionPool::idle_poll')
+  @rust.method
   *idlePoll(
     connection: Idle,
     meta: ConnectionMeta,
@@ -287,7 +287,7 @@ export class ConnectionPool<S> {
    * Drop a connection that was put here after `timeoutMs` milliseconds, or once `notifyClosed` changes, unless it is
    * picked up or evicted before. For connections that read by themselves (HTTP/2).
    */
-  @rust.method('ConnectionPool::idle_timeout')
+  @rust.method
   *idleTimeout(
     meta: ConnectionMeta,
     timeoutMs: number,

@@ -87,7 +87,7 @@ export class Lru<T> {
   }
 
   /** Add an entry as the newest. Returns what was evicted for it: with a size of 0 itself. */
-  @rust.method('Lru::put')
+  @rust.method
   put(node: Node<T>): T | undefined {
     if (this._drain) {
       node.notifyClose();
@@ -106,20 +106,20 @@ export class Lru<T> {
   }
 
   /** As {@link Lru.put}; returns what tells of the entry's own eviction too. */
-  @rust.method('Lru::add')
+  @rust.method
   add(meta: T): [node: Node<T>, evicted: T | undefined] {
     const node = new Node(meta);
     return [node, this.put(node)];
   }
 
   /** Take an entry out. False if it isn't in. */
-  @rust.method('Lru::pop')
+  @rust.method
   pop(node: Node<T>): boolean {
     return this.lru.remove(node.entry);
   }
 
   /** Evict everything, and from now on whatever is added. */
-  @rust.method('Lru::drain')
+  @rust.method
   drain(): void {
     this._drain = true;
     for (const node of this.lru) this.evict(node);

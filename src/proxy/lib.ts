@@ -92,13 +92,13 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp, ProxyFilters<C
   }
 
   /** A proxy that runs the hooks of `inner`; its connections to origins are as `conf` says. */
-  @rust.method('HttpProxy::new')
+  @rust.method
   static new<CTX>(inner: ProxyHttp<CTX>, conf: ServerConf, metrics?: ProxyCounts): HttpProxy<CTX> {
     return new HttpProxy(inner, conf, metrics);
   }
 
   /** @internal Read the request. Undefined: there is none, or it was refused. */
-  @rust.method('HttpProxy::handle_new_request')
+  @rust.method
   *handleNewRequest(downstream: HttpSession): Future<HttpSession | undefined> {
     // The original drops whatever was read when it shuts down; here only a connection that is idle is closed, and late.
     const waiting = new Entry(downstream);
@@ -125,7 +125,7 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp, ProxyFilters<C
   }
 
   /** @internal One try: choose an origin, connect, exchange. `reuse`: the client's connection can be kept. */
-  @rust.method('HttpProxy::proxy_to_upstream')
+  @rust.method
   *proxyToUpstream(session: Session, ctx: CTX): Future<Outcome> {
     let peer: HttpPeer;
     try {
@@ -170,7 +170,7 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp, ProxyFilters<C
   }
 
   /** The filters that see the origin's response first. */
-  @rust.method('HttpProxy::upstream_filter')
+  @rust.method
   upstreamFilter(session: Session, task: HttpTask, ctx: CTX): void {
     if (task.type === 'Header') this.hooks.upstreamResponseFilter(session, task.header, ctx);
     else if (task.type === 'Body') {
@@ -180,7 +180,7 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp, ProxyFilters<C
   }
 
   /** @internal Log the request and end the session. Returns the connection if it can serve another request. */
-  @rust.method('HttpProxy::finish')
+  @rust.method
   *finish(session: Session, ctx: CTX, reuse: boolean, error: PingoraError | undefined): Future<Stream | undefined> {
     yield* this.log(session, error, ctx);
     return reuse ? this.finishDownstream(session) : undefined;
@@ -227,7 +227,7 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp, ProxyFilters<C
   }
 
   /** @internal The phases of a request, from the first filter to the log. */
-  @rust.method('HttpProxy::process_request')
+  @rust.method
   *processRequest(session: Session, ctx: CTX): Future<Stream | undefined> {
     try {
       const filtered = this.hooks.requestFilter(session, ctx);

@@ -30,7 +30,7 @@ export class DownstreamStateMachine {
   }
 
   /** `finished`: the request's body has been read, or there is none. */
-  @rust.method('DownstreamStateMachine::new')
+  @rust.method
   static new(finished: boolean): DownstreamStateMachine {
     return new DownstreamStateMachine(finished);
   }
@@ -79,7 +79,7 @@ export class ResponseStateMachine {
     observer.state(this, 'response', this.isDone() ? 'Done' : this.upstreamResponseDone ? 'UpstreamDone' : 'Reading');
   }
 
-  @rust.method('ResponseStateMachine::new')
+  @rust.method
   static new(): ResponseStateMachine {
     return new ResponseStateMachine();
   }

@@ -113,7 +113,7 @@ export abstract class ProxyHttp<CTX = undefined> {
    * // GET / with Authorization: password -> 200
    * ```
    */
-  @rust.method('ProxyHttp::request_filter')
+  @rust.method
   requestFilter(_session: Session, _ctx: CTX): MaybePromise<boolean> {
     return false;
   }
@@ -122,7 +122,7 @@ export abstract class ProxyHttp<CTX = undefined> {
    * Decide whether the request may be answered from a cache. Default: nothing, so that no cache is used. There is none
    * yet: as in 0.1.0 the cache is off. What it throws is logged, and the request goes on.
    */
-  @rust.method('ProxyHttp::request_cache_filter')
+  @rust.method
   requestCacheFilter(_session: Session, _ctx: CTX): void {}
 
   /**
@@ -130,7 +130,7 @@ export abstract class ProxyHttp<CTX = undefined> {
    * is sent unless the hook has sent something. Default: true. What it throws is answered by
    * {@link ProxyHttp.failToProxy}.
    */
-  @rust.method('ProxyHttp::proxy_upstream_filter')
+  @rust.method
   proxyUpstreamFilter(_session: Session, _ctx: CTX): MaybePromise<boolean> {
     return true;
   }
@@ -160,7 +160,7 @@ export abstract class ProxyHttp<CTX = undefined> {
    * // GET /users with X-From: nobody -> X-From: the proxy
    * ```
    */
-  @rust.method('ProxyHttp::upstream_request_filter')
+  @rust.method
   upstreamRequestFilter(_session: Session, _upstreamRequest: RequestHeader, _ctx: CTX): MaybePromise<void> {}
 
   /**
@@ -170,7 +170,7 @@ export abstract class ProxyHttp<CTX = undefined> {
    * the client got anything: the way to another origin for one that answers 503, if the error says so
    * (`error.setRetry(true)`).
    */
-  @rust.method('ProxyHttp::upstream_response_filter')
+  @rust.method
   upstreamResponseFilter(_session: Session, _upstreamResponse: ResponseHeader, _ctx: CTX): void {}
 
   /**
@@ -179,7 +179,7 @@ export abstract class ProxyHttp<CTX = undefined> {
    * Called for each head that comes from the origin, after {@link ProxyHttp.upstreamResponseFilter}; not for a response
    * that the application wrote itself. What it throws fails the request, and nothing of the response is sent.
    */
-  @rust.method('ProxyHttp::response_filter')
+  @rust.method
   responseFilter(_session: Session, _response: ResponseHeader, _ctx: CTX): MaybePromise<void> {}
 
   /**
@@ -221,7 +221,7 @@ export abstract class ProxyHttp<CTX = undefined> {
    * // GET /quiet -> 200 "ORIGIN GET /QUIET"
    * ```
    */
-  @rust.method('ProxyHttp::upstream_response_body_filter')
+  @rust.method
   upstreamResponseBodyFilter(
     _session: Session,
     _body: Buffer | undefined,
@@ -236,7 +236,7 @@ export abstract class ProxyHttp<CTX = undefined> {
    * instead of the piece, as with {@link ProxyHttp.upstreamResponseBodyFilter}; `endOfStream` comes last, for 0.1.0
    * hasn't got it. Default: neither.
    */
-  @rust.method('ProxyHttp::response_body_filter')
+  @rust.method
   responseBodyFilter(
     _session: Session,
     _body: Buffer | undefined,
@@ -250,7 +250,7 @@ export abstract class ProxyHttp<CTX = undefined> {
    * Change the trailers of a response, or replace them by a last piece of body. Called when they come, after the whole
    * body, as at the end of each gRPC call. Default: neither.
    */
-  @rust.method('ProxyHttp::response_trailer_filter')
+  @rust.method
   responseTrailerFilter(_session: Session, _trailers: HMap, _ctx: CTX): MaybePromise<Buffer | undefined> {
     return undefined;
   }
@@ -261,11 +261,11 @@ export abstract class ProxyHttp<CTX = undefined> {
    * The last hook, called once for each request that got as far as {@link ProxyHttp.requestFilter}. The client has its
    * response; its next request on the same HTTP/1 connection waits for this hook. What it throws is logged.
    */
-  @rust.method('ProxyHttp::logging')
+  @rust.method
   logging(_session: Session, _error: PingoraError | undefined, _ctx: CTX): MaybePromise<void> {}
 
   /** Whether the proxy should log nothing of this error: for what is expected and counted elsewhere. Default: false. */
-  @rust.method('ProxyHttp::suppress_error_log')
+  @rust.method
   suppressErrorLog(_session: Session, _ctx: CTX, _error: PingoraError): boolean {
     return false;
   }
@@ -277,7 +277,7 @@ export abstract class ProxyHttp<CTX = undefined> {
    * Default: try again if the connection was a reused one, the request's body, if any, is still at hand, and the method
    * is idempotent: the origin may have acted on the request (RFC 9110 9.2.2). The original doesn't look at the method.
    */
-  @rust.method('ProxyHttp::error_while_proxy')
+  @rust.method
   errorWhileProxy(
     peer: HttpPeer,
     session: Session,
@@ -320,7 +320,7 @@ export abstract class ProxyHttp<CTX = undefined> {
    * // GET / -> 200
    * ```
    */
-  @rust.method('ProxyHttp::fail_to_connect')
+  @rust.method
   failToConnect(_session: Session, _peer: HttpPeer, _ctx: CTX, error: PingoraError): PingoraError {
     return error;
   }
@@ -332,7 +332,7 @@ export abstract class ProxyHttp<CTX = undefined> {
    * Default: the status of an `HTTPStatus` error; 502 when the origin is to blame; 400 when the client is, or nothing
    * if it has left; else 500.
    */
-  @rust.method('ProxyHttp::fail_to_proxy')
+  @rust.method
   async failToProxy(session: Session, error: PingoraError, _ctx: CTX): Promise<number> {
     const code = statusOf(error);
     if (code > 0) await session.downstreamSession.respondError(code);
@@ -344,7 +344,7 @@ export abstract class ProxyHttp<CTX = undefined> {
    * the descriptor for HTTP/1, a number for HTTP/2. `digest`: its TLS, and when it was made. What it throws fails the try.
    * Default: nothing.
    */
-  @rust.method('ProxyHttp::connected_to_upstream')
+  @rust.method
   connectedToUpstream(
     _session: Session,
     _reused: boolean,

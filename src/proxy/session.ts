@@ -34,7 +34,7 @@ export class Session {
   }
 
   /** A session for the application's hooks, on one with the client whose request has been read. */
-  @rust.method('Session::new')
+  @rust.method
   static new(downstreamSession: HttpSession): Session {
     return new Session(downstreamSession);
   }
@@ -148,7 +148,7 @@ export class Session {
   }
 
   /** Run the filters that are built in, then write. Returns whether the response ended. */
-  @rust.method('Session::write_response_tasks')
+  @rust.method
   writeResponseTasks(tasks: HttpTask[]): boolean {
     for (let i = 0; i < tasks.length; i++) tasks[i] = this.downstreamCompression.responseFilter(tasks[i]!) ?? tasks[i]!;
     return this.downstreamSession.responseDuplexVec(tasks);

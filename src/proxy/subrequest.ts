@@ -22,7 +22,7 @@ export class DummyIO extends Duplex {
     this.bytes = bytes;
   }
 
-  @rust.method('DummyIO::new')
+  @rust.method
   static new(bytes: Buffer): DummyIO {
     return new DummyIO(bytes);
   }

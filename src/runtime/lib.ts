@@ -309,14 +309,14 @@ export class Runtime {
   }
 
   /** A runtime whose threads take work from each other. `key`: what its service is called between the processes. */
-  @rust.method('Runtime::new_steal')
+  @rust.method
   static newSteal(threads: number, name: string, key = name): Runtime {
     if (threads > 1) startWorkers(threads);
     return new Runtime(threads, name, key, undefined);
   }
 
   /** A runtime whose threads keep the tasks that began on them. */
-  @rust.method('Runtime::new_no_steal')
+  @rust.method
   static newNoSteal(threads: number, name: string, key = name): Runtime {
     return new Runtime(threads, name, key, NoStealRuntime.new(threads, name));
   }
@@ -325,14 +325,14 @@ export class Runtime {
    * The original gives that of a random thread if they don't steal; here what is started so, a service, is in the
    * process that was started, and its connections go to random threads.
    */
-  @rust.method('Runtime::get_handle')
+  @rust.method
   getHandle(): Handle {
     if (this.threads > 1) this.noSteal?.getPools();
     return this.handle;
   }
 
   /** Its tasks have so many seconds to end. Of threads that services share this is the end for all of them. */
-  @rust.method('Runtime::shutdown_timeout')
+  @rust.method
   async shutdownTimeout(seconds: number): Promise<void> {
     if (this.noSteal !== undefined) await this.noSteal.shutdownTimeout(seconds);
     else await endWorkers(seconds);
@@ -362,7 +362,7 @@ export class NoStealRuntime {
     return new NoStealRuntime(threads, name);
   }
 
-  @rust.method('NoStealRuntime::init_pools')
+  @rust.method
   private initPools(): WorkerHandle[] {
     startWorkers(this.count);
     return Array.from({ length: this.count }, (_, i) => ({
@@ -372,7 +372,7 @@ export class NoStealRuntime {
   }
 
   /** The handle of a random thread. */
-  @rust.method('NoStealRuntime::get_runtime')
+  @rust.method
   getRuntime(): WorkerHandle {
     return this.getRuntimeAt(Math.floor(Math.random() * this.count));
   }
@@ -387,14 +387,14 @@ export class NoStealRuntime {
   }
 
   /** The handle of a thread; the first has index 0. */
-  @rust.method('NoStealRuntime::get_runtime_at')
+  @rust.method
   getRuntimeAt(index: number): WorkerHandle {
     const handle = this.getPools()[index]!;
     note({ thread: handle.thread });
     return handle;
   }
 
-  @rust.method('NoStealRuntime::shutdown_timeout')
+  @rust.method
   async shutdownTimeout(seconds: number): Promise<void> {
     if (this.pools !== undefined) await endWorkers(seconds);
   }

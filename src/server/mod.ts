@@ -52,7 +52,7 @@ export class Server {
    * A server as the options say: with the file that they name, or with the defaults. Throws `ReadError`, in one line
    * that names what is wrong.
    */
-  @rust.method('Server::new')
+  @rust.method
   static new(opt?: Opt): Server {
     if (opt === undefined) return new Server(ServerConf.new(), undefined);
     const conf = opt.conf === undefined ? ServerConf.newWithOptOverride(opt) : ServerConf.loadYamlWithOptOverride(opt);
@@ -70,7 +70,7 @@ export class Server {
   }
 
   /** Wait for a signal, and do what comes before the end. */
-  @rust.method('Server::main_loop')
+  @rust.method
   private async mainLoop(): Promise<ShutdownType> {
     // For good: a second SIGTERM must not end the grace period by Node's default, which is to die of it.
     const signal = await new Promise<Signal>((resolve) => {
@@ -154,7 +154,7 @@ export class Server {
     return interrupted;
   }
 
-  @rust.method('Server::run_service')
+  @rust.method
   private static runService(
     service: Service,
     fds: ListenFds | undefined,
@@ -173,7 +173,7 @@ export class Server {
     return runtime;
   }
 
-  @rust.method('Server::load_fds')
+  @rust.method
   private async loadFds(upgrade: boolean): Promise<void> {
     const fds = Fds.new();
     if (isDaemon()) inheritFds(fds);
@@ -185,13 +185,13 @@ export class Server {
   }
 
   /** Add a service. */
-  @rust.method('Server::add_service')
+  @rust.method
   addService(service: Service): void {
     this.services.push(service);
   }
 
   /** Add services. */
-  @rust.method('Server::add_services')
+  @rust.method
   addServices(services: readonly Service[]): void {
     this.services.push(...services);
   }
@@ -201,7 +201,7 @@ export class Server {
    * taken over from the server that runs now, and the process ends with status 1 if that fails. In a thread all that
    * has been done.
    */
-  @rust.method('Server::bootstrap')
+  @rust.method
   async bootstrap(): Promise<void> {
     if (workerNumber() > 0) return;
     log.info('Bootstrap starting');
@@ -231,7 +231,7 @@ export class Server {
    *
    * Services with more than one thread are run by as many processes more, each of which runs this program up to here.
    */
-  @rust.method('Server::run_forever')
+  @rust.method
   async runForever(): Promise<never> {
     const conf = this.configuration;
     if (workerNumber() > 0) await this.runWorker();
@@ -291,7 +291,7 @@ export class Server {
     });
   }
 
-  @rust.method('Server::create_runtime')
+  @rust.method
   private static createRuntime(name: string, threads: number, workSteal: boolean, key = name): Runtime {
     return workSteal ? Runtime.newSteal(threads, name, key) : Runtime.newNoSteal(threads, name, key);
   }

@@ -35,7 +35,7 @@ export class GenBackgroundService<A extends BackgroundService> implements Servic
   }
 
   /** A service of this name that runs `task`; {@link backgroundService} adds what its name begins with. */
-  @rust.method('GenBackgroundService::new')
+  @rust.method
   static new<A extends BackgroundService>(name: string, task: A): GenBackgroundService<A> {
     return new GenBackgroundService(name, task);
   }

@@ -66,13 +66,13 @@ export class Service implements ServiceTrait {
   }
 
   /** A service without endpoints. `app`: of connections, of HTTP sessions, or of HTTP requests and responses. */
-  @rust.method('Service::new')
+  @rust.method
   static new(name: string, app: App): Service {
     return new Service(name, Listeners.new(), app);
   }
 
   /** A service with these endpoints. */
-  @rust.method('Service::with_listeners')
+  @rust.method
   static withListeners(name: string, listeners: Listeners, app: App): Service {
     return new Service(name, listeners, app);
   }
@@ -81,7 +81,7 @@ export class Service implements ServiceTrait {
    * Serves the process's metrics to Prometheus: add an address, and this to the server. `proxyMetrics()` of
    * `pingora-traced/metrics`, given to `httpProxyService`, counts what a proxy does.
    */
-  @rust.method('Service::prometheus_http_service')
+  @rust.method
   static prometheusHttpService(): Service {
     return Service.new('Prometheus metric HTTP', PrometheusServer.new());
   }
@@ -97,43 +97,43 @@ export class Service implements ServiceTrait {
    * Add a TCP endpoint: `127.0.0.1:6188`. It is bound when the server runs. An address that is in use is tried for half
    * a minute, with a warning each second; what can't be bound is logged as an error, and the server goes on without it.
    */
-  @rust.method('Service::add_tcp')
+  @rust.method
   addTcp(address: string): void {
     this.listeners.addTcp(address);
   }
 
   /** Add a TCP endpoint with socket options. */
-  @rust.method('Service::add_tcp_with_settings')
+  @rust.method
   addTcpWithSettings(address: string, options: TcpSocketOptions): void {
     this.listeners.addTcpWithSettings(address, options);
   }
 
   /** Add a Unix socket. `permissions` of its file; default 0o666. */
-  @rust.method('Service::add_uds')
+  @rust.method
   addUds(path: string, permissions?: number): void {
     this.listeners.addUds(path, permissions);
   }
 
   /** Add a TLS endpoint with intermediate settings. Throws `TLSConfigError`. */
-  @rust.method('Service::add_tls')
+  @rust.method
   addTls(address: string, certPath: string, keyPath: string): void {
     this.listeners.addTls(address, certPath, keyPath);
   }
 
   /** Add a TLS endpoint. */
-  @rust.method('Service::add_tls_with_settings')
+  @rust.method
   addTlsWithSettings(address: string, options: TcpSocketOptions | undefined, settings: TlsSettings): void {
     this.listeners.addTlsWithSettings(address, options, settings);
   }
 
   /** Add an endpoint without TLS. */
-  @rust.method('Service::add_address')
+  @rust.method
   addAddress(address: ServerAddress): void {
     this.listeners.addAddress(address);
   }
 
   /** @internal Serve a connection, again and again as long as it can be used again. It is closed when that ends. */
-  @rust.method('Service::handle_event')
+  @rust.method
   static *handleEvent(event: Stream, app: ServerApp, shutdown: ShutdownWatch): Future<void> {
     let reusable: Stream | undefined = event;
     try {
@@ -148,7 +148,7 @@ export class Service implements ServiceTrait {
   }
 
   /** Listen on one endpoint and accept, until the server shuts down. */
-  @rust.method('Service::run_endpoint')
+  @rust.method
   private static *runEndpoint(
     app: ServerApp,
     stack: TransportStack,

@@ -6,7 +6,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Site } from './recorder.ts';
+import type { Site } from './registry.ts';
+import { pingoraName } from './span.ts';
 
 /** A line of a file, from 1. */
 export interface Place {
@@ -69,23 +70,33 @@ function withoutComments(text: string): string {
   return text.replace(/\/\*[\s\S]*?\*\//g, blank).replace(/^\s*\/\/[^\n]*/gm, blank);
 }
 
+/** A class, or what marks a function: `@rust.method`, `@rust.method('…')`, `rust.fn('…'`. */
+const DECLARATION = /\bclass (\w+)|(@?)\b(\w+)\.(?:method|fn)\b(?:\(\s*'([^']+)'\s*\)?)?/g;
+/** A method's name. */
+const METHOD = /(?:(?:static|async|override|private|protected|public)\s+)*\*?\s*(\w+)/y;
+
 /** The traced functions that one source file declares. */
 export function declaredIn(source: string, file: string): DeclaredSite[] {
   const text = withoutComments(source);
   const bindings = new Map<string, string | null>([['own', null]]);
   for (const [, name, rust] of text.matchAll(/\bconst (\w+) = ported\(\s*'([^']+)'/g)) bindings.set(name!, rust!);
   const found: DeclaredSite[] = [];
-  for (const match of text.matchAll(/(@?)\b(\w+)\.(?:method|fn|poll)\(\s*'([^']+)'\s*(\)?)/g)) {
-    const [whole, decorator, binding, fn, closed] = match;
-    const rust = bindings.get(binding!);
+  let className = '';
+  for (const match of text.matchAll(DECLARATION)) {
+    const [whole, begun, decorator, binding, named] = match;
+    if (begun !== undefined) className = begun;
+    const rust = binding === undefined ? undefined : bindings.get(binding);
     if (rust === undefined) continue;
     let at = match.index;
-    if (decorator === '@' && closed === ')') {
+    let fn = named;
+    if (decorator === '@') {
       BETWEEN.lastIndex = at + whole.length;
       BETWEEN.exec(text);
       at = BETWEEN.lastIndex;
+      METHOD.lastIndex = at;
+      fn ??= pingoraName(className, METHOD.exec(text)?.[1] ?? '');
     }
-    found.push({ fn: fn!, rust, file, line: lineOf(text, at) });
+    if (fn !== undefined) found.push({ fn, rust, file, line: lineOf(text, at) });
   }
   return found;
 }

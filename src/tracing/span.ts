@@ -1,15 +1,20 @@
 /**
  * How a ported function gets its span.
  *
- * A file names once which Pingora file it ports, and each function says which function of that file it is:
+ * A file names once which Pingora file it ports, and each function says that it is one of that file's. A method has
+ * Pingora's name by its class and its own (`Server.runForever` is `Server::run_forever`, and so is `_runForever`); a
+ * trait's implementation and a free function say theirs:
  *
  * ```ts
  * const rust = ported('pingora-core/src/server/mod.rs');
  *
  * @traced
  * class Server {
- *   @rust.method('Server::run_forever')
+ *   @rust.method
  *   async runForever() { … }
+ *
+ *   @rust.method('<Server as Trait>::cleanup')
+ *   cleanup() { … }
  * }
  *
  * const bindTcp = rust.fn('l4::bind_tcp', async (addr: string) => { … });
@@ -21,14 +26,21 @@
 import { currentContext, tracedFuture, tracing } from './recorder.ts';
 import { type AnyFunction, type Future, register, type Site } from './registry.ts';
 
+/** Decorates a method. */
+type MethodDecorator = <F extends (this: any, ...args: any[]) => unknown>(
+  method: F,
+  context: ClassMethodDecoratorContext<any, F>,
+) => F;
+
 /** The wrappers for the functions of one Pingora file. */
 export interface Ported {
   /** Pingora's file. */
   readonly file: string;
-  /** Marks a method, static or not. `name` is Pingora's name for it, as in its table of functions. */
-  method(
-    name: string,
-  ): <F extends (this: any, ...args: any[]) => unknown>(method: F, context: ClassMethodDecoratorContext<any, F>) => F;
+  /**
+   * Marks a method, static or not. With a name, that is Pingora's for it, as in its table of functions; without one the
+   * name follows from class and method.
+   */
+  method: MethodDecorator & ((name: string) => MethodDecorator);
   /** Wraps a free function. */
   fn<F extends (...args: any[]) => unknown>(name: string, body: F): F;
   /**
@@ -88,12 +100,31 @@ function forward<F extends AnyFunction>(site: Site, body: F): F {
   return forwarder as unknown as F;
 }
 
-/** The methods of the class that is being defined. */
-let methods: { key: string | symbol; isStatic: boolean; body: AnyFunction; traced: AnyFunction }[] = [];
+/** A method of the class that is being defined. */
+interface Method {
+  readonly key: string | symbol;
+  readonly isStatic: boolean;
+  readonly body: AnyFunction;
+  /** What stands in its place while a recorder is attached, given the name of the class. */
+  readonly traced: (className: string) => AnyFunction;
+}
+
+let methods: Method[] = [];
+
+const snake = (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+
+/** Pingora's name for a method: `Server::run_forever` for `runForever` or `_runForever` of `Server`. */
+export function pingoraName(className: string, method: string): string {
+  return `${className}::${snake(method.replace(/^_/, ''))}`;
+}
 
 /** Decorates a class with traced methods: its methods are wrapped while a recorder is attached. */
-export function traced(type: { readonly prototype: object }, _context: { readonly kind: 'class' }): void {
-  for (const { key, isStatic, body, traced } of methods) {
+export function traced(
+  type: { readonly prototype: object },
+  context: { readonly kind: 'class'; readonly name: string | undefined },
+): void {
+  for (const { key, isStatic, body, traced: tracedIn } of methods) {
+    const traced = tracedIn(context.name!);
     const home = isStatic ? type : type.prototype;
     const put = (value: AnyFunction) =>
       Object.defineProperty(home, key, { value, configurable: true, writable: true, enumerable: false });
@@ -105,16 +136,29 @@ export function traced(type: { readonly prototype: object }, _context: { readonl
   methods = [];
 }
 
+/** What is marked: the context of its decorator. */
+interface Marked {
+  readonly name: string | symbol;
+  readonly static: boolean;
+}
+
 /** The functions of this module port those of `file`, a path in Pingora's repository at tag 0.1.0. */
 export function ported(file: string): Ported {
+  const mark = <F extends AnyFunction>(body: F, { name: key, static: isStatic }: Marked, name?: string): F => {
+    Object.defineProperty(body, TRACED, { value: true });
+    const site = (className: string) => ({ fn: name ?? pingoraName(className, String(key)), rust: file });
+    methods.push({ key, isStatic, body, traced: (className) => wrap(site(className), body) });
+    return body;
+  };
+  function method(name: string): MethodDecorator;
+  function method<F extends AnyFunction>(body: F, context: Marked): F;
+  function method<F extends AnyFunction>(nameOrBody: string | F, context?: Marked): F | MethodDecorator {
+    if (typeof nameOrBody === 'function') return mark(nameOrBody, context!);
+    return <G extends AnyFunction>(body: G, marked: Marked): G => mark(body, marked, nameOrBody);
+  }
   return {
     file,
-    method: (name) => (body, context) => {
-      const site = { fn: name, rust: file };
-      Object.defineProperty(body, TRACED, { value: true });
-      methods.push({ key: context.name, isStatic: context.static, body, traced: wrap(site, body) });
-      return body;
-    },
+    method,
     fn: (name, body) => forward({ fn: name, rust: file }, body),
     body: (name, body) => forward({ fn: name, rust: file }, body),
   };
@@ -142,16 +186,13 @@ interface CallsHooks {
 export function hooksOf(trait: string) {
   return <F extends AnyFunction>(body: F, context: ClassMethodDecoratorContext): F => {
     const method = String(context.name);
-    const site = hookSite(
-      trait,
-      method.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
-    );
+    const site = hookSite(trait, snake(method));
     const traced = function (this: CallsHooks, ...args: unknown[]) {
       const now = this.inherits(method) ? null : currentContext();
       if (now === null) return body.apply(this, args);
       return now.recorder.call(site, now, undefined, args, () => body.apply(this, args));
     };
-    methods.push({ key: context.name, isStatic: false, body, traced });
+    methods.push({ key: context.name, isStatic: false, body, traced: () => traced });
     return body;
   };
 }

@@ -119,7 +119,7 @@ export class PeerOptions {
   tracer: Tracer | undefined = undefined;
 
   /** The defaults. */
-  @rust.method('PeerOptions::new')
+  @rust.method
   static new(): PeerOptions {
     return new PeerOptions();
   }
@@ -179,7 +179,7 @@ export class BasicPeer implements Peer {
   }
 
   /** `address` is an IP address and a port. Throws `BindError` for anything else. */
-  @rust.method('BasicPeer::new')
+  @rust.method
   static new(address: string | SocketAddr): BasicPeer {
     return new BasicPeer(toInet(address));
   }
@@ -331,7 +331,7 @@ export class HttpPeer implements Peer {
    * A server at an IP address and a port (`127.0.0.1:80`, `[::1]:80`, `localhost:80`), an address or a backend.
    * Throws `BindError` for a name: {@link HttpPeer.resolve} looks names up.
    */
-  @rust.method('HttpPeer::new')
+  @rust.method
   static new(address: string | SocketAddr | { readonly addr: SocketAddr }, tls: boolean, sni: string): HttpPeer {
     return new HttpPeer(toInet(address), tls, sni);
   }
@@ -353,13 +353,13 @@ export class HttpPeer implements Peer {
   }
 
   /** A server at a Unix socket. Throws `BindError` for a path that can't be one. */
-  @rust.method('HttpPeer::new_uds')
+  @rust.method
   static newUds(path: string, tls: boolean, sni: string): HttpPeer {
     return new HttpPeer(SocketAddr.unix(path), tls, sni);
   }
 
   /** A server behind a proxy that listens on the Unix socket `nextHop`. Throws `BindError` for an invalid address. */
-  @rust.method('HttpPeer::new_proxy')
+  @rust.method
   static newProxy(
     nextHop: string,
     ip: string,

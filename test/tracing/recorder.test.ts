@@ -37,7 +37,7 @@ const loses = rust.fn('loses', async () => {
 @traced
 class Thing {
   value = 5;
-  @rust.method('Thing::get')
+  @rust.method
   get(): number {
     return this.value;
   }

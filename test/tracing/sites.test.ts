@@ -57,6 +57,9 @@ export class Server {
   // A comment between.
   @other.thing((x) => f(x))
   async runForever(): Promise<void> {}
+
+  @rust.method
+  private async _mainLoop(): Promise<void> {}
 }
 
 export const handshake = h2.fn('server::handshake', async () => {});
@@ -67,8 +70,9 @@ const first = own.fn('own::first', () => {});
     expect(declaredIn(source, 'src/x.ts').map(({ fn, rust, line }) => [fn, rust, line])).toEqual([
       ['Server::new', 'pingora-core/src/server/mod.rs', 13],
       ['Server::run_forever', 'pingora-core/src/server/mod.rs', 18],
-      ['server::handshake', 'pingora-core/src/protocols/http/v2/server.rs', 21],
-      ['own::first', null, 22],
+      ['Server::main_loop', 'pingora-core/src/server/mod.rs', 21],
+      ['server::handshake', 'pingora-core/src/protocols/http/v2/server.rs', 24],
+      ['own::first', null, 25],
     ]);
   });
 

@@ -24,7 +24,7 @@ export class Connector {
     this.transport = TransportConnector.new(options);
   }
 
-  @rust.method('Connector::new')
+  @rust.method
   static new(options?: ConnectorOptions): Connector {
     return new Connector(options);
   }
@@ -35,7 +35,7 @@ export class Connector {
   }
 
   /** A session with `peer`. The boolean says whether its connection was used before. Throws as connecting does. */
-  @rust.method('Connector::get_http_session')
+  @rust.method
   getHttpSession(
     peer: Peer,
   ): [session: HttpSession, reused: boolean] | Promise<[session: HttpSession, reused: boolean]> {
@@ -49,14 +49,14 @@ export class Connector {
   }
 
   /** A session on a connection that was used before, if there is one. */
-  @rust.method('Connector::reused_http_session')
+  @rust.method
   reusedHttpSession(peer: Peer): HttpSession | undefined {
     const stream = this.transport.reusedStream(peer);
     return stream === undefined ? undefined : HttpSession.new(stream);
   }
 
   /** The session is over: keep its connection for up to `idleTimeout` milliseconds, if it can be used again. */
-  @rust.method('Connector::release_http_session')
+  @rust.method
   releaseHttpSession(session: HttpSession, peer: Peer, idleTimeout: number | undefined): void {
     const stream = session.reuse();
     if (stream !== undefined) this.transport.releaseStream(stream, peer.reuseHash(), idleTimeout);

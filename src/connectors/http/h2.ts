@@ -34,7 +34,7 @@ class Stub {
     this.connection = connection;
   }
 
-  @rust.method('Stub::new_stream')
+  @rust.method
   newStream(conn: ConnectionRef): Http2Session {
     const { connection } = this;
     if (!connection.isOpen) {
@@ -128,7 +128,7 @@ export class ConnectionRef {
   }
 
   /** A stream; undefined if there are as many as are allowed. Throws `H2Error`. */
-  @rust.method('ConnectionRef::spawn_stream')
+  @rust.method
   spawnStream(): Http2Session | undefined {
     if (!this.moreStreamsAllowed()) return undefined;
     const stream = this.stub.newStream(this);
@@ -186,7 +186,7 @@ export class Connector {
     this.idlePool = ConnectionPool.new(options?.keepalivePoolSize ?? DEFAULT_POOL_SIZE, closeConnection);
   }
 
-  @rust.method('Connector::new')
+  @rust.method
   static new(options?: ConnectorOptions): Connector {
     return new Connector(options);
   }
@@ -195,7 +195,7 @@ export class Connector {
    * A session on a new connection: HTTP/2 if the server chooses it, or if nothing else is allowed and there is no TLS
    * to choose it in, else HTTP/1. Throws as connecting does, and `HandshakeError` and `H2Error`.
    */
-  @rust.method('Connector::new_http_session')
+  @rust.method
   async newHttpSession(peer: Peer): Promise<HttpSession> {
     const stream = await this.transport.newStream(peer);
     const chosen = stream.selectedAlpnProto();
@@ -211,7 +211,7 @@ export class Connector {
   }
 
   /** A session on a connection that is open; undefined if none has room. */
-  @rust.method('Connector::reused_http_session')
+  @rust.method
   reusedHttpSession(peer: Peer): Http2Session | undefined {
     const key = peer.reuseHash();
     for (;;) {
@@ -233,7 +233,7 @@ export class Connector {
    * The session is over: its connection has room for another. Without any stream it is kept for up to `idleTimeout`
    * milliseconds.
    */
-  @rust.method('Connector::release_http_session')
+  @rust.method
   releaseHttpSession(session: Http2Session, peer: Peer, idleTimeout: number | undefined): void {
     // every session was made by `ConnectionRef.spawnStream`
     const conn = session.conn as ConnectionRef;
@@ -269,7 +269,7 @@ export class Connector {
   }
 
   /** From now on offer nothing but HTTP/1.1 to `peer`. */
-  @rust.method('Connector::prefer_h1')
+  @rust.method
   preferH1(peer: Peer): void {
     this.transport.preferH1(peer);
     // The original keeps the connections, and so asks over HTTP/2 again as long as one of them lives.
@@ -282,7 +282,7 @@ export class Connector {
     }
   }
 
-  @rust.method('Connector::h1_is_preferred')
+  @rust.method
   h1IsPreferred(peer: Peer): boolean {
     return this.transport.preferredHttpVersion.get(peer) === ALPN.H1;
   }

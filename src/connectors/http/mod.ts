@@ -31,7 +31,7 @@ export class Connector {
   }
 
   /** Throws what Node throws for certificate files that can't be read or used. */
-  @rust.method('Connector::new')
+  @rust.method
   static new(options?: ConnectorOptions): Connector {
     return new Connector(options);
   }
@@ -44,7 +44,7 @@ export class Connector {
    *
    * Throws as connecting does, and `HandshakeError` or `H2Error` where HTTP/2 can't begin.
    */
-  @rust.method('Connector::get_http_session')
+  @rust.method
   getHttpSession(peer: Peer): Got | Promise<Got> {
     const alpn = peer.getPeerOptions?.()?.alpn;
     if (alpn === undefined || alpn.getMaxHttpVersion() === 1) {
@@ -66,7 +66,7 @@ export class Connector {
   }
 
   /** @internal The session is over: keep its connection for up to `idleTimeout` milliseconds, if it can be used again. */
-  @rust.method('Connector::release_http_session')
+  @rust.method
   releaseHttpSession(session: HttpSession, peer: Peer, idleTimeout: number | undefined): void {
     const { h1, h2 } = session;
     if (h1 !== undefined) this.h1.releaseHttpSession(h1, peer, idleTimeout);
@@ -74,7 +74,7 @@ export class Connector {
   }
 
   /** From now on offer nothing but HTTP/1.1 to `peer`. */
-  @rust.method('Connector::prefer_h1')
+  @rust.method
   preferH1(peer: Peer): void {
     this.h2.preferH1(peer);
   }

@@ -69,13 +69,13 @@ export class UniqueIterator {
     this.maxIterations = Math.min(maxIterations, MOST_ITERATIONS);
   }
 
-  @rust.method('UniqueIterator::new')
+  @rust.method
   static new(iter: BackendIter, maxIterations: number): UniqueIterator {
     return new UniqueIterator(iter, maxIterations);
   }
 
   /** The next backend that wasn't given before. */
-  @rust.method('UniqueIterator::get_next')
+  @rust.method
   getNext(): Backend | undefined {
     // an item is drawn before the limit is looked at, as in the original: round robin counts it
     for (let item = this.iter.next(); item !== undefined; item = this.iter.next()) {

@@ -44,7 +44,7 @@ export class ResponseCompressionBuilder implements HttpModuleBuilder {
   }
 
   /** Compress with this level, as the coding has them (gzip: 1 to 9); 0 doesn't compress. */
-  @rust.method('ResponseCompressionBuilder::enable')
+  @rust.method
   static enable(level: number): HttpModuleBuilder {
     return new ResponseCompressionBuilder(level);
   }

@@ -37,13 +37,13 @@ export class HttpModules {
   private constructor() {}
 
   /** No modules. */
-  @rust.method('HttpModules::new')
+  @rust.method
   static new(): HttpModules {
     return new HttpModules();
   }
 
   /** Add a module. Throws once a request was served. */
-  @rust.method('HttpModules::add_module')
+  @rust.method
   addModule(builder: HttpModuleBuilder): void {
     if (this.built) throw new Error('cannot add module after ctx is already built');
     this.modules.push(builder);
@@ -51,7 +51,7 @@ export class HttpModules {
   }
 
   /** The modules of a new request. Throws if two of them are of one class. */
-  @rust.method('HttpModules::build_ctx')
+  @rust.method
   buildCtx(): HttpModuleCtx {
     const modules = this.modules.map((builder) => builder.init());
     if (!this.built) {
@@ -85,13 +85,13 @@ export class HttpModuleCtx {
   }
 
   /** Pass the request's head. Throws what a module throws. */
-  @rust.method('HttpModuleCtx::request_header_filter')
+  @rust.method
   requestHeaderFilter(req: RequestHeader): void {
     for (const module of this.modules) module.requestHeaderFilter?.(req);
   }
 
   /** Pass a piece of the request's body. */
-  @rust.method('HttpModuleCtx::request_body_filter')
+  @rust.method
   requestBodyFilter(body: Buffer | undefined): Buffer | undefined {
     let passed = body;
     for (const module of this.modules) {
@@ -101,7 +101,7 @@ export class HttpModuleCtx {
   }
 
   /** Pass a piece of the response. */
-  @rust.method('HttpModuleCtx::response_filter')
+  @rust.method
   responseFilter(task: HttpTask): HttpTask {
     let passed = task;
     for (const module of this.modules) passed = module.responseFilter?.(passed) ?? passed;

@@ -107,7 +107,7 @@ export class BodyReader {
    * The next piece of the body; undefined when there is no more. `patience`: how long one read may be pending, in
    * milliseconds; throws `Elapsed` then.
    */
-  @rust.method('BodyReader::read_body')
+  @rust.method
   readBody(stream: Stream, patience?: number): Poll<Buffer | undefined> {
     switch (this.state) {
       case 'Complete':
@@ -124,7 +124,7 @@ export class BodyReader {
     }
   }
 
-  @rust.method('BodyReader::do_read_body')
+  @rust.method
   doReadBody(stream: Stream, patience?: number): Poll<Buffer | undefined> {
     const data = pieceOf(stream, this.left, patience);
     if (data === PENDING) return PENDING;
@@ -141,7 +141,7 @@ export class BodyReader {
     return data;
   }
 
-  @rust.method('BodyReader::do_read_body_until_closed')
+  @rust.method
   doReadBodyUntilClosed(stream: Stream, patience?: number): Poll<Buffer | undefined> {
     const data = pieceOf(stream, BODY_BUFFER_SIZE, patience);
     if (data === PENDING) return PENDING;
@@ -153,7 +153,7 @@ export class BodyReader {
     return data;
   }
 
-  @rust.method('BodyReader::do_read_chunked_body')
+  @rust.method
   doReadChunkedBody(stream: Stream, patience?: number): Poll<Buffer | undefined> {
     for (;;) {
       const piece = this.nextOfChunk(stream);
@@ -213,7 +213,7 @@ export class BodyReader {
   }
 
   /** Read the head of a chunk: its size and its extensions, which nobody needs. False if it isn't all here. */
-  @rust.method('BodyReader::parse_chunked_buf')
+  @rust.method
   private parseChunkedBuf(stream: Stream, buf: Buffer): boolean {
     const end = buf.indexOf(LF);
     if (end < 0) {
@@ -288,7 +288,7 @@ export class BodyWriter {
   // keeps a body whose length is known until it is whole, or there is more of it than fits into its buffer.
 
   /** Write a piece. Returns how much of it was taken, undefined if the body is at its end. */
-  @rust.method('BodyWriter::write_body')
+  @rust.method
   writeBody(stream: Stream, data: Buffer): number | undefined {
     switch (this.mode) {
       case 'ContentLength':
@@ -308,7 +308,7 @@ export class BodyWriter {
     return this.mode === 'Complete' || (this.mode === 'ContentLength' && this.written >= this.total);
   }
 
-  @rust.method('BodyWriter::do_write_body')
+  @rust.method
   private doWriteBody(stream: Stream, data: Buffer): number | undefined {
     const left = this.total - this.written;
     if (left <= 0) return undefined;
@@ -321,7 +321,7 @@ export class BodyWriter {
     return sent(stream, taken, taken.length);
   }
 
-  @rust.method('BodyWriter::do_write_chunked_body')
+  @rust.method
   private doWriteChunkedBody(stream: Stream, data: Buffer): number {
     // an empty chunk would end the body
     if (data.length === 0) return 0;
@@ -344,7 +344,7 @@ export class BodyWriter {
   }
 
   /** There is no more to write. Throws `PrematureBodyEnd` if less was written than the length announced. */
-  @rust.method('BodyWriter::finish')
+  @rust.method
   finish(stream: Stream): number | undefined {
     switch (this.mode) {
       case 'ContentLength':
@@ -359,7 +359,7 @@ export class BodyWriter {
     }
   }
 
-  @rust.method('BodyWriter::do_finish_body')
+  @rust.method
   private doFinishBody(): number {
     this.mode = 'Complete';
     if (this.written < this.total) {
@@ -368,7 +368,7 @@ export class BodyWriter {
     return this.written;
   }
 
-  @rust.method('BodyWriter::do_finish_chunked_body')
+  @rust.method
   private doFinishChunkedBody(stream: Stream): number {
     const { written, trailers } = this;
     this.mode = 'Complete';

@@ -90,7 +90,7 @@ export class HttpSession {
   }
 
   /** A session on an established connection. */
-  @rust.method('HttpSession::new')
+  @rust.method
   static new(stream: Stream): HttpSession {
     return new HttpSession(stream);
   }
@@ -109,7 +109,7 @@ export class HttpSession {
   // little asks `pollDrained` in between. The original waits in each write.
 
   /** Write the head of the request. Returns its size. Throws `WriteError`. */
-  @rust.method('HttpSession::write_request_header')
+  @rust.method
   writeRequestHeader(request: RequestHeader): number {
     this.requestWritten = request;
     this.initReqBodyWriter(request);
@@ -124,7 +124,7 @@ export class HttpSession {
     return wire.length;
   }
 
-  @rust.method('HttpSession::do_write_body')
+  @rust.method
   private doWriteBody(data: Buffer): number | undefined {
     this.limitAnew();
     const written = this.bodyWriter.writeBody(this._stream, data);
@@ -133,7 +133,7 @@ export class HttpSession {
   }
 
   /** Write a piece of the request's body. Undefined when no more may be written. */
-  @rust.method('HttpSession::write_body')
+  @rust.method
   writeBody(data: Buffer): number | undefined {
     return this.doWriteBody(data);
   }
@@ -153,7 +153,7 @@ export class HttpSession {
   }
 
   /** The request's body is whole: send what waits, and the last chunk if it is chunked. */
-  @rust.method('HttpSession::finish_body')
+  @rust.method
   finishBody(): number | undefined {
     this.limitAnew();
     const written = this.bodyWriter.finish(this._stream);
@@ -184,7 +184,7 @@ export class HttpSession {
    * Throws `InvalidHTTPHeader`, `ConnectionClosed` and `ReadError` (both to be retried if the connection was a reused
    * one), `ReadTimedout`.
    */
-  @rust.method('HttpSession::read_response')
+  @rust.method
   readResponse(): Poll<number> {
     const stream = this._stream;
     // The original reads into a buffer of the session's own; here what arrived stays in the stream's.
@@ -226,7 +226,7 @@ export class HttpSession {
   }
 
   /** Read the head of the response and return it: the caller's own, the session keeps another. */
-  @rust.method('HttpSession::read_resp_header_parts')
+  @rust.method
   readRespHeaderParts(): Poll<ResponseHeader> {
     return this.readResponse() === PENDING ? PENDING : this.responseHeader!.clone();
   }
@@ -246,14 +246,14 @@ export class HttpSession {
     return this.responseHeader?.status;
   }
 
-  @rust.method('HttpSession::do_read_body')
+  @rust.method
   private doReadBody(): Poll<Buffer | undefined> {
     this.initBodyReader();
     return this.bodyReader.readBody(this._stream, this.readTimeout);
   }
 
   /** The next piece of the response's body; undefined when there is no more. Throws `ReadTimedout`, `ReadError`. */
-  @rust.method('HttpSession::read_body_ref')
+  @rust.method
   readBodyRef(): Poll<Buffer | undefined> {
     try {
       return this.doReadBody();
@@ -264,7 +264,7 @@ export class HttpSession {
   }
 
   /** As {@link HttpSession.readBodyRef}: a view of what arrived is the caller's own here. */
-  @rust.method('HttpSession::read_body_bytes')
+  @rust.method
   readBodyBytes(): Poll<Buffer | undefined> {
     return this.readBodyRef();
   }
@@ -286,7 +286,7 @@ export class HttpSession {
   }
 
   /** Keep the connection or not, as the origin's answer says (RFC 9112 9.3). */
-  @rust.method('HttpSession::respect_keepalive')
+  @rust.method
   respectKeepalive(): void {
     const response = this.responseHeader;
     if (response === undefined || response.status === 101) {
@@ -305,13 +305,13 @@ export class HttpSession {
   }
 
   /** Close the connection. */
-  @rust.method('HttpSession::shutdown')
+  @rust.method
   shutdown(): void {
     this._stream.destroy();
   }
 
   /** End the session. Returns the connection if it can serve another request; closes it otherwise. */
-  @rust.method('HttpSession::reuse')
+  @rust.method
   reuse(): Stream | undefined {
     // A response whose end was not seen, or that was followed by more bytes, leaves them for the next one to trip over.
     const { _stream: stream } = this;
@@ -326,7 +326,7 @@ export class HttpSession {
     return this._stream;
   }
 
-  @rust.method('HttpSession::init_body_reader')
+  @rust.method
   private initBodyReader(): void {
     const reader = this.bodyReader;
     if (!reader.needInit()) return;
@@ -366,7 +366,7 @@ export class HttpSession {
     return this.requestWritten !== undefined && isUpgradeReq(this.requestWritten);
   }
 
-  @rust.method('HttpSession::init_req_body_writer')
+  @rust.method
   private initReqBodyWriter(request: RequestHeader): void {
     if (this.isUpgradeReq() && !request.headers.has('content-length') && !request.headers.has('transfer-encoding')) {
       this.bodyWriter.initHttp10();
@@ -387,7 +387,7 @@ export class HttpSession {
   }
 
   /** The next piece of the response. */
-  @rust.method('HttpSession::read_response_task')
+  @rust.method
   readResponseTask(): Poll<HttpTask> {
     if (this.shouldReadRespHeader()) {
       const header = this.readRespHeaderParts();

@@ -85,7 +85,7 @@ export class HttpSession {
   }
 
   /** A session on an established connection. {@link HttpSession.readRequest} comes first. */
-  @rust.method('HttpSession::new')
+  @rust.method
   static new(stream: Stream): HttpSession {
     return new HttpSession(stream);
   }
@@ -103,7 +103,7 @@ export class HttpSession {
    * large, `HTTPStatus(408)` for one that doesn't end in time, `ConnectionClosed` and `ReadError` for a connection that
    * broke in the middle of it.
    */
-  @rust.method('HttpSession::read_request')
+  @rust.method
   *readRequest(): Future<number | undefined> {
     const stream = this._stream;
     const kept = keptFor.get(stream);
@@ -209,21 +209,21 @@ export class HttpSession {
   }
 
   /** The next piece of the request's body; undefined when there is no more. Throws `ReadTimedout`, `ReadError`. */
-  @rust.method('HttpSession::read_body_bytes')
+  @rust.method
   readBodyBytes(): Poll<Buffer | undefined> {
     const data = this.readBody();
     if (data !== PENDING && data !== undefined) this.retryBuffer?.writeToBuffer(data);
     return data;
   }
 
-  @rust.method('HttpSession::do_read_body')
+  @rust.method
   private doReadBody(): Poll<Buffer | undefined> {
     this.initBodyReader();
     // an upgrade that isn't agreed to yet has no body
     return this.bodyReader.needInit() ? undefined : this.bodyReader.readBody(this._stream, this.readTimeout);
   }
 
-  @rust.method('HttpSession::read_body')
+  @rust.method
   private readBody(): Poll<Buffer | undefined> {
     try {
       return this.doReadBody();
@@ -260,7 +260,7 @@ export class HttpSession {
    * Write the head of the response. May be called again after an informational one (other than 101).
    * `header` is changed: what is the connection's business is set here.
    */
-  @rust.method('HttpSession::write_response_header')
+  @rust.method
   writeResponseHeader(header: ResponseHeader): void {
     const { status } = header;
     if (this.answered()) {
@@ -349,13 +349,13 @@ export class HttpSession {
   }
 
   /** Keep the connection or not, as the client asks for (RFC 9112 9.3). */
-  @rust.method('HttpSession::respect_keepalive')
+  @rust.method
   respectKeepalive(): void {
     const asked = this.isConnectionKeepalive();
     this.setKeepalive(asked === false ? undefined : 0);
   }
 
-  @rust.method('HttpSession::init_body_writer')
+  @rust.method
   private initBodyWriter(header: ResponseHeader): void {
     const { status } = header;
     if (status === 204 || status === 304 || this.requestHeader?.method === 'HEAD') {
@@ -370,7 +370,7 @@ export class HttpSession {
   }
 
   /** As {@link HttpSession.writeResponseHeader}, leaving `header` as it is. */
-  @rust.method('HttpSession::write_response_header_ref')
+  @rust.method
   writeResponseHeaderRef(header: ResponseHeader): void {
     this.writeResponseHeader(header.clone());
   }
@@ -378,7 +378,7 @@ export class HttpSession {
   // Nothing of what writes waits: what the peer hasn't taken yet lies in the stream, and whoever writes more than a
   // little asks `pollDrained` in between. The original waits in each write.
 
-  @rust.method('HttpSession::do_write_body')
+  @rust.method
   private doWriteBody(data: Buffer): number | undefined {
     this.silence?.clear();
     const written = this.bodyWriter.writeBody(this._stream, data);
@@ -387,12 +387,12 @@ export class HttpSession {
   }
 
   /** Write a piece of the response's body. Undefined when no more may be written. */
-  @rust.method('HttpSession::write_body')
+  @rust.method
   writeBody(data: Buffer): number | undefined {
     return this.doWriteBody(data);
   }
 
-  @rust.method('HttpSession::write_body_buf')
+  @rust.method
   private writeBodyBuf(): number | undefined {
     const pieces = this.bodyWriteBuf;
     if (pieces.length === 0) return undefined;
@@ -404,7 +404,7 @@ export class HttpSession {
   }
 
   /** The body is whole: send what waits, and the last chunk if it is chunked. */
-  @rust.method('HttpSession::finish_body')
+  @rust.method
   finishBody(): number | undefined {
     const written = this.bodyWriter.finish(this._stream);
     try {
@@ -446,7 +446,7 @@ export class HttpSession {
     return this._bodyBytesSent;
   }
 
-  @rust.method('HttpSession::init_body_reader')
+  @rust.method
   private initBodyReader(): void {
     if (!this.bodyReader.needInit()) return;
     this.retryBuffer?.clear();
@@ -474,7 +474,7 @@ export class HttpSession {
   }
 
   /** Keep the request's body, up to 64 KiB, for another try. */
-  @rust.method('HttpSession::enable_retry_buffering')
+  @rust.method
   enableRetryBuffering(): void {
     this.retryBuffer ??= new FixedBuffer(BODY_BUF_LIMIT);
   }
@@ -489,7 +489,7 @@ export class HttpSession {
    * Ready once the client has closed the connection. Takes no byte that arrives before: the original takes one, and with
    * it a request that was sent ahead. Throws `ReadError` if the connection broke.
    */
-  @rust.method('HttpSession::idle')
+  @rust.method
   idle(): Poll<number> {
     if (this._stream.pollEnded() === PENDING) return PENDING;
     if (this.halfClose > 0 && this.mayBeThere()) return PENDING;
@@ -516,7 +516,7 @@ export class HttpSession {
    * The next piece of the request's body; once there is no more, pending until the client closes the connection, and
    * throws then.
    */
-  @rust.method('HttpSession::read_body_or_idle')
+  @rust.method
   readBodyOrIdle(noBodyExpected: boolean): Poll<Buffer | undefined> {
     // an upgrade that isn't agreed to yet has no body, but may get one
     if (!noBodyExpected && !this.isBodyDone() && !this.bodyReader.needInit()) return this.readBodyBytes();
@@ -553,7 +553,7 @@ export class HttpSession {
   }
 
   /** Close the connection. */
-  @rust.method('HttpSession::shutdown')
+  @rust.method
   shutdown(): void {
     this.close();
   }
@@ -575,13 +575,13 @@ export class HttpSession {
    * How long the connection may be kept for another request: undefined: not; 0: without limit; else seconds.
    * A client that asked to close it is obeyed whatever this says.
    */
-  @rust.method('HttpSession::set_server_keepalive')
+  @rust.method
   setServerKeepalive(seconds: number | undefined): void {
     this.setKeepalive(this.isConnectionKeepalive() === false ? undefined : seconds);
   }
 
   /** End the session. Returns the connection if it can serve another request; closes it otherwise. */
-  @rust.method('HttpSession::reuse')
+  @rust.method
   reuse(): Stream | undefined {
     const unread = this.requestHeader !== undefined && !this.bodyReader.complete && !this.noBody();
     if (this.keepalive === 'Off' || unread || this.sendsNoMore()) {
@@ -606,7 +606,7 @@ export class HttpSession {
   }
 
   /** Answer with an error. It has no body and is not to be cached. */
-  @rust.method('HttpSession::respond_error')
+  @rust.method
   respondError(code: number): void {
     try {
       this.writeResponseHeaderRef(errorResponse(code));
@@ -617,12 +617,12 @@ export class HttpSession {
   }
 
   /** Answer `100 Continue`, unless something was answered. */
-  @rust.method('HttpSession::write_continue_response')
+  @rust.method
   writeContinueResponse(): void {
     if (this._responseWritten === undefined) this.writeResponseHeader(ResponseHeader.build(100));
   }
 
-  @rust.method('HttpSession::response_duplex')
+  @rust.method
   private responseDuplex(task: HttpTask): boolean {
     switch (task.type) {
       case 'Header':
@@ -660,7 +660,7 @@ export class HttpSession {
    * Write pieces of a response, together as far as possible. Returns whether the response ended with them. What goes
    * wrong here is marked as the client's; what the origin did wrong keeps its mark.
    */
-  @rust.method('HttpSession::response_duplex_vec')
+  @rust.method
   responseDuplexVec(tasks: HttpTask[]): boolean {
     try {
       return tasks.length === 1 ? this.responseDuplex(tasks[0]!) : this.duplexAll(tasks);

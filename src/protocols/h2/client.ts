@@ -89,7 +89,7 @@ export class Http2Session {
    * Send the request's head; `end` if nothing follows. The authority is the head's, or what Host says. Throws
    * `InvalidHTTPHeader` without either, and `H2Error`.
    */
-  @rust.method('Http2Session::write_request_header')
+  @rust.method
   writeRequestHeader(req: RequestHeader, end: boolean): void {
     if (this.stream !== null) return;
     const { method, headers } = req;
@@ -120,7 +120,7 @@ export class Http2Session {
    * Send a piece of the request's body; `end` if it is the last. Whoever may write more than the server reads waits
    * with {@link Http2Session.pollDrained}. Throws `WriteError`.
    */
-  @rust.method('Http2Session::write_request_body')
+  @rust.method
   writeRequestBody(data: Buffer, end: boolean): void {
     if (this.ended) {
       if (data.length > 0) log.warn('Try to write request body after end of stream, dropping the extra data');
@@ -183,7 +183,7 @@ export class Http2Session {
   }
 
   /** The request's body is complete. Throws `WriteError`. */
-  @rust.method('Http2Session::finish_request_body')
+  @rust.method
   finishRequestBody(): void {
     if (this.ended) return;
     const stream = this.writable();
@@ -230,7 +230,7 @@ export class Http2Session {
    * `InvalidH2` where HTTP/1.1 is worth a try; `H2Error` and `ReadError`, to be tried again on another connection if
    * this one was a reused one that the server has given up, or if the server has surely done nothing.
    */
-  @rust.method('Http2Session::read_response_header')
+  @rust.method
   readResponseHeader(): Poll<void> {
     const { stream } = this;
     if (stream === null) throw new Error('Try to read response header before sending request header');
@@ -285,7 +285,7 @@ export class Http2Session {
   }
 
   /** A piece of the response's body; undefined when there is no more. Throws `ReadError` and `ReadTimedout`. */
-  @rust.method('Http2Session::read_response_body')
+  @rust.method
   readResponseBody(): Poll<Buffer | undefined> {
     const { stream } = this;
     if (stream === null || this.header === undefined) return undefined;
@@ -306,7 +306,7 @@ export class Http2Session {
   }
 
   /** What the server sent after the body, to be asked when the body was read to its end. */
-  @rust.method('Http2Session::read_trailers')
+  @rust.method
   readTrailers(): HMap | undefined {
     const trailers = this.stream?.trailers;
     if (this.trailers === undefined && trailers != null) this.trailers = fieldsOf(trailers);
@@ -319,7 +319,7 @@ export class Http2Session {
   }
 
   /** Give the stream up, unless it has ended both ways: the server sees INTERNAL_ERROR. */
-  @rust.method('Http2Session::shutdown')
+  @rust.method
   shutdown(): void {
     if (this.stream !== null && !(this.ended && this.responseFinished())) {
       this.stream.sendReset(Reason.INTERNAL_ERROR);

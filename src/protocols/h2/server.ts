@@ -229,7 +229,7 @@ export class HttpSession {
    * The next request on the connection; undefined when the connection is closing. Whoever accepts must go on
    * accepting until then. Throws `H2Error` when the connection broke.
    */
-  @rust.method('HttpSession::from_h2_conn')
+  @rust.method
   static *fromH2Conn(conn: H2Connection): Future<HttpSession | undefined> {
     try {
       for (;;) {
@@ -255,7 +255,7 @@ export class HttpSession {
   }
 
   /** A piece of the request's body; undefined when there is no more. Throws `ReadError`. */
-  @rust.method('HttpSession::read_body_bytes')
+  @rust.method
   readBodyBytes(): Poll<Buffer | undefined> {
     if (this.noBody) return undefined;
     let data: Poll<Buffer | undefined>;
@@ -275,7 +275,7 @@ export class HttpSession {
    * Send the response's head; `end` if nothing follows. It gets a Date and loses what belongs to a connection of
    * HTTP/1. A head of 1xx may be followed by another head. Throws `WriteError`.
    */
-  @rust.method('HttpSession::write_response_header')
+  @rust.method
   writeResponseHeader(header: ResponseHeader, end: boolean): void {
     if (this._ended) return;
     if (this._responseWritten !== undefined && !this._responseWritten.isInformational) {
@@ -308,7 +308,7 @@ export class HttpSession {
   }
 
   /** As {@link HttpSession.writeResponseHeader}, without changing `header`. */
-  @rust.method('HttpSession::write_response_header_ref')
+  @rust.method
   writeResponseHeaderRef(header: ResponseHeader, end: boolean): void {
     this.writeResponseHeader(header.clone(), end);
   }
@@ -317,7 +317,7 @@ export class HttpSession {
    * Send a piece of the response's body; `end` if it is the last. Whoever may write more than the client reads waits
    * with {@link HttpSession.pollDrained}. Throws `WriteError`; `H2Error` if no head was sent.
    */
-  @rust.method('HttpSession::write_body')
+  @rust.method
   writeBody(data: Buffer, end: boolean): void {
     if (this._ended) {
       if (data.length > 0) log.warn('Try to write body after end of stream, dropping the extra data');
@@ -371,7 +371,7 @@ export class HttpSession {
   }
 
   /** End the response, if that wasn't done. Does nothing when no head was sent: {@link HttpSession.close} resets. */
-  @rust.method('HttpSession::finish')
+  @rust.method
   finish(): void {
     if (this._ended || this._responseWritten === undefined || this._responseWritten.isInformational) return;
     this._ended = true;
@@ -386,7 +386,7 @@ export class HttpSession {
    * Send what has come of the response; true once it is complete. Head, body and end that are here together leave
    * together. Throws what a task brings, and `WriteError`.
    */
-  @rust.method('HttpSession::response_duplex_vec')
+  @rust.method
   responseDuplexVec(tasks: readonly HttpTask[]): boolean {
     let end = false;
     for (const task of tasks) {
@@ -427,7 +427,7 @@ export class HttpSession {
   }
 
   /** Give the stream up: the client sees INTERNAL_ERROR, unless the response was complete. */
-  @rust.method('HttpSession::shutdown')
+  @rust.method
   shutdown(): void {
     if (!this._ended) this.stream.sendReset(Reason.INTERNAL_ERROR);
   }
@@ -480,7 +480,7 @@ export class HttpSession {
   }
 
   /** Keep the first 64 KiB of the body for another try. */
-  @rust.method('HttpSession::enable_retry_buffering')
+  @rust.method
   enableRetryBuffering(): void {
     this.retryBuffer ??= new FixedBuffer(BODY_BUF_LIMIT);
   }
@@ -510,7 +510,7 @@ export class HttpSession {
    * As {@link HttpSession.readBodyBytes}, but when no more is expected pending until the client leaves; throws `H2Error`
    * then.
    */
-  @rust.method('HttpSession::read_body_or_idle')
+  @rust.method
   readBodyOrIdle(noBodyExpected: boolean): Poll<Buffer | undefined> {
     // The end may come alone, while this is pending: it is still to be read. The original forgets it, where it polls
     // anew.

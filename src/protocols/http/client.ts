@@ -48,7 +48,7 @@ export class HttpSession {
   }
 
   /** What the method of the same name gives. It is polled, or awaited. */
-  @rust.method('HttpSession::write_request_header')
+  @rust.method
   @awaitable
   private *_writeRequestHeader(request: RequestHeader): Future<void> {
     if (this.h1 !== undefined) this.h1.writeRequestHeader(request);
@@ -62,7 +62,7 @@ export class HttpSession {
   }
 
   /** What the method of the same name gives. It is polled, or awaited. */
-  @rust.method('HttpSession::write_request_body')
+  @rust.method
   @awaitable
   private *_writeRequestBody(data: Buffer, end: boolean): Future<void> {
     if (this.h1 !== undefined) this.h1.writeBody(data);
@@ -76,7 +76,7 @@ export class HttpSession {
   }
 
   /** What the method of the same name gives. It is polled, or awaited. */
-  @rust.method('HttpSession::finish_request_body')
+  @rust.method
   @awaitable
   private *_finishRequestBody(): Future<void> {
     if (this.h1 !== undefined) this.h1.finishBody();
@@ -104,7 +104,7 @@ export class HttpSession {
   }
 
   /** What the method of the same name gives. It is polled, or awaited. */
-  @rust.method('HttpSession::read_response_header')
+  @rust.method
   @awaitable
   private *_readResponseHeader(): Future<void> {
     const { h1, h2 } = this;
@@ -118,7 +118,7 @@ export class HttpSession {
   }
 
   /** What the method of the same name gives. It is polled, or awaited. */
-  @rust.method('HttpSession::read_response_body')
+  @rust.method
   @awaitable
   private *_readResponseBody(): Future<Buffer | undefined> {
     const { h1, h2 } = this;
@@ -131,7 +131,7 @@ export class HttpSession {
   }
 
   /** Give the session up: HTTP/1 closes the connection, HTTP/2 resets the stream unless it has ended. */
-  @rust.method('HttpSession::shutdown')
+  @rust.method
   shutdown(): void {
     (this.h1 ?? this.h2!).shutdown();
   }

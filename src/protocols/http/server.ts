@@ -40,13 +40,13 @@ export class Session {
   }
 
   /** A session on an established connection that speaks HTTP/1. */
-  @rust.method('Session::new_http1')
+  @rust.method
   static newHttp1(stream: Stream): Session {
     return new Session(SessionV1.new(stream), undefined);
   }
 
   /** @internal A session on a stream of an HTTP/2 connection. */
-  @rust.method('Session::new_http2')
+  @rust.method
   static newHttp2(session: SessionV2): Session {
     return new Session(undefined, session);
   }
@@ -79,7 +79,7 @@ export class Session {
   }
 
   /** What the method of the same name gives. It is polled, or awaited. */
-  @rust.method('Session::read_request')
+  @rust.method
   @awaitable
   private *_readRequest(): Future<number | true | undefined> {
     // HTTP/2: read when the stream was opened
@@ -102,7 +102,7 @@ export class Session {
   }
 
   /** What the method of the same name gives. It is polled, or awaited. */
-  @rust.method('Session::read_request_body')
+  @rust.method
   @awaitable
   private *_readRequestBody(): Future<Buffer | undefined> {
     for (;;) {
@@ -114,21 +114,21 @@ export class Session {
   }
 
   /** Write the head of the response; informational ones may come before the final one. `response` is changed. */
-  @rust.method('Session::write_response_header')
+  @rust.method
   writeResponseHeader(response: ResponseHeader): void {
     if (this.h1 === undefined) this.h2!.writeResponseHeader(response, false);
     else this.h1.writeResponseHeader(response);
   }
 
   /** As {@link Session.writeResponseHeader}, leaving `response` as it is. */
-  @rust.method('Session::write_response_header_ref')
+  @rust.method
   writeResponseHeaderRef(response: ResponseHeader): void {
     if (this.h1 === undefined) this.h2!.writeResponseHeaderRef(response, false);
     else this.h1.writeResponseHeaderRef(response);
   }
 
   /** Write a piece of the response's body. A promise means that the client reads too slowly: await it before the next. */
-  @rust.method('Session::write_response_body')
+  @rust.method
   writeResponseBody(data: Buffer): void | Promise<void> {
     if (this.h1 === undefined) this.h2!.writeBody(data, false);
     else this.h1.writeBody(data);
@@ -143,7 +143,7 @@ export class Session {
   }
 
   /** End the session. Returns the connection if it can serve another request; never for HTTP/2. */
-  @rust.method('Session::finish')
+  @rust.method
   finish(): Stream | undefined {
     const { h1 } = this;
     if (h1 === undefined) {
@@ -155,7 +155,7 @@ export class Session {
   }
 
   /** Write pieces of a response, together as far as possible. Returns whether the response ended with them. */
-  @rust.method('Session::response_duplex_vec')
+  @rust.method
   responseDuplexVec(tasks: HttpTask[]): boolean {
     return this.any.responseDuplexVec(tasks);
   }
@@ -164,7 +164,7 @@ export class Session {
    * How long the connection may be kept for another request: undefined: not; 0: without limit; else seconds.
    * Nothing for HTTP/2.
    */
-  @rust.method('Session::set_keepalive')
+  @rust.method
   setKeepalive(seconds: number | undefined): void {
     this.h1?.setServerKeepalive(seconds);
   }
@@ -180,7 +180,7 @@ export class Session {
   }
 
   /** Give the session up: HTTP/1 closes the connection, HTTP/2 resets the stream. */
-  @rust.method('Session::shutdown')
+  @rust.method
   shutdown(): void {
     this.any.shutdown();
   }
@@ -207,14 +207,14 @@ export class Session {
   }
 
   /** The response's body is whole. */
-  @rust.method('Session::finish_body')
+  @rust.method
   finishBody(): void {
     if (this.h1 === undefined) this.h2!.finish();
     else this.h1.finishBody();
   }
 
   /** Answer with an error, without a body, and close the connection after it (HTTP/1). */
-  @rust.method('Session::respond_error')
+  @rust.method
   respondError(code: number): void {
     const response = errorResponse(code);
     // The request was not read to its end, or the origin's answer was not sent to its: nothing can follow.
@@ -250,7 +250,7 @@ export class Session {
   }
 
   /** @internal The next piece of the request's body; once there is no more, pending until the client leaves, and throws then. */
-  @rust.method('Session::read_body_or_idle')
+  @rust.method
   readBodyOrIdle(noBodyExpected: boolean): Poll<Buffer | undefined> {
     const data = this.any.readBodyOrIdle(noBodyExpected);
     if (!noBodyExpected) this.paceRequest(data === PENDING);
@@ -326,7 +326,7 @@ export class Session {
   }
 
   /** Answer `100 Continue`, unless something was answered. */
-  @rust.method('Session::write_continue_response')
+  @rust.method
   writeContinueResponse(): void {
     if (this.h1 === undefined) this.h2!.writeResponseHeader(ResponseHeader.build(100), false);
     else this.h1.writeContinueResponse();

@@ -96,7 +96,7 @@ export class Listener {
   }
 
   /** The next connection. Throws the system's error when there is one instead. One caller at a time. */
-  @rust.method('Listener::accept')
+  @rust.method
   accept(): Poll<Stream> {
     const error = this.errors.shift();
     if (error !== undefined) throw error;

@@ -50,7 +50,7 @@ export class SslStream extends Stream {
    * Wait for the client's side of the handshake. Throws what Node's TLS throws, and `Cancelled` when it is taken back;
    * the connection is closed then.
    */
-  @rust.method('SslStream::connect')
+  @rust.method
   async connect(cancellation?: Cancellation): Promise<void> {
     const ssl = this.ssl;
     await new Promise<void>((resolve, reject) => {

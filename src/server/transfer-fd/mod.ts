@@ -81,7 +81,7 @@ export class Fds {
   }
 
   /** Hand the sockets to the process that waits at `path`, or will soon. Throws `SocketError`, `InternalError`. */
-  @rust.method('Fds::send_to_sock')
+  @rust.method
   async sendToSock(path: string, options: TransferOptions = {}): Promise<number> {
     const { addresses, fds } = this.serialize();
     const payload = serializeVecString(addresses);
@@ -94,7 +94,7 @@ export class Fds {
   }
 
   /** Take the sockets over from the process that serves now: wait for it at `path`. Throws as {@link sendToSock}. */
-  @rust.method('Fds::get_from_sock')
+  @rust.method
   async getFromSock(path: string, options: TransferOptions = {}): Promise<void> {
     const { payload, fds } = await getFdsFrom(path, waits(options));
     try {

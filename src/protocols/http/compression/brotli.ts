@@ -13,7 +13,7 @@ export class Decompressor extends SyncEncoder {
     super('de-brotli', 'while decompress Brotli', new (minizlib().BrotliDecompress)(options as ZlibOptions));
   }
 
-  @rust.method('Decompressor::new')
+  @rust.method
   static new(): Decompressor {
     return new Decompressor();
   }
@@ -37,7 +37,7 @@ export class Compressor extends SyncEncoder {
   }
 
   /** `level` from 1, fast, to 11, small; more counts as 11. `eager`: each piece can be read when it is there. */
-  @rust.method('Compressor::new')
+  @rust.method
   static new(level: number, eager = false): Compressor {
     return new Compressor(level, eager);
   }

@@ -95,14 +95,14 @@ export class ResponseCompressionCtx {
   }
 
   /** See what the client accepts. */
-  @rust.method('ResponseCompressionCtx::request_filter')
+  @rust.method
   requestFilter(req: RequestHeader): void {
     if (!this.isEnabled()) return;
     this.expect('Header');
     parseAcceptEncoding(req.headers.joined('accept-encoding'), this.accepted);
   }
 
-  @rust.method('ResponseCompressionCtx::response_header_filter')
+  @rust.method
   private responseHeaderFilter(resp: ResponseHeader, end: boolean): void {
     // a second head after the one that counted: nothing to decide any more, where the original panics
     if (this.phase === 'Body') return;
@@ -130,7 +130,7 @@ export class ResponseCompressionCtx {
    * Pass a piece of the response. Heads are changed in place; for a piece that becomes another one, that one is
    * returned, and undefined for one that stays as it is.
    */
-  @rust.method('ResponseCompressionCtx::response_filter')
+  @rust.method
   responseFilter(task: HttpTask): HttpTask | undefined {
     if (!this.isEnabled()) return undefined;
     if (task.type === 'Header') {
@@ -149,7 +149,7 @@ export class ResponseCompressionCtx {
     return this.responseBodyFilter(encoder, task.type === 'Body' ? task.data : undefined, end);
   }
 
-  @rust.method('ResponseCompressionCtx::response_body_filter')
+  @rust.method
   private responseBodyFilter(encoder: Encode, data: Buffer | undefined, end: boolean): HttpTask {
     try {
       // even nothing is fed: the coding may have kept something for the end

@@ -25,7 +25,7 @@ export class Compressor extends SyncEncoder {
   }
 
   /** `level` from 1, fast, to 22, small; more counts as 22. `eager`: each piece can be read when it is there. */
-  @rust.method('Compressor::new')
+  @rust.method
   static new(level: number, eager = false): Compressor {
     return new Compressor(level, eager);
   }
