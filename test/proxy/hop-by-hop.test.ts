@@ -92,3 +92,18 @@ describe('204', () => {
     expect(got).not.toMatch(/content-length|transfer-encoding/i);
   });
 });
+
+test('205 of an HTTP/1 origin reaches an HTTP/2 client without the length of the body that it loses', async () => {
+  const origin = await Origin.start(answering(() => 'HTTP/1.1 205 Reset Content\r\nContent-Length: 2\r\n\r\nok'));
+  const over = await request((await startH2Proxy(new ToPeer(h1Peer(origin)))).client(), {});
+  expect([over.status, over.headers['content-length']]).toEqual([205, undefined]);
+});
+
+test('what an informational response says of the origin’s connection goes no further', async () => {
+  const hints = 'HTTP/1.1 103 Early Hints\r\nConnection: close, X-Hop\r\nX-Hop: 1\r\nLink: </a.css>\r\n\r\n';
+  const origin = await Origin.start(answering(() => `${hints}${HELLO}`));
+  const client = await (await startProxy(new ToPeer(h1Peer(origin)))).client();
+  client.send(PLAIN);
+  const got = await client.until((text) => text.endsWith('hello'));
+  expect(got).toMatch(/^HTTP\/1\.1 103 Early Hints\r\nLink: <\/a\.css>\r\n\r\nHTTP\/1\.1 200 OK\r\n/);
+});

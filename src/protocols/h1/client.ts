@@ -32,6 +32,16 @@ const rust = ported('pingora-core/src/protocols/http/v1/client.rs');
 const log = new Log('pingora_core::protocols::http::v1::client');
 const bodyLog = new Log('pingora_core::protocols::http::v1::body');
 
+/**
+ * Whether the end of the answer can be seen in two ways, or the origin may send a body where none belongs: what comes
+ * late would be the answer to the next request (RFC 9112 6.1, 6.3 and 11.1).
+ */
+function endsInTwoWays({ headers, status, version }: ResponseHeader): boolean {
+  if (headers.has('transfer-encoding'))
+    return headers.has('content-length') || version !== 'HTTP/1.1' || status === 204;
+  return status === 204 && headers.has('content-length') && headers.get('content-length') !== '0';
+}
+
 const parseRespBuffer = rust.fn('client::parse_resp_buffer', parseResponse);
 
 /**
@@ -42,9 +52,9 @@ function refuse(response: ResponseHeader): string | undefined {
   const { headers } = response;
   if (headers.has('transfer-encoding')) {
     // Chunks inside or around something else: where they end isn't where the body ends for who reads only one of them.
-    const codings = headers.getAll('transfer-encoding');
-    if (codings.length > 1 || !isHeaderValueChunkedEncoding(codings[0])) {
-      if (codings.join(',').toLowerCase().includes('chunked')) return 'unknown Transfer-Encoding';
+    // Any other coding is undone by nobody, and no client of HTTP/1.0 or HTTP/2 could be told of it (RFC 9112 6.1).
+    if (headers.count('transfer-encoding') > 1 || !isHeaderValueChunkedEncoding(headers.get('transfer-encoding'))) {
+      return 'unknown Transfer-Encoding';
     }
     headers.remove('content-length');
     return undefined;
@@ -77,6 +87,8 @@ export class HttpSession {
   /** Per write of head and body, in milliseconds. Default: none. */
   writeTimeout: number | undefined = undefined;
   private keepalive: KeepaliveStatus = 'Off';
+  /** The answer's end is in doubt: no other request goes over this connection. */
+  private inDoubt = false;
   private _digest: Digest | undefined = undefined;
   private bytesSent = 0;
   private upgraded = false;
@@ -209,6 +221,7 @@ export class HttpSession {
       const response = parsed.head;
       // RFC 9110 15.2.2: nobody changes the protocol on their own
       const unasked = response.status === 101 && !this.isUpgradeReq();
+      this.inDoubt = endsInTwoWays(response); // before one of the two is taken out
       const reason = unasked ? '101 without an upgrade' : refuse(response);
       if (parsed.size > MAX_HEADER_SIZE) continue; // it came at once
       if (reason !== undefined) return invalid(reason, buf);
@@ -289,7 +302,7 @@ export class HttpSession {
   @rust.method
   respectKeepalive(): void {
     const response = this.responseHeader;
-    if (response === undefined || response.status === 101) {
+    if (response === undefined || response.status === 101 || this.inDoubt) {
       this.setKeepalive(undefined);
       return;
     }

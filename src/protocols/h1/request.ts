@@ -40,6 +40,8 @@ export function refuse(request: RequestHeader): string | undefined {
 
 /** Bring the target to origin form (RFC 9112 3.2.2); false if it can't be. */
 export function originForm(request: RequestHeader): boolean {
+  // RFC 9112 3.2.3: its target is a host and a port, and this proxy makes no tunnels
+  if (request.method === 'CONNECT') return false;
   const target = request.rawPath();
   const first = target.charCodeAt(0);
   if (first === 47 /* / */) {

@@ -284,6 +284,8 @@ export class HttpSession {
       this.upgraded = upgrade === true;
       this.initBodyWriter(header);
     }
+    // RFC 9110 7.6.1: what the origin says of its connection isn't said of this one
+    if (informational && status !== 101 && headers.has('connection')) headers.remove('connection');
     if (!informational && this.updateRespHeaders) {
       headers.insertUnchecked('Date', getCachedDate());
       // after the body's framing is known: one that ends with the connection keeps none

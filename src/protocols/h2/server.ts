@@ -289,8 +289,8 @@ export class HttpSession {
     const { headers, isInformational } = header;
     if (!isInformational) headers.insertUnchecked('Date', getCachedDate());
     removeConnectionSpecific(headers, always);
-    // RFC 9110 8.6
-    if (isInformational || header.status === 204) headers.remove('content-length');
+    // RFC 9110 8.6; a length that no DATA follows makes the response malformed (RFC 9113 8.1.1)
+    if (isInformational || header.status === 204 || header.status === 205) headers.remove('content-length');
     const ends = !isInformational && (end || this.hasNoBody(header.status));
     try {
       this.stream.respond(header.status, headers.names, headers.values, ends);

@@ -164,6 +164,8 @@ describe('reading a request', () => {
     ['a target that begins with its query', 'GET ?a HTTP/1.1\r\nHost: a\r\n\r\n'],
     ['* for GET', 'GET * HTTP/1.1\r\nHost: a\r\n\r\n'],
     ['CONNECT', 'CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n'],
+    ['CONNECT with a path', 'CONNECT /a HTTP/1.1\r\nHost: a\r\n\r\n'],
+    ['CONNECT in absolute form', 'CONNECT http://a/ HTTP/1.1\r\nHost: a\r\n\r\n'],
   ])('refuses where a request could go to two places: %s', async (_what, text) => {
     const { session: one } = await session(text);
     expect((await failure(promised(one.readRequest()))).etype().name).toBe('InvalidHTTPHeader');
