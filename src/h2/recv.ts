@@ -209,7 +209,7 @@ export class Recv implements FrameSink, StreamRecv {
 
   /** `bytes` of what arrived have been read, or will never be. */
   claim(bytes: number): void {
-    if (this.owner.closed) return;
+    if (this.send.closed) return;
     this.unclaimed += bytes;
     if (this.unclaimed * 2 < this.windowSize) return;
     this.window += this.unclaimed;

@@ -170,14 +170,15 @@ export class Stream {
 
   /** @internal The peer may send as much again, once it is worth a frame. */
   claim(bytes: number): void {
-    const { recv, send } = this.connection;
+    const { connection } = this;
+    const { recv } = connection;
     recv.claim(bytes);
     if (this.remoteEnded || this.error !== null) return;
     this.unclaimed += bytes;
     // half of a window: often enough that the peer never waits if it is read, and seldom enough to cost nothing
     if (this.unclaimed * 2 >= recv.streamWindow) {
       this.recvWindow += this.unclaimed;
-      send.windowUpdate(this.id, this.unclaimed);
+      connection.send.windowUpdate(this.id, this.unclaimed);
       this.unclaimed = 0;
     }
   }
