@@ -9,6 +9,7 @@ import type { BodyRates } from '../../src/protocols/http/pace.ts';
 import { httpProxyService, type ProxyHttp } from '../../src/proxy/lib.ts';
 import { ServerConf } from '../../src/server/configuration/mod.ts';
 import { armedTimers } from '../../src/timeout/lib.ts';
+import { HttpPeer } from '../../src/upstreams/peer.ts';
 import { refusals } from '../../src/utils/refusals.ts';
 import { selfSigned } from '../../src/utils/self-signed.ts';
 import { type Frame, frame, frames, GET, headers, POST, settings, u32 } from '../h2/raw.ts';
@@ -115,6 +116,10 @@ describe.each(['HTTP/1', 'HTTP/2'])('a request body that comes too slowly, to an
       expect.stringMatching(/HTTPStatus.*slower than 100 bytes a second.*status: 408/s),
     ]);
     expect(refused('request rate')).toBe(before.refused + 1);
+    client.socket.destroy();
+    // a connection of HTTP/2 is kept, and looked at now and then
+    const kept = version === 'HTTP/2' ? 1 : 0;
+    await vi.waitFor(() => expect(armedTimers()).toBe(before.timers + kept));
   });
 
   test('gets 408 over HTTP/2, and the connection goes on', async () => {
@@ -202,7 +207,35 @@ describe('a request body that is not too slow', () => {
     await pass(20);
     client.send('ping');
     await origin.connections[0]!.until((got) => got.endsWith('ping'));
+    const { length } = client.received;
+    client.socket.pause();
+    origin.connections[0]!.socket.write(Buffer.alloc(LARGE));
+    await pass(20);
+    client.socket.resume();
+    await client.bytes(length + LARGE);
   });
+});
+
+test('a request body is not waited for while another origin is looked for', async () => {
+  captureLog('silent');
+  const [first, second] = [await Origin.start(() => {}), await Origin.start()];
+  const application = to(first);
+  application.errorWhileProxy = (_peer, _session, error) => {
+    error.setRetry(true);
+    return error;
+  };
+  const client = await (await start(application)).client();
+  client.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n12345');
+  await vi.waitFor(() => expect(first.received).toContain('12345'));
+  let choose = (_peer: HttpPeer) => {};
+  application.upstreamPeer = () => new Promise<HttpPeer>((resolve) => (choose = resolve));
+  first.connections[0]!.reset();
+  await pass(20);
+  choose(HttpPeer.new(`127.0.0.1:${second.port}`, false, ''));
+  await vi.waitFor(() => expect(second.received).toContain('12345'));
+  await settled();
+  client.send('67890');
+  expect(await client.until((got) => got.endsWith('hello'))).toMatch(/^HTTP\/1\.1 200 /);
 });
 
 test('a request body that an application reads by itself is answered 408 as well', async () => {

@@ -5,8 +5,8 @@ import { ErrorType, PingoraError } from '../../error/lib.ts';
 import type { RequestHeader } from '../../http/lib.ts';
 import { bufToContentLength, isHeaderValueChunkedEncoding, MAX_HEADER_SIZE } from './common.ts';
 
-/** What no host has, and some take for its end. */
-const BAD_HOST = /[\s/?#@\\,]/;
+/** What no host has, and some take for its end; or a bracket alone. */
+const BAD_HOST = /[\s/?#@\\,]|^\[[^\]]*$/;
 
 /**
  * What is wrong with how a request is framed or routed; undefined if nothing is. The original forwards all of these

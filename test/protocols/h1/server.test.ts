@@ -156,6 +156,8 @@ describe('reading a request', () => {
     ['a path in Host', 'GET / HTTP/1.1\r\nHost: a/b\r\n\r\n'],
     ['a user in Host', 'GET / HTTP/1.1\r\nHost: user@a\r\n\r\n'],
     ['a space in Host', 'GET / HTTP/1.1\r\nHost: a b\r\n\r\n'],
+    ['half an address in Host', 'GET / HTTP/1.1\r\nHost: [::1\r\n\r\n'],
+    ['half an address in its target', 'GET http://[::1 HTTP/1.1\r\nHost: a\r\n\r\n'],
     ['a user in the target', 'GET http://user@a/ HTTP/1.1\r\nHost: a\r\n\r\n'],
     ['a backslash in the target’s host', 'GET http://a\\b/ HTTP/1.1\r\nHost: a\r\n\r\n'],
     ['a target without a host', 'GET http:///x HTTP/1.1\r\nHost: a\r\n\r\n'],
