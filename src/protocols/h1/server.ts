@@ -463,12 +463,8 @@ export class HttpSession {
   }
 
   private clientLeft(): PingoraError {
-    return PingoraError.explain(
-      ErrorType.ConnectionClosed,
-      this._responseWritten === undefined
-        ? 'Prematurely before response header is sent'
-        : 'Prematurely before response body is complete',
-    );
+    const what = this._responseWritten === undefined ? 'header is sent' : 'body is complete';
+    return PingoraError.explain(ErrorType.ConnectionClosed, `Prematurely before response ${what}`);
   }
 
   retryBufferTruncated(): boolean {
