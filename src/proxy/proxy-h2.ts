@@ -7,7 +7,7 @@
 import { ErrorType, PingoraError } from '../error/lib.ts';
 import type { RequestHeader, ResponseHeader } from '../http/lib.ts';
 import { Log } from '../log.ts';
-import { removeHopByHop } from '../protocols/h1/common.ts';
+import { removeHopByHop, saysBody } from '../protocols/h1/common.ts';
 import type { Http2Session } from '../protocols/h2/client.ts';
 import { HttpTask } from '../protocols/http/mod.ts';
 import type { Session as ServerSession } from '../protocols/http/server.ts';
@@ -82,7 +82,10 @@ const proxy1to2 = rust.fn('HttpProxy::proxy_1to2', function* <
     // Some servers take no Host beside `:authority`. It goes only now, for filters know nothing else to set.
     const host = headers.remove('host');
     session.upstreamCompression.requestFilter(request);
-    bodyEmpty = downstream.isBodyEmpty();
+    // RFC 9113 8.6: no protocol is switched to, and nothing follows a request that asked for one but its own body. In the
+    // original its end is never sent, and a server may wait for that.
+    const asksInVain = downstream.isUpgradeReq() && !saysBody(session.reqHeader().headers);
+    bodyEmpty = asksInVain || downstream.isBodyEmpty();
     if (host !== undefined) updateH2SchemeAuthority(request, host);
   } catch (error) {
     return { reuse: false, error: PingoraError.from(error) };

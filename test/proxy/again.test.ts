@@ -1,4 +1,5 @@
 /** What is sent again when a kept connection breaks, and what isn't: RFC 9110 9.2.2. */
+import type { Socket } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import type { HttpPeer } from '../../src/upstreams/peer.ts';
@@ -34,20 +35,23 @@ async function breakingH1(breaks: (connection: RawPeer) => void): Promise<Breaki
 const ORIGINS: Record<string, () => Promise<Breaking>> = {
   'an HTTP/1 origin that closes': () => breakingH1((connection) => connection.socket.end()),
   'an HTTP/1 origin that resets': () => breakingH1((connection) => connection.reset()),
-  'an HTTP/2 origin that resets': async () => {
-    const asked: string[] = [];
-    const origin = await h2Origin((stream, headers) => {
-      asked.push(headers[':method']!);
-      if (asked.length === 2) {
-        origin.sockets[0]!.resetAndDestroy();
-        return;
-      }
-      stream.respond({ ':status': 200 });
-      stream.end('hello');
-    });
-    return { peer: origin.peer(), asked };
-  },
+  'an HTTP/2 origin that closes': () => breakingH2((socket) => socket.end()),
+  'an HTTP/2 origin that resets': () => breakingH2((socket) => socket.resetAndDestroy()),
 };
+
+async function breakingH2(breaks: (below: Socket) => void): Promise<Breaking> {
+  const asked: string[] = [];
+  const origin = await h2Origin((stream, headers) => {
+    asked.push(headers[':method']!);
+    if (asked.length === 2) {
+      breaks(origin.sockets[0]!);
+      return;
+    }
+    stream.respond({ ':status': 200 });
+    stream.end('hello');
+  });
+  return { peer: origin.peer(), asked };
+}
 
 /** A client of either version: sends a request and gives its status. */
 const CLIENTS: Record<string, (app: ToPeer) => Promise<(method: string, body?: string) => Promise<number>>> = {

@@ -1,5 +1,7 @@
 /** Upgrades whose request has a body or a length, as `docker exec` and `docker attach` send them. */
 import { describe, expect, test } from 'vitest';
+import { h2Origin } from '../support/h2-origin.ts';
+import { ToPeer } from '../support/h2-proxy.ts';
 import { Origin, requestEnd } from '../support/origin.ts';
 import { startProxy, ToOrigin } from '../support/proxy.ts';
 
@@ -82,4 +84,21 @@ test('what a 101 that comes before the whole body has cut off goes on as the bod
   await served.until((got) => got.endsWith('{"Tty":false}tunnel'));
   served.send('back');
   expect(await client.until((got) => got.endsWith('back'))).toMatch(/^HTTP\/1\.1 101 /);
+});
+
+test('is no reason to leave the end of the request out on its way to an HTTP/2 origin', async () => {
+  // it answers what is whole
+  const origin = await h2Origin((stream) => {
+    stream.on('end', () => {
+      stream.respond({ ':status': 200 });
+      stream.end('hello');
+    });
+    stream.resume();
+  });
+  const client = await (await startProxy(new ToPeer(origin.peer()))).client();
+  for (const rest of ['\r\n', 'Content-Length: 2\r\n\r\nhi']) {
+    client.received = '';
+    client.send(`POST / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n${rest}`);
+    expect(await client.until((got) => got.endsWith('0\r\n\r\n'))).toMatch(/^HTTP\/1\.1 200 /);
+  }
 });

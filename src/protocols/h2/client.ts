@@ -279,7 +279,7 @@ export class Http2Session {
       error.retryType = 'ReusedOnly';
     } else if (cause.isIo()) {
       error = PingoraError.because(ErrorType.ReadError, context, cause.cause);
-      if (isIoError(cause.cause)) error.retryType = 'ReusedOnly';
+      if (isIoError(cause.cause) || isEnd(cause.cause)) error.retryType = 'ReusedOnly';
     } else error = PingoraError.because(ErrorType.H2Error, context, cause);
     return error;
   }
@@ -378,6 +378,14 @@ function isInvalid(reason: number): boolean {
 /** The system reported it, not TLS or HTTP/2: only then is it known that the server is gone. */
 function isIoError(error: unknown): boolean {
   return error != null && typeof (error as NodeJS.ErrnoException).syscall === 'string';
+}
+
+/**
+ * The server has ended the connection without a word of HTTP/2. The original takes that for one that can't be tried
+ * again, and over HTTP/1 for one that can; `errorWhileProxy` sees to it that nothing is done twice that mustn't be.
+ */
+function isEnd(error: unknown): boolean {
+  return error != null && (error as NodeJS.ErrnoException).code === 'EPIPE';
 }
 
 /** Whether a connection's server failed to answer a ping: shared by the connection and its pings. */

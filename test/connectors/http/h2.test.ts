@@ -312,7 +312,7 @@ test.each<[string, Buffer | 'end', string, unknown]>([
   ],
   ['RST_STREAM with REFUSED_STREAM', frame(3, 0, 1, code(7)), 'H2Error', true],
   ['RST_STREAM with INTERNAL_ERROR', frame(3, 0, 1, code(2)), 'H2Error', false],
-  ['the end of the connection', 'end', 'ReadError', false],
+  ['the end of the connection', 'end', 'ReadError', 'ReusedOnly'],
 ])('instead of a head: %s', async (_what, answer, type, retry) => {
   expect(await headFailure(answer)).toEqual([type, retry]);
 });
