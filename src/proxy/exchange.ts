@@ -67,6 +67,16 @@ export class Exchange<CTX, Client, ToUpstream> {
     }
   }
 
+  /** As {@link nextOfBody} while the origin takes nothing: pending until the client leaves, and throws then. */
+  waitForRoom(): typeof PENDING {
+    try {
+      this.downstream.watchClient();
+      return PENDING;
+    } catch (thrown) {
+      throw PingoraError.from(thrown).intoDown();
+    }
+  }
+
   /** Whether the client has taken what was written, so that more can be. Throws what went wrong with it. */
   clientTakesMore(): boolean {
     try {

@@ -212,6 +212,8 @@ const proxyHandleDownstream = rust.fn(
             if (downstream.beginTunnel()) downstreamState = DownstreamStateMachine.new(false);
             continue;
           }
+        } else if (permit === PENDING && downstreamState.canPoll()) {
+          exchange.waitForRoom();
         } else if (permit === false && responseState.isDone()) {
           // The origin's half is gone and took the response's end with it: nobody wants the rest of the body.
           break;

@@ -135,7 +135,8 @@ const bidirection1to2 = rust.fn('HttpProxy::bidirection_1to2', function* (exchan
       // waits for that in the branch itself, and reads no response meanwhile.
       if (downstreamState.canPoll()) {
         try {
-          const data = client.pollDrained() === PENDING ? PENDING : exchange.nextOfBody(downstreamState.isDone());
+          const data =
+            client.pollDrained() === PENDING ? exchange.waitForRoom() : exchange.nextOfBody(downstreamState.isDone());
           if (data !== PENDING) {
             const end = data === undefined || downstream.isBodyDone();
             const filtered = filters ? yield* exchange.filterBody(data, end) : data;

@@ -257,6 +257,14 @@ export class Session {
     return data;
   }
 
+  /**
+   * @internal Wake the task when the client leaves, and throw then: for while nothing of its body can be passed on. A
+   * client of HTTP/1 isn't seen to leave while its bytes aren't read; what isn't written in time ends the exchange.
+   */
+  watchClient(): void {
+    if (this.h2 !== undefined) this.h2.readBodyOrIdle(true);
+  }
+
   /** @internal A read that is pending is given up: no byte is lost. What `drop` does to it in Rust. */
   dropRead(): void {
     this.any.dropRead();
