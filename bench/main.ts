@@ -6,7 +6,7 @@
  * than one long run: each is what noise moves less. Ends with 1 if the port costs more than {@link LIMIT} times
  * fast-proxy.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -32,6 +32,9 @@ import { idleConnections, lasting } from './memory.ts';
 import { type Contestant, endAll, Load, notPinned, output, Running } from './processes.ts';
 import { markdown, type Row, row } from './report.ts';
 import { benchThreads } from './threads.ts';
+
+/** What `--write` writes. */
+const PAGE = fileURLToPath(new URL('../BENCHMARKS.md', import.meta.url));
 
 /** The port may cost at most this, as a multiple of fast-proxy. */
 const LIMIT = 0.6;
@@ -72,7 +75,7 @@ const command = new Command('npm run bench --')
     '--cases [names...]',
     `a row for each kind of load, or for these: ${cases.map(({ name }) => name).join(', ')}`,
   )
-  .option('--write', 'with --cases: write BENCHMARKS.md')
+  .option('--write', 'with --cases: write BENCHMARKS.md, of which what is measured changes')
   .option('--tracing', 'the port, tracing off, beside a build of it in which nothing can be traced')
   .option('--traced', 'the port, tracing off, beside one that records each request: calls, values, bytes')
   .option('--bundled', 'add the port as one bundled file')
@@ -232,9 +235,8 @@ async function all(options: Options, directory: string): Promise<number> {
     const names = running.proxies.map(({ name }) => name);
     rows.push(row(kind, names, measured));
     console.log(rows.at(-1)!.text);
-  }
-  if (options.write) {
-    writeFileSync(fileURLToPath(new URL('../BENCHMARKS.md', import.meta.url)), markdown(rows, options));
+    // at once: all of them take half an hour
+    if (options.write) writeFileSync(PAGE, markdown(rows, options, existsSync(PAGE) ? readFileSync(PAGE, 'utf8') : ''));
   }
   return 0;
 }

@@ -1,6 +1,6 @@
 /** The table of all kinds of load. */
 import { cpus } from 'node:os';
-import type { Case } from './cases.ts';
+import { type Case, cases } from './cases.ts';
 import { type Cost, median, type Rounds } from './measure.ts';
 
 /** A kind of load, and what the port costs beside the others. */
@@ -42,35 +42,41 @@ export function row(kind: Case, names: readonly string[], measured: readonly (re
   return { kind, beside, micros, slow, text };
 }
 
-/** The page `BENCHMARKS.md`. */
-export function markdown(rows: readonly Row[], { rounds, seconds }: Rounds): string {
-  const others = [...new Set(rows.flatMap(({ beside }) => [...beside.keys()]))];
-  const cell = (row: Row, name: string): string => {
+/** The columns, in their order; the port is compared with each. */
+const OTHERS = ['Pingora 0.1.0', 'nginx', 'fast-proxy (undici)', 'node:http2 + undici', 'relay of bytes'];
+
+const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
+
+function tableRow(row: Row): string {
+  const cells = OTHERS.map((name) => {
     const found = row.beside.get(name);
-    if (found === undefined) return '';
-    const { median, low, high } = found;
-    return `${median.toFixed(2)} (${low.toFixed(2)} to ${high.toFixed(2)})`;
-  };
-  const slow = (row: Row): string =>
-    [`${row.slow}`, ...[...row.beside].map(([name, { slow }]) => `${name} ${slow}`)].join(', ');
-  const lines = rows.map(
-    (row) =>
-      `| ${row.kind.about} | ${others.map((name) => cell(row, name)).join(' | ')} | ${row.micros.toFixed(0)} | ${slow(row)} |`,
-  );
+    return found && `${found.median.toFixed(2)} (${found.low.toFixed(2)} to ${found.high.toFixed(2)})`;
+  });
+  const slow = [`${row.slow}`, ...[...row.beside].map(([name, { slow }]) => `${name} ${slow}`)].join(', ');
+  return line([row.kind.about, ...cells.map((cell) => cell ?? ''), row.micros.toFixed(0), slow]);
+}
+
+/** The page `BENCHMARKS.md`. What wasn't measured this time stays as it is in `before`, the page that there was. */
+export function markdown(rows: readonly Row[], { rounds, seconds }: Rounds, before = ''): string {
+  const lines = cases.flatMap(({ name, about }) => {
+    const measured = rows.find(({ kind }) => kind.name === name);
+    const kept = before.split('\n').find((text) => text.startsWith(`| ${about} |`));
+    return measured !== undefined ? [tableRow(measured)] : kept !== undefined ? [kept] : [];
+  });
   return `# Benchmarks
 
 What a request costs the port, as a multiple of what it costs each of the others: CPU time of the proxy's process, user
-and system. One core for the proxy, one for load and origin; the proxies take turns, ${rounds} rounds of ${seconds} seconds each;
-the median of the rounds' ratios, with the lowest and the highest. Answers have 64 bytes and connections are kept alive
+and system. One core for the proxy, one for load and origin; the proxies take turns, ${rounds} rounds of ${seconds} ${seconds === 1 ? 'second' : 'seconds'} each; the
+median of the rounds' ratios, with the lowest and the highest. Answers have 64 bytes and connections are kept alive
 where nothing else is said; HTTP/1.1 from 32 connections. The relay of bytes is a dozen lines of \`node:net\` (with TLS
 \`node:tls\`) that read none of what they hand on: nothing in Node costs less, whatever it does. “Slow” counts requests
 that took longer than a second, of the port and of the others, in all rounds.
 
-Made by \`npm run bench -- --cases --write\` on ${cpus()[0]?.model ?? 'an unknown processor'}, Node ${process.version}. Another machine
-gives other figures; the ratios move less than the microseconds.
+Made by \`npm run bench -- --cases --write\` on ${cpus()[0]?.model ?? 'an unknown processor'}, Node ${process.version}; \`--cases\` with
+names renews these rows. Another machine gives other figures; the ratios move less than the microseconds.
 
-| | ${others.map((name) => `port / ${name}`).join(' | ')} | µs | slow |
-| --- | ${others.map(() => '--- |').join(' ')} --- | --- |
+${line(['', ...OTHERS.map((name) => `port / ${name}`), 'µs', 'slow'])}
+${line(['', ...OTHERS, '', ''].map(() => '---'))}
 ${lines.join('\n')}
 `;
 }
