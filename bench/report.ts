@@ -52,8 +52,12 @@ function tableRow(row: Row): string {
     const found = row.beside.get(name);
     return found && `${found.median.toFixed(2)} (${found.low.toFixed(2)} to ${found.high.toFixed(2)})`;
   });
-  const slow = [`${row.slow}`, ...[...row.beside].map(([name, { slow }]) => `${name} ${slow}`)].join(', ');
-  return line([row.kind.about, ...cells.map((cell) => cell ?? ''), row.micros.toFixed(0), slow]);
+  const whoseAreSlow = [
+    ['port', row.slow] as const,
+    ...[...row.beside].map(([name, { slow }]) => [name, slow] as const),
+  ];
+  const slow = whoseAreSlow.filter(([, count]) => count > 0).map(([name, count]) => `${name} ${count}`);
+  return line([row.kind.about, ...cells.map((cell) => cell ?? ''), row.micros.toFixed(0), slow.join(', ') || 'none']);
 }
 
 /** The page `BENCHMARKS.md`. What wasn't measured this time stays as it is in `before`, the page that there was. */

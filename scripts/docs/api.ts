@@ -33,14 +33,17 @@ function documents(root: string): string[] {
       existsSync(join(root, path)),
     ),
     ...tables.filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`),
+    ...['BENCHMARKS.md'].filter((path) => existsSync(join(root, path))),
   ];
 }
 
 /** What the package's subpaths export. */
 const ENTRIES = ['load-balancing', 'metrics', 'tracing', 'http2'].map((name) => `src/entries/${name}.ts`);
 
-/** Make the pages. Throws when typedoc has anything to complain about. */
-/** `more`: documents beside those of the project, as the scenarios' pages. */
+/**
+ * Make the pages. Throws when typedoc has anything to complain about. `more`: documents beside those of the project, as
+ * the scenarios' pages.
+ */
 export async function buildApi(root: string, out: string, more: readonly string[] = []): Promise<void> {
   const files = documents(root);
   const app = await Application.bootstrap({
@@ -196,7 +199,7 @@ class Complaints extends ConsoleLogger {
 /** Under which heading a page is listed. */
 function groupOf(path: string): string {
   if (/ANSWERS|GLOSSARY/.test(path)) return 'Answers';
-  return path.startsWith('docs/') ? 'Reference' : 'Book';
+  return /^(?:docs\/|BENCHMARKS)/.test(path) ? 'Reference' : 'Book';
 }
 
 /** `<!-- calls: h1 from="Service::handle_event" nth=2 -->` */
