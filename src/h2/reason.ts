@@ -78,12 +78,15 @@ export class H2Error extends Error {
   /** An error code of RFC 9113 7; INTERNAL_ERROR for `io`. */
   readonly reason: number;
   readonly initiator: Initiator;
+  /** What was wrong, in words; empty if nothing more is known. */
+  readonly detail: string;
 
   constructor(kind: 'reset' | 'goaway' | 'io', reason: number, initiator: Initiator, detail = '', cause?: Error) {
     super(message(kind, reason, initiator, detail, cause), cause === undefined ? undefined : { cause });
     this.kind = kind;
     this.reason = reason;
     this.initiator = initiator;
+    this.detail = detail;
   }
 
   /** The peer broke a rule: the connection ends. */

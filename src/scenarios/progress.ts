@@ -1,4 +1,7 @@
-/** What a recorder (or `untraced.ts`) has seen, so that a scenario can wait for what its server does instead of waiting for a while. */
+/**
+ * What a recorder (or `untraced.ts`) has seen, so that a scenario can wait for what its server does instead of waiting
+ * for a while.
+ */
 import type { Span } from '../tracing/recorder.ts';
 
 export class Progress {

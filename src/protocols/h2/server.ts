@@ -164,7 +164,7 @@ export const handshake = rust.fn(
 function refused({ onRefused }: H2Options, error: H2Error, stream: number): void {
   const level = stream === 0 ? 'connection' : 'stream';
   onRefused?.(level, reasonName(error.reason));
-  if (error.message.includes(TOO_SLOW)) countRefusal('response rate');
+  if (error.detail === TOO_SLOW) countRefusal('response rate');
   log.warn(() => `H2 ${stream === 0 ? level : `${level} ${stream}`} refused: ${error.message}`);
 }
 

@@ -7,7 +7,7 @@
  * behind by that time and catches up by what the bytes that have moved take at the slowest rate; it is too slow once it
  * is behind by the grace. What it was early can't be saved up. Nothing is noted a read or a write.
  */
-import type { Waker } from '../../runtime/poll.ts';
+import { currentWaker, type Waker } from '../../runtime/poll.ts';
 import { Deadline } from '../../timeout/lib.ts';
 import { Entry, List } from '../../utils/list.ts';
 
@@ -97,9 +97,8 @@ export class Rates {
 /** One body. */
 export class Pace {
   /** Who waits for the client now. */
-  waiting: Waker | null = null;
-  /** It is too slow. */
-  isOver = false;
+  private waiting: Waker | null = null;
+  private isOver = false;
   private waitedBefore = false;
   private behind = 0;
   private moved: number;
@@ -119,6 +118,17 @@ export class Pace {
     rates.add(this.entry);
   }
 
+  /** The task that runs now `waits` for the client, or has got what it wanted. Returns whether the client is too slow. */
+  isTooSlow(waits: boolean): boolean {
+    this.waiting = waits ? currentWaker() : null;
+    return waits && this.isOver;
+  }
+
+  /** Nobody waits any more, and somebody may again. */
+  dropWait(): void {
+    this.waiting = null;
+  }
+
   /** @internal Look at it, `passed` milliseconds after the last time. */
   look(passed: number): void {
     const { waiting, waitedBefore, moved } = this;
@@ -132,7 +142,7 @@ export class Pace {
 
   /** There is nothing to look at any more. */
   end(): void {
-    this.waiting = null;
+    this.dropWait();
     this.rates.remove(this.entry);
   }
 }

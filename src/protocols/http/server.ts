@@ -8,7 +8,7 @@ import { type RequestHeader, ResponseHeader } from '../../http/lib.ts';
 import { Log } from '../../log.ts';
 import { bytesTaken } from '../../node/taken.ts';
 import type { Future } from '../../runtime/future.ts';
-import { currentWaker, PENDING, type Poll } from '../../runtime/poll.ts';
+import { PENDING, type Poll } from '../../runtime/poll.ts';
 import { type AwaitableFuture, awaitable, polled } from '../../runtime/task.ts';
 import { ported, traced } from '../../tracing/span.ts';
 import { countRefusal } from '../../utils/refusals.ts';
@@ -138,7 +138,7 @@ export class Session {
   /** @internal Ready when the client has taken so much that more can be written. Throws `WriteTimedout` and `WriteError`. */
   pollDrained(): Poll<void> {
     const drained = this.any.pollDrained();
-    if (drained === PENDING || this.responsePace !== undefined) this.paceResponse(drained === PENDING);
+    this.paceResponse(drained === PENDING);
     return drained;
   }
 
@@ -268,27 +268,22 @@ export class Session {
   /** @internal A read that is pending is given up: no byte is lost. What `drop` does to it in Rust. */
   dropRead(): void {
     this.any.dropRead();
-    if (this.requestPace !== undefined) this.requestPace.waiting = null;
-    if (this.responsePace !== undefined) this.responsePace.waiting = null;
+    this.requestPace?.dropWait();
+    this.responsePace?.dropWait();
   }
 
   /** The request's body was asked for; `waits`: nothing of it was here. Throws `HTTPStatus(408)` if it comes too slowly. */
   private paceRequest(waits: boolean): void {
-    const { rates, requestPace: pace } = this;
+    const { any, rates } = this;
     const rate = rates?.request;
-    if (rate === undefined) return;
-    if (pace !== undefined) pace.waiting = waits ? currentWaker() : null;
-    else if (waits) {
-      const { any } = this;
-      this.requestPace = new Pace(
-        rates!,
-        rate,
-        () => any.bodyBytesRead(),
-        () => this.owesBody(),
-      );
-      this.requestPace.waiting = currentWaker();
-    }
-    if (!waits || pace?.isOver !== true) return;
+    if (rate === undefined || (!waits && this.requestPace === undefined)) return;
+    this.requestPace ??= new Pace(
+      rates!,
+      rate,
+      () => any.bodyBytesRead(),
+      () => this.owesBody(),
+    );
+    if (!this.requestPace.isTooSlow(waits)) return;
     countRefusal('request rate');
     throw PingoraError.explain(ErrorType.HTTPStatus(408), `the request body ${slowerThan(rate)}`).intoDown();
   }
@@ -306,21 +301,17 @@ export class Session {
 
   /** Whether the client has taken what was written was asked for; `waits`: it hasn't. Throws `WriteError` if it is too slow. */
   private paceResponse(waits: boolean): void {
-    const { rates, h1, responsePace: pace } = this;
+    const { h1, rates } = this;
     const rate = rates?.response;
     // HTTP/2: the connection sees to it (`minSendRate`)
-    if (rate === undefined || h1 === undefined) return;
-    if (pace !== undefined) pace.waiting = waits ? currentWaker() : null;
-    else if (waits) {
-      this.responsePace = new Pace(
-        rates!,
-        rate,
-        () => bytesTaken(h1.stream.socket),
-        () => !h1.wasUpgraded(),
-      );
-      this.responsePace.waiting = currentWaker();
-    }
-    if (!waits || pace?.isOver !== true) return;
+    if (rate === undefined || h1 === undefined || (!waits && this.responsePace === undefined)) return;
+    this.responsePace ??= new Pace(
+      rates!,
+      rate,
+      () => bytesTaken(h1.stream.socket),
+      () => !h1.wasUpgraded(),
+    );
+    if (!this.responsePace.isTooSlow(waits)) return;
     countRefusal('response rate');
     // what it hasn't taken would lie in the system until it has
     h1.stream.reset();

@@ -1,6 +1,7 @@
 /** What counts of the time in which a body is waited for. */
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { Pace, Rates } from '../../../src/protocols/http/pace.ts';
+import { enterPoll, leavePoll } from '../../../src/runtime/poll.ts';
 import { armedTimers } from '../../../src/timeout/lib.ts';
 import { fakeClock } from '../../support/clock.ts';
 
@@ -17,7 +18,15 @@ function begun() {
     () => body.counts,
   );
   const waker = { wake: () => body.woken++ };
-  pace.waiting = waker;
+  const waiting = (waits: boolean) => {
+    const before = enterPoll(waker);
+    try {
+      return pace.isTooSlow(waits);
+    } finally {
+      leavePoll(before);
+    }
+  };
+  waiting(true);
   /** Wait for so many seconds, while so many bytes come in each. */
   const wait = (seconds: number, bytes = 0) => {
     for (let i = 0; i < seconds; i++) {
@@ -25,76 +34,76 @@ function begun() {
       vi.advanceTimersByTime(1000);
     }
   };
-  return { rates, body, pace, waker, wait };
+  return { rates, body, pace, waiting, wait };
 }
 
 describe('a body that is waited for', () => {
   it('is too slow when nothing has come for the grace, and who waits is woken', () => {
-    const { pace, body, wait } = begun();
+    const { pace, body, waiting, wait } = begun();
     wait(4);
-    expect(pace.isOver).toBe(false);
+    expect(waiting(true)).toBe(false);
     wait(2);
-    expect(pace.isOver).toBe(true);
+    expect(waiting(true)).toBe(true);
     expect(body.woken).toBeGreaterThan(0);
     pace.end();
   });
 
   it('may go on for ever at the slowest rate', () => {
-    const { pace, wait } = begun();
+    const { pace, waiting, wait } = begun();
     wait(1000, 100);
-    expect(pace.isOver).toBe(false);
+    expect(waiting(true)).toBe(false);
     pace.end();
   });
 
   it('is too slow at half of that after twice the grace', () => {
-    const { pace, wait } = begun();
+    const { pace, waiting, wait } = begun();
     wait(7, 50);
-    expect(pace.isOver).toBe(false);
+    expect(waiting(true)).toBe(false);
     wait(6, 50);
-    expect(pace.isOver).toBe(true);
+    expect(waiting(true)).toBe(true);
     pace.end();
   });
 
   it('catches up by what comes late', () => {
-    const { pace, wait } = begun();
+    const { pace, waiting, wait } = begun();
     for (let i = 0; i < 10; i++) {
       wait(3);
       wait(1, 400);
     }
-    expect(pace.isOver).toBe(false);
+    expect(waiting(true)).toBe(false);
     pace.end();
   });
 
   it('saves up nothing by coming early', () => {
-    const { pace, wait } = begun();
+    const { pace, waiting, wait } = begun();
     wait(1, 1_000_000);
     wait(6);
-    expect(pace.isOver).toBe(true);
+    expect(waiting(true)).toBe(true);
     pace.end();
   });
 
   it('takes as long as it likes while nobody waits for it, or the time does not count', () => {
-    const { pace, body, waker, wait } = begun();
-    pace.waiting = null;
+    const { pace, body, waiting, wait } = begun();
+    waiting(false);
     wait(100);
-    pace.waiting = waker;
+    waiting(true);
     body.counts = false;
     wait(100);
-    expect(pace.isOver).toBe(false);
+    expect(waiting(true)).toBe(false);
     body.counts = true;
     wait(8);
-    expect(pace.isOver).toBe(true);
+    expect(waiting(true)).toBe(true);
     pace.end();
   });
 
   it('is not blamed for the time in which this process stood still', () => {
-    const { pace, wait } = begun();
+    const { pace, waiting, wait } = begun();
     wait(1);
     const now = performance.now();
     vi.spyOn(performance, 'now').mockImplementation(() => now + 3_600_000);
     wait(1);
     vi.restoreAllMocks();
-    expect(pace.isOver).toBe(false);
+    expect(waiting(true)).toBe(false);
     pace.end();
   });
 });
