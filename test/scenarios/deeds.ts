@@ -10,8 +10,8 @@
 import { Server as NetServer, Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { Stream } from '../../src/protocols/l4/stream.ts';
-import { Task } from '../../src/runtime/task.ts';
-import { Deadline, timersArmed } from '../../src/timeout/lib.ts';
+import { timersArmed } from '../../src/timeout/lib.ts';
+import { replace, watchDeeds } from '../support/deeds.ts';
 
 /** Of one process. */
 export interface Deeds {
@@ -55,40 +55,15 @@ function log(socket: Socket, what: string, bytes: string | Uint8Array = ''): voi
   else list.push([what, text]);
 }
 
-/** Put what `make` makes of a method in its place. */
-function replace(home: object, name: string, make: (method: any) => (this: any, ...args: any[]) => any) {
-  Reflect.set(home, name, make(Reflect.get(home, name)));
-}
-
 /** Note everything from now on. */
 export function noteDeeds(): void {
-  replace(
-    Socket.prototype,
-    'write',
-    (write) =>
-      function (data: string | Uint8Array, ...rest) {
-        log(this, 'write', typeof data === 'string' ? Buffer.from(data, 'latin1') : data);
-        return write.call(this, data, ...rest);
-      },
-  );
-  replace(
-    Socket.prototype,
-    'end',
-    (end) =>
-      function (...args) {
-        log(this, 'end');
-        return end.apply(this, args);
-      },
-  );
-  replace(
-    Socket.prototype,
-    'destroy',
-    (destroy) =>
-      function (...args) {
-        if (!this.destroyed) log(this, 'destroy');
-        return destroy.apply(this, args);
-      },
-  );
+  watchDeeds({
+    socket: log,
+    deadline: () => {
+      deeds.deadlines++;
+    },
+    task: (task) => void tasks.add(task),
+  });
   // whose connection it is
   replace(
     Socket.prototype,
@@ -147,24 +122,6 @@ export function noteDeeds(): void {
       function (event: string, ...args) {
         if (event === 'data' && given.has(this)) log(this, 'read', args[0] as Uint8Array);
         return emit.call(this, event, ...args);
-      },
-  );
-  replace(
-    Deadline.prototype,
-    'set',
-    (set) =>
-      function (ms: number) {
-        deeds.deadlines++;
-        return set.call(this, ms);
-      },
-  );
-  replace(
-    Task.prototype,
-    'poll',
-    (poll) =>
-      function () {
-        tasks.add(this);
-        return poll.call(this);
       },
   );
 }

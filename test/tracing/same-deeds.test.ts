@@ -2,12 +2,11 @@
  * What a trace shows is what runs: each exchange is run without a recorder and with one, and what was done to the
  * proxy's sockets, the deadlines that were set and the tasks that were polled are the same.
  */
-import { Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { Task } from '../../src/runtime/task.ts';
-import { Deadline } from '../../src/timeout/lib.ts';
 import { Recorder } from '../../src/tracing/recorder.ts';
 import { values } from '../../src/values/mod.ts';
+import { watchDeeds } from '../support/deeds.ts';
 import { captureLog } from '../support/log.ts';
 import { Origin } from '../support/origin.ts';
 import { startProxy, ToOrigin } from '../support/proxy.ts';
@@ -22,10 +21,8 @@ interface Deeds {
   readonly tasks: Set<unknown>;
 }
 
-const originals = { write: Socket.prototype.write, end: Socket.prototype.end, destroy: Socket.prototype.destroy };
-const { set } = Deadline.prototype;
-const { poll } = Task.prototype;
 let deeds: Deeds;
+let unwatch: () => void;
 
 /** Which side of the proxy a socket is on; undefined: it is the client's or the origin's own. */
 let sideOf: (socket: Socket) => string | undefined;
@@ -48,35 +45,18 @@ beforeEach(() => {
   captureLog('silent');
   // a Date field is part of what is written, and compressed in HTTP/2
   vi.useFakeTimers({ toFake: ['Date'], now: Date.UTC(2026, 0, 1) });
-  Object.assign(Socket.prototype, {
-    write(this: Socket, ...args: Parameters<Socket['write']>) {
-      log(this, `write ${Buffer.from(args[0] as string | Buffer).toString('latin1')}`);
-      return originals.write.apply(this, args);
+  unwatch = watchDeeds({
+    socket: (socket, what, bytes) => log(socket, what === 'write' ? `write ${bytes}` : what),
+    deadline: () => {
+      deeds.deadlines++;
     },
-    end(this: Socket, ...args: Parameters<Socket['end']>) {
-      log(this, 'end');
-      return originals.end.apply(this, args);
-    },
-    destroy(this: Socket, ...args: Parameters<Socket['destroy']>) {
-      if (!this.destroyed) log(this, 'destroy');
-      return originals.destroy.apply(this, args);
-    },
+    task: (task) => void deeds.tasks.add(task),
   });
-  Deadline.prototype.set = function (ms: number) {
-    deeds.deadlines++;
-    set.call(this, ms);
-  };
-  Task.prototype.poll = function (this: Task<unknown>) {
-    deeds.tasks.add(this);
-    poll.call(this);
-  };
 });
 
 afterEach(() => {
   vi.useRealTimers();
-  Object.assign(Socket.prototype, originals);
-  Deadline.prototype.set = set;
-  Task.prototype.poll = poll;
+  unwatch();
 });
 
 async function deedsOf({ answer, run }: Exchange, recorder?: Recorder) {
