@@ -1,4 +1,5 @@
 /** The origins that scenarios proxy to: always the same 67 bytes, but for paths of {@link SPECIAL}. */
+import { once } from 'node:events';
 import { createServer as createHttp, type RequestListener } from 'node:http';
 import {
   constants,
@@ -33,6 +34,8 @@ export interface Origin {
   close(): Promise<void>;
   /** End its connections, and go on to listen. */
   hangUp(): void;
+  /** Wait until all its connections are closed. */
+  left(): Promise<void>;
   /** Stop listening, and close its connections. */
   stop(): Promise<void>;
   /** Listen again, where it did. */
@@ -60,6 +63,9 @@ function handles(server: Server): Omit<Origin, 'port'> {
     });
   return {
     close: stop,
+    left: async () => {
+      for (const socket of sockets) await once(socket, 'close');
+    },
     hangUp: () => {
       for (const socket of sockets) socket.end();
     },

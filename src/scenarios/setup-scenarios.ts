@@ -138,9 +138,10 @@ const connecting: readonly Scenario[] = [
     does: ['GET /a', 'the connection to the origin is closed'],
     origin: 'tls-h2',
     setup: 'idle-timeout',
-    client: async (client, { ended }) => {
+    client: async (client, { ended, origin }) => {
       answered(await client.http('/a'), 200);
       await ended('ConnectionPool::idle_timeout', 1);
+      await origin.left();
     },
   },
   {
