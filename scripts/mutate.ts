@@ -4,8 +4,9 @@
  *   npm run mutate -- [--seed N] [--count N]   places chosen by chance, spread over the folders
  *   npm run mutate -- --spans [--count N]      empties the body of a traced function instead
  *
- * What no test noticed is printed at the end. The work is done in a copy of the project; this one isn't touched. Tests
+ * What no test noticed is printed at the end. The work is done in copies of the project; this one isn't touched. Tests
  * are run from the nearest one on, until one fails: a place that is noticed takes some seconds, one that isn't, minutes.
+ * Of a traced function the scenarios come first whose record has it.
  */
 import { spawn } from 'node:child_process';
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -15,7 +16,8 @@ import { Command } from 'commander';
 import { projectRoot } from '../src/tracing/sites.ts';
 import { Chance } from '../test/support/random.ts';
 import { type Change, changesOf, emptied } from './mutate/changes.ts';
-import { batches } from './mutate/tests.ts';
+import { recordedCalls } from './mutate/records.ts';
+import { batches, type Tests } from './mutate/tests.ts';
 
 /** Tests of one batch get so long, in milliseconds: a change that has them wait for ever was noticed. */
 const PATIENCE_MS = 240_000;
@@ -25,6 +27,7 @@ interface Options {
   count: string;
   spans: boolean;
   only: string;
+  jobs: string;
 }
 
 function sources(folder: string): string[] {
@@ -47,9 +50,10 @@ function copy(): string {
 }
 
 /** Whether these tests fail, or don't come to an end. */
-function noticed(root: string, tests: readonly string[]): Promise<boolean> {
+function noticed(root: string, { files, named }: Tests): Promise<boolean> {
   return new Promise((resolve) => {
-    const args = ['vitest', 'run', '--bail=1', '--testTimeout=20000', ...tests];
+    const args = ['vitest', 'run', '--bail=1', '--testTimeout=20000', ...files];
+    if (named !== undefined) args.push('-t', named);
     const child = spawn('npx', args, { cwd: root, stdio: 'ignore', detached: true });
     const stop = () => {
       try {
@@ -67,11 +71,14 @@ function noticed(root: string, tests: readonly string[]): Promise<boolean> {
   });
 }
 
-async function survives(root: string, { file, changed }: Change): Promise<boolean> {
+async function survives(root: string, change: Change, spans: boolean): Promise<boolean> {
+  const { file, changed } = change;
+  const recorded = spans ? recordedCalls(change) : null;
   const path = join(root, file);
   const before = readFileSync(path, 'utf8');
   writeFileSync(path, changed);
   try {
+    if (recorded !== null && (await noticed(root, recorded))) return false;
     for (const tests of batches(root, file)) if (await noticed(root, tests)) return false;
     return true;
   } finally {
@@ -99,19 +106,25 @@ function* chosen(chance: Chance, root: string, { spans, only }: Options): Genera
 }
 
 async function main(options: Options): Promise<void> {
-  const root = copy();
-  const stop = () => rmSync(root, { recursive: true, force: true });
-  process.once('exit', stop);
-  process.once('SIGINT', () => process.exit(130));
   const survived: Change[] = [];
   let tried = 0;
-  for (const change of chosen(new Chance(Number(options.seed)), root, options)) {
-    if (tried === Number(options.count)) break;
-    tried++;
-    const lives = await survives(root, change);
-    if (lives) survived.push(change);
-    console.log(`${lives ? 'SURVIVED' : 'caught  '} ${change.file}:${change.line} ${change.what}`);
-  }
+  const roots = Array.from({ length: Number(options.jobs) }, copy);
+  process.once('exit', () => {
+    for (const root of roots) rmSync(root, { recursive: true, force: true });
+  });
+  process.once('SIGINT', () => process.exit(130));
+  const changes = chosen(new Chance(Number(options.seed)), projectRoot, options);
+  const job = async (root: string) => {
+    while (tried < Number(options.count)) {
+      const { value: change } = changes.next();
+      if (change === undefined) return;
+      tried++;
+      const lives = await survives(root, change, options.spans);
+      if (lives) survived.push(change);
+      console.log(`${lives ? 'SURVIVED' : 'caught  '} ${change.file}:${change.line} ${change.what}`);
+    }
+  };
+  await Promise.all(roots.map(job));
   console.log(`seed ${options.seed}: ${tried - survived.length} of ${tried} were noticed`);
   for (const { file, line, what } of survived) console.log(`  not noticed: ${file}:${line} ${what}`);
 }
@@ -121,6 +134,7 @@ await new Command('mutate')
   .option('--seed <n>', 'the same seed changes the same places', '1')
   .option('--count <n>', 'so many places', '50')
   .option('--spans', 'empty the bodies of traced functions instead', false)
+  .option('--jobs <n>', 'so many places at a time, each in a copy of its own', '1')
   .option('--only <path>', 'what the files begin with, as src/pool', 'src/')
   .action(main)
   .parseAsync();

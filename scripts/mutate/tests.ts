@@ -2,6 +2,13 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 
+/** Tests that are run at once. */
+export interface Tests {
+  readonly files: readonly string[];
+  /** Only those whose name matches. */
+  readonly named?: string;
+}
+
 /** Pages, pictures, prose and tools: what they need of `src` is tested beside it, and they take minutes. */
 const FAR = /^test\/(?:explorer|walkthrough|docs|lint|package|tables)/;
 /** So many of the nearest tests are run before all others. */
@@ -53,7 +60,7 @@ function distances(root: string, file: string): Map<string, number> {
 }
 
 /** The tests in the order in which they are to be run, in batches: the next one only if those before noticed nothing. */
-export function batches(root: string, file: string): string[][] {
+export function batches(root: string, file: string): Tests[] {
   const mirror = file.replace(/^src\//, 'test/').replace(/\.ts$/, '.test.ts');
   const folder = `${dirname(mirror)}/`;
   const rank = ([test, steps]: [string, number]) =>
@@ -64,5 +71,5 @@ export function batches(root: string, file: string): string[][] {
   const rest = ordered.slice(NEAREST);
   const near = rest.filter((test) => !FAR.test(test));
   const all = [ordered.slice(0, 1), ordered.slice(1, NEAREST), near, rest.filter((test) => FAR.test(test))];
-  return all.filter((batch) => batch.length > 0);
+  return all.filter((batch) => batch.length > 0).map((files) => ({ files }));
 }
