@@ -10,6 +10,8 @@
  */
 /** So many tasks are polled before the sockets are looked at again: tokio's `event_interval`. */
 const EVENT_INTERVAL = 61;
+/** Fewer in a turn that has accepted a connection: docs/PERFORMANCE.md. */
+const WHILE_ACCEPTING = 8;
 
 /** Who is polled in its turn. Neither call may throw what somebody else should catch. */
 export interface Woken {
@@ -59,6 +61,12 @@ let flushed: Flushing[] = [];
 /** The tasks in line will be polled, or are being polled. */
 let polls = false;
 let writes = false;
+let accepting = false;
+
+/** A connection was accepted in this turn, and libuv accepts one a turn: more may wait. */
+export function acceptedInTurn(): void {
+  accepting = true;
+}
 
 /** Poll `task` in this turn, once everything that has arrived was read, or in the next; `before` those that only begin. */
 export function pollInTurn(task: Woken, before = false): void {
@@ -84,12 +92,13 @@ function writeSoon(): void {
 
 function poll(): void {
   try {
-    for (let left = EVENT_INTERVAL; left > 0; left--) {
+    for (let left = accepting ? WHILE_ACCEPTING : EVENT_INTERVAL; left > 0; left--) {
       const task = first.shift() ?? ready.shift();
       if (task === undefined) break;
       task.poll();
     }
   } finally {
+    accepting = false;
     // the rest, or those behind one that threw
     polls = first.length + ready.length > 0;
     if (polls) {

@@ -1,4 +1,8 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { describe, expect, it } from 'vitest';
+import { Listener } from '../../src/protocols/l4/listener.ts';
+import { enterPoll, leavePoll, PENDING } from '../../src/runtime/poll.ts';
 import { pollInTurn, type Woken, writeInTurn } from '../../src/runtime/turn.ts';
 
 const endOfTurn = () => new Promise((resolve) => setImmediate(resolve));
@@ -45,6 +49,31 @@ describe('a turn of the event loop', () => {
     expect(seen).toHaveLength(61);
     await endOfTurn();
     expect(seen).toHaveLength(100);
+  });
+
+  it('looks at the sockets again after eight tasks in a turn that accepted a connection: the next one waits', async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const listener = new Listener(server);
+    const polled: number[] = [];
+    // in the turn of the acceptor's call, which is that of the connection
+    const accepted = new Promise<void>((resolve) => {
+      const wake = () => {
+        for (let i = 0; i < 20; i++) pollInTurn({ poll: () => polled.push(i) });
+        resolve();
+      };
+      const before = enterPoll({ wake });
+      expect(listener.accept()).toBe(PENDING);
+      leavePoll(before);
+    });
+    const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
+    await accepted;
+    await endOfTurn();
+    expect(polled).toHaveLength(8);
+    await endOfTurn();
+    expect(polled).toHaveLength(20);
+    client.destroy();
+    listener.close();
   });
 
   it('writes what was flushed without any task', async () => {

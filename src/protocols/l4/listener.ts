@@ -10,6 +10,7 @@ import type { AddressInfo, Server, Socket } from 'node:net';
 import { Log } from '../../log.ts';
 import { descriptorOf, handleOf } from '../../node/server-handle.ts';
 import { currentWaker, PENDING, type Poll, type Waker } from '../../runtime/poll.ts';
+import { acceptedInTurn } from '../../runtime/turn.ts';
 import { beginNoHandshakes } from '../../server/transfer-fd/libc.ts';
 import { sleep } from '../../timeout/lib.ts';
 import { ported, traced } from '../../tracing/span.ts';
@@ -81,6 +82,7 @@ export class Listener {
     this.inherited = inherited;
     server.on('connection', (socket: Socket) => {
       this.accepted.push(new Stream(socket));
+      acceptedInTurn();
       this.wake();
     });
     server.on('error', (error) => {
