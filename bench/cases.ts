@@ -43,7 +43,7 @@ const alone = { connections: 1, streams: 1 };
 const keepalive = (connections: number): Case => ({
   ...base,
   name: `h1-${connections}`,
-  about: `${connections} connection${connections === 1 ? '' : 's'}`,
+  about: `${connections.toLocaleString('en')} connection${connections === 1 ? '' : 's'}`,
   connections,
 });
 
