@@ -6,7 +6,7 @@ import { PingoraError } from './error/lib.ts';
 import { splitAddress } from './listeners/l4.ts';
 import { TlsSettings } from './listeners/tls.ts';
 import { setLog } from './log.ts';
-import { checkAddress, tryBind, tryUds } from './main/addresses.ts';
+import { checkAddress, checkTarget, tryBind, tryUds } from './main/addresses.ts';
 import { Complaint } from './main/complaint.ts';
 import { DEMO } from './main/demo.ts';
 import { Gateway } from './main/gateway.ts';
@@ -137,7 +137,7 @@ async function main(argv: string[], name: string): Promise<void> {
   const listeners = options.listen.length + options.tlsListen.length + options.uds.length;
   for (const address of options.listen) checkAddress('--listen', address);
   for (const address of options.tlsListen) checkAddress('--tls-listen', address);
-  for (const address of options.upstream) if (address !== DEMO) checkAddress('--upstream', address);
+  for (const address of options.upstream) if (address !== DEMO) checkTarget('--upstream', address);
   if (options.prometheus !== undefined) checkAddress('--prometheus', options.prometheus);
   if (!options.test || listeners > 0 || options.upstream.length > 0) {
     if (options.upstream.length === 0)

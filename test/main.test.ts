@@ -81,6 +81,16 @@ describe.concurrent('a command line that cannot be understood ends it with statu
       ['--listen', '127.0.0.1:0', '--upstream', '127.0.0.1'],
       /--upstream 127\.0\.0\.1.*host:port/,
     ],
+    [
+      'an origin at port 0',
+      ['--listen', '127.0.0.1:0', '--upstream', '127.0.0.1:0'],
+      /--upstream 127\.0\.0\.1:0: .*port 0.*127\.0\.0\.1:\d+/,
+    ],
+    [
+      'a collector at port 0',
+      [...FROM_TO, '--trace-otlp', 'http://127.0.0.1:0'],
+      /--trace-otlp http:\S+:0: .*port 0.*:4318/,
+    ],
     ['a port that is none', ['--listen', '127.0.0.1:99999', '--upstream', '127.0.0.1:1'], /127\.0\.0\.1:99999/],
     [
       'a certificate without its key',

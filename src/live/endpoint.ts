@@ -26,6 +26,9 @@ function addressOf(name: string, text: string, isBase: boolean): URL {
   if (url === undefined || !/^https?:$/.test(url.protocol)) {
     throw new OtlpError(`${name} ${text}: not an address; write http://host:port, as http://127.0.0.1:4318`);
   }
+  if (url.port === '0') {
+    throw new OtlpError(`${name} ${text}: nothing listens on port 0; write the collector's, as http://127.0.0.1:4318`);
+  }
   if (isBase) url.pathname = `${url.pathname.replace(/\/$/, '')}/${PATH}`;
   return url;
 }

@@ -13,6 +13,13 @@ export function checkAddress(flag: string, address: string): { host: string; por
   return parts;
 }
 
+/** As {@link checkAddress}, of where to connect to: nobody listens on port 0. */
+export function checkTarget(flag: string, address: string): void {
+  if (checkAddress(flag, address).port !== 0) return;
+  const mended = address.replace(/0+$/, '8080');
+  throw new Complaint(`${flag} ${address}: nothing listens on port 0; write the port of the origin, as ${mended}`, 2);
+}
+
 /** An address of the command line, and the flag that it came with. */
 export interface Wanted {
   readonly flag: string;
