@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { constants, type ServerHttp2Stream } from 'node:http2';
+import type { TLSSocket } from 'node:tls';
 import { expect, test } from 'vitest';
 import type { PingoraError } from '../../src/error/lib.ts';
 import { RequestHeader, type ResponseHeader } from '../../src/http/lib.ts';
@@ -9,6 +10,7 @@ import { HttpPeer } from '../../src/upstreams/peer.ts';
 import { answer, frame, request } from '../protocols/h2/harness.ts';
 import { h2Origin, rawH2Origin } from '../support/h2-origin.ts';
 import { startH2Proxy, ToPeer } from '../support/h2-proxy.ts';
+import { captureLog } from '../support/log.ts';
 import { answering, dechunk, HELLO, Origin } from '../support/origin.ts';
 import { startProxy } from '../support/proxy.ts';
 import { turn } from '../support/streams.ts';
@@ -392,6 +394,59 @@ test('a request that an origin refuses, or that its GOAWAY leaves out, is tried 
   const proxy = await startH2Proxy(new ToPeer(origin.peer()));
   expect((await request(proxy.client(), { ':method': 'POST' }, 'body')).status).toBe(200);
   expect(asked).toBe(3);
+});
+
+/** Calls `onHead` with the stream of each request's head that comes from the client at the other end. */
+function eachHead(socket: TLSSocket, onHead: (stream: number) => void): void {
+  let bytes = Buffer.alloc(0);
+  let at = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'.length;
+  socket.on('data', (piece: Buffer) => {
+    bytes = Buffer.concat([bytes, piece]);
+    while (bytes.length >= at + 9 && bytes.length >= at + 9 + bytes.readUIntBE(at, 3)) {
+      if (bytes[at + 3] === 1) onHead(bytes.readUInt32BE(at + 5));
+      at += 9 + bytes.readUIntBE(at, 3);
+    }
+  });
+}
+
+/** GOAWAY that leaves out all streams above `last`. */
+const goaway = (last: number, reason: number) => frame(7, 0, 0, Buffer.from([0, 0, 0, last, 0, 0, 0, reason]));
+
+// RFC 9113 8.7 allows to try again what GOAWAY leaves out. Whoever says ENHANCE_YOUR_CALM doesn't want it at once.
+test.each([
+  ['ENHANCE_YOUR_CALM, by GOAWAY', goaway(0, 11)],
+  ['ENHANCE_YOUR_CALM, by RST_STREAM', frame(3, 0, 1, Buffer.from([0, 0, 0, 11]))],
+  ['INTERNAL_ERROR, by GOAWAY', goaway(0, 2)],
+])('an origin that answers the first request of a connection with %s is not asked again', async (_, bytes) => {
+  captureLog('silent');
+  let connections = 0;
+  const peer = await rawH2Origin((socket) => {
+    connections++;
+    socket.write(frame(4, 0, 0, Buffer.alloc(0)));
+    eachHead(socket, () => socket.write(bytes));
+  });
+  const proxy = await startH2Proxy(new ToPeer(peer));
+  const { status } = await request(proxy.client(), {});
+  expect([status, connections]).toEqual([502, 1]);
+});
+
+test('a request that an error of a kept connection leaves out is tried again, a POST too', async () => {
+  captureLog('silent');
+  let connections = 0;
+  const peer = await rawH2Origin((socket) => {
+    const fails = ++connections === 1;
+    socket.write(frame(4, 0, 0, Buffer.alloc(0)));
+    let heads = 0;
+    eachHead(socket, (stream) => {
+      // `:status: 200`, from the static table
+      if (++heads === 1 || !fails) socket.write(frame(1, 5, stream, Buffer.from([0x88])));
+      else socket.write(goaway(1, 11));
+    });
+  });
+  const client = (await startH2Proxy(new ToPeer(peer))).client();
+  expect((await request(client, {})).status).toBe(200);
+  expect((await request(client, { ':method': 'POST' }, 'body')).status).toBe(200);
+  expect(connections).toBe(2);
 });
 
 test('requests around the end of a connection that carries many are all answered', async () => {

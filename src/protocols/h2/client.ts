@@ -172,6 +172,12 @@ export class Http2Session {
     return this.stream !== null && (this.stream.error !== null || (this.ended && this.stream.remoteEnded));
   }
 
+  /** Ready once {@link Http2Session.isClosed}. */
+  pollClosed(): Poll<void> {
+    if (this.stream === null || this.isClosed()) return;
+    if (this.stream.pollReset() === PENDING) return PENDING;
+  }
+
   /** Set what is sent after the body. To be called before the body's end; dropped unless the head announced it. */
   setRequestTrailers(trailers: HMap): void {
     if (!this.withTrailers) return;
@@ -255,7 +261,8 @@ export class Http2Session {
    *
    * 1. the server asks for HTTP/1.1 (IIS, for NTLM): downgrade and try again
    * 2. the server sends frames that are not valid HTTP/2: downgrade and try again
-   * 3. the server has surely done nothing (RFC 9113 8.7: a refused stream, one above its GOAWAY): try again
+   * 3. the server has surely done nothing (RFC 9113 8.7: a refused stream, one above its GOAWAY): try again, unless it has
+   *    ended a new connection with an error
    * 4. the server closes a reused connection in good order (a limit of requests): try again
    * 5. a reused connection turns out to be dead (a firewall dropped it): try again
    * 6. anything else ends the request
@@ -273,7 +280,9 @@ export class Http2Session {
     } else if (stream.isUnprocessed || (cause.isRemote() && reason === Reason.REFUSED_STREAM && !cause.isGoAway())) {
       if (!stream.isUnprocessed) this.conn.refusedStream();
       error = PingoraError.because(ErrorType.H2Error, context, cause);
-      error.setRetry(true);
+      // Who ends a connection with an error at its first stream would end the next one too (ENHANCE_YOUR_CALM): left out
+      // is not asked back.
+      error.setRetry(!cause.isGoAway() || reason === Reason.NO_ERROR || stream.id > 1);
     } else if (cause.isGoAway() && cause.isRemote() && reason === Reason.NO_ERROR) {
       error = PingoraError.because(ErrorType.H2Error, context, cause);
       error.retryType = 'ReusedOnly';
