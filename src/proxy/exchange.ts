@@ -5,17 +5,23 @@
  * The port's own: the original repeats it in `proxy_h1.rs` and `proxy_h2.rs`.
  */
 import { PingoraError } from '../error/lib.ts';
-import type { HMap } from '../http/lib.ts';
+import type { HMap, ResponseHeader } from '../http/lib.ts';
 import type { Log } from '../log.ts';
+import type { HttpSession as ClientSession } from '../protocols/h1/server.ts';
 import type { HttpTask } from '../protocols/http/mod.ts';
 import type { Session as ServerSession } from '../protocols/http/server.ts';
 import { type Future, until } from '../runtime/future.ts';
-import { PENDING, type Poll } from '../runtime/poll.ts';
+import { currentWaker, PENDING, type Poll } from '../runtime/poll.ts';
 import type { Channel } from '../runtime/sync.ts';
+import { Limit } from '../timeout/lib.ts';
 import { endResponseBody, endsUnseen, filterRequestBody } from './body-filter.ts';
 import type { ProxyFilters } from './hooks.ts';
 import { revalidateOrStale } from './proxy-cache.ts';
 import type { Session } from './session.ts';
+
+/** So much of a request's body is read only to keep the client's connection, in bytes, and for so many milliseconds. */
+const REST_SIZE = 64 * 1024;
+const REST_MS = 1000;
 
 /**
  * What both halves of an exchange know. One class for both kinds of origin, which differ in what they give it: a derived
@@ -108,6 +114,18 @@ export class Exchange<CTX, Client, ToUpstream> {
     );
   }
 
+  /**
+   * The head of a final answer is about to be written while the request's body is still to come. Nearly always an origin
+   * that answers with an error won't take the body. A client that has much of it left is told that its connection ends
+   * (RFC 9112 9.6): then it need not send it (9.5). A short rest is read: see {@link Exchange.readRest}.
+   */
+  private answersEarly({ status, isInformational }: ResponseHeader): void {
+    if (isInformational || (status < 400 && !this.bodyLeft)) return;
+    const { downstream } = this;
+    const left = downstream.asHttp1()?.bodyRemaining() ?? 0;
+    if (left > REST_SIZE) downstream.setKeepalive(undefined);
+  }
+
   /** Filter and write `tasks`. Returns whether the response ended with them. */
   *filterAndWrite(tasks: HttpTask[], filter: ResponseFilter): Future<boolean> {
     const { proxy, session, ctx } = this;
@@ -128,9 +146,36 @@ export class Exchange<CTX, Client, ToUpstream> {
         tasks.splice(i, 0, ...before);
         i += before.length;
       }
-      tasks[i] = yield* filter(proxy, session, transformed, ctx);
+      const filtered = yield* filter(proxy, session, transformed, ctx);
+      if (filtered.type === 'Header') this.answersEarly(filtered.header);
+      tasks[i] = filtered;
     }
     return session.writeResponseTasks(tasks);
+  }
+
+  /**
+   * The answer is complete, and the origin takes no more of the request's body. What is left of it comes before the next
+   * request: it is read and thrown away, as far as that is quickly done.
+   */
+  private *readRest(client: ClientSession, log: Log): Future<void> {
+    const enough = client.bodyBytesRead() + REST_SIZE;
+    const waker = currentWaker();
+    const limit = new Limit(() => waker.wake());
+    try {
+      while (client.willKeepalive() && !client.isBodyDone() && client.bodyBytesRead() <= enough) {
+        if (client.readBodyBytes() !== PENDING) continue;
+        limit.check(REST_MS);
+        yield;
+      }
+    } catch (error) {
+      log.debug(() => `the rest of the request body did not come: ${error}`);
+    } finally {
+      limit.end();
+      client.dropRead();
+    }
+    // it is no next request
+
+    if (!client.isBodyDone()) this.downstream.setKeepalive(undefined);
   }
 
   /** The response is written: send what is left of it, and wait until the client has taken it. */
@@ -139,6 +184,8 @@ export class Exchange<CTX, Client, ToUpstream> {
     try {
       downstream.finishBody();
       while (downstream.pollDrained() === PENDING) yield;
+      const client = downstream.asHttp1();
+      if (client?.owesBody()) yield* this.readRest(client, log);
     } catch (error) {
       // What the client got is not whole: another response on the connection would be read as its rest.
       log.error(`Error finish sending body to downstream: ${error}`);

@@ -11,7 +11,7 @@ import type { HttpSession as HttpSessionV1 } from '../protocols/h1/client.ts';
 import { removeHopByHop } from '../protocols/h1/common.ts';
 import { HttpTask } from '../protocols/http/mod.ts';
 import { type Future, tryJoin, until } from '../runtime/future.ts';
-import { PENDING, type Poll } from '../runtime/poll.ts';
+import { currentWaker, PENDING, type Poll } from '../runtime/poll.ts';
 import { Channel } from '../runtime/sync.ts';
 import { ported } from '../tracing/span.ts';
 import type { HttpPeer } from '../upstreams/peer.ts';
@@ -100,6 +100,8 @@ function requestTo1(session: Session): RequestHeader {
     }
     // RFC 9110 10.1.4: what the client's connection can do says nothing of this one
     headers.remove('te');
+    // RFC 7540 3.2.1: it belonged to an upgrade to HTTP/2; only a mistaken client sends it over HTTP/2
+    headers.remove('http2-settings');
     // `:authority` became no field on its way here
     if (!headers.has('host')) headers.insertUnchecked('Host', request.authority ?? '');
   } else {
@@ -145,6 +147,12 @@ const proxyHandleUpstream = rust.fn('HttpProxy::proxy_handle_upstream', function
       }
       // `select!`: the request's body, once the origin has taken what was written before. The original waits for
       // that in the branch itself, and reads nothing meanwhile: an origin that answers before it reads would stall.
+      if (!requestDone && responseDone && !client.wasUpgraded() && client.stream.pollEnded() !== PENDING) {
+        // RFC 9112 9.5: it has answered and closed, and takes no more. The original waits for the rest of the body.
+        exchange.bodyLeft = true;
+        currentWaker().wake(); // the other half, which doesn't wait for room
+        break;
+      }
       if (!requestDone) {
         let task: Poll<HttpTask | undefined>;
         const tunnel = client.isTunnel();

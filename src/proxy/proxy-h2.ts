@@ -46,6 +46,35 @@ export const updateH2SchemeAuthority = rust.fn(
   },
 );
 
+/**
+ * The host of a request that names none, as HTTP/1.0 and an empty Host do: the origin's own, by its name if it has one.
+ * RFC 9112 3.3 lets a server take a configured default; nginx too names its upstream. Left out, the request would be
+ * refused by most servers (nginx: 400).
+ */
+function authorityOf(peer: HttpPeer): string {
+  const address = peer.address();
+  const name = peer.sni();
+  if (address.kind === 'unix') return name === '' ? 'localhost' : name;
+  const authority = name === '' ? address.toString() : `${name}:${address.port}`;
+  return authority.replace(/:443$/, ''); // the scheme is https
+}
+
+/** Set `:authority` from `host`, which is Host as the filters have left it. */
+function setAuthority(session: Session, request: RequestHeader, host: string | undefined, peer: HttpPeer): void {
+  if (!host && request.authority === undefined && !session.reqHeader().headers.get('host')) {
+    updateH2SchemeAuthority(request, authorityOf(peer));
+    return;
+  }
+  if (host === undefined) return;
+  try {
+    updateH2SchemeAuthority(request, host);
+  } catch (error) {
+    // The client's mistake if it was in its head, and else a filter's. An HTTP/2 client's would not have come so far.
+    const head = host === '' ? undefined : session.downstreamSession.asHttp1()?.getHeadersRawBytes();
+    throw head?.includes(host, 0, 'latin1') ? PingoraError.from(error).intoDown() : error;
+  }
+}
+
 /** An exchange with an HTTP/2 origin. */
 type H2Exchange = Exchange<any, Http2Session, undefined>;
 
@@ -86,7 +115,7 @@ const proxy1to2 = rust.fn('HttpProxy::proxy_1to2', function* <
     // original its end is never sent, and a server may wait for that.
     const asksInVain = downstream.isUpgradeReq() && !saysBody(session.reqHeader().headers);
     bodyEmpty = asksInVain || downstream.isBodyEmpty();
-    if (host !== undefined) updateH2SchemeAuthority(request, host);
+    setAuthority(session, request, host, peer);
   } catch (error) {
     return { reuse: false, error: PingoraError.from(error) };
   }
@@ -153,7 +182,7 @@ const bidirection1to2 = rust.fn('HttpProxy::bidirection_1to2', function* (exchan
         }
       }
       // The server has answered and takes no more: nobody wants the rest of the body.
-      if (responseState.isDone() && client.isClosed()) break;
+      if (responseState.isDone() && client.pollClosed() !== PENDING) break;
       // `select!`: the response, once the client has taken what was written before.
       if (!responseState.upstreamDone() && exchange.clientTakesMore()) {
         const tasks = rx.pollRecvAll();
@@ -162,6 +191,7 @@ const bidirection1to2 = rust.fn('HttpProxy::bidirection_1to2', function* (exchan
           continue;
         }
         if (tasks !== PENDING) {
+          exchange.bodyLeft ||= client.isClosed();
           responseState.maybeSetUpstreamDone(yield* exchange.filterAndWrite(tasks, h2ResponseFilter));
           if (responseState.isDone() && exchange.refused) break;
           continue;
@@ -170,8 +200,6 @@ const bidirection1to2 = rust.fn('HttpProxy::bidirection_1to2', function* (exchan
       yield;
     }
 
-    // the rest of the request's body is still to come: it is no next request
-    if (!downstream.isBodyDone()) downstream.setKeepalive(undefined);
     yield* exchange.finishResponse(log);
   } finally {
     downstream.dropRead();

@@ -28,6 +28,7 @@ const FORBIDDEN = new Set([
   'cookie',
   'expect',
   'host',
+  'http2-settings',
   'keep-alive',
   'max-forwards',
   'proxy-authenticate',

@@ -1,11 +1,14 @@
 /** What belongs to one connection and goes no further, and what a head without a body may say: RFC 9110 7.6.1, 7.8, 8.6. */
-import { describe, expect, test } from 'vitest';
+import { connect } from 'node:tls';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { HttpPeer } from '../../src/upstreams/peer.ts';
-import { request } from '../protocols/h2/harness.ts';
+import { GET, headers } from '../h2/raw.ts';
+import { PREFACE, request } from '../protocols/h2/harness.ts';
 import { h2Origin } from '../support/h2-origin.ts';
 import { startH2Proxy, ToPeer } from '../support/h2-proxy.ts';
 import { answering, HELLO, Origin } from '../support/origin.ts';
 import { startProxy } from '../support/proxy.ts';
+import { Peer } from '../support/streams.ts';
 
 const h1Peer = (origin: Origin) => HttpPeer.new(`127.0.0.1:${origin.port}`, false, '');
 
@@ -66,6 +69,45 @@ test('TE of an HTTP/2 client goes no further to an HTTP/1 origin, and on to an H
   const h2 = await h2Origin();
   await request((await startH2Proxy(new ToPeer(h2.peer()))).client(), { te: 'trailers' });
   expect(h2.requests[0]!.te).toBe('trailers');
+});
+
+// Node's own client refuses to send it
+test.each(['h1', 'h2'])('HTTP2-Settings of an HTTP/2 client goes no further (%s origin)', async (kind) => {
+  const h1 = await Origin.start();
+  const h2 = await h2Origin();
+  const { port } = await startH2Proxy(new ToPeer(kind === 'h1' ? h1Peer(h1) : h2.peer()));
+  const socket = connect({ port, host: '127.0.0.1', rejectUnauthorized: false, ALPNProtocols: ['h2'] });
+  const client = new Peer(socket);
+  onTestFinished(() => {
+    socket.destroy();
+  });
+  const fields = [...GET, ['http2-settings', 'AAMAAABkAAQAAP__'], ['x-a', '1']] as const;
+  client.send(Buffer.concat([PREFACE, headers(1, fields)]));
+  const asked = () => (kind === 'h1' ? h1.received.includes('\r\n\r\n') : h2.requests.length > 0);
+  await client.until(asked);
+  if (kind === 'h2') expect([h2.requests[0]!['x-a'], h2.requests[0]!['http2-settings']]).toEqual(['1', undefined]);
+  else expect(h1.received.toLowerCase()).toBe('get / http/1.1\r\nx-a: 1\r\nhost: a.test\r\n\r\n');
+});
+
+test.each(['h1', 'h2'])('HTTP2-Settings among the trailers of a request (%s origin) goes no further', async (kind) => {
+  const h1 = await Origin.start(async (connection) => {
+    await connection.until((got) => /\r\n0\r\n(.+\r\n)*\r\n$/.test(got));
+    connection.send(HELLO);
+  });
+  let trailers: unknown;
+  const h2 = await h2Origin((stream) => {
+    stream.on('trailers', (fields) => {
+      trailers = [fields['x-sum'], fields['http2-settings']];
+    });
+    stream.on('end', () => stream.respond({ ':status': 200 }, { endStream: true }));
+    stream.resume();
+  });
+  const client = await (await startProxy(new ToPeer(kind === 'h1' ? h1Peer(h1) : h2.peer()))).client();
+  client.send('POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n');
+  client.send('2\r\nab\r\n0\r\nX-Sum: 2\r\nHTTP2-Settings: AA\r\n\r\n');
+  expect(await client.until((got) => got.includes('\r\n\r\n'))).toMatch(/^HTTP\/1\.1 200 /);
+  if (kind === 'h2') expect(trailers).toEqual(['2', undefined]);
+  else expect(h1.received).toMatch(/\r\n0\r\nX-Sum: 2\r\n\r\n$/);
 });
 
 describe('204', () => {

@@ -99,6 +99,12 @@ export class BodyReader {
     return this.state === 'Complete';
   }
 
+  /** Bytes that are still to be read; infinite if nothing says how many. */
+  get remaining(): number {
+    if (this.state === 'Partial') return this.left;
+    return this.bodyDone() ? 0 : Number.POSITIVE_INFINITY;
+  }
+
   bodyEmpty(): boolean {
     return this.state === 'Complete' && this.read === 0;
   }

@@ -251,6 +251,11 @@ export class HttpSession {
     return state === 'Partial' || state === 'Chunked';
   }
 
+  /** How many bytes of the request's body are to come; infinite if it hasn't said so. */
+  bodyRemaining(): number {
+    return this.owesBody() ? this.bodyReader.remaining : 0;
+  }
+
   /** The trailer fields that followed a chunked body. */
   get requestTrailers(): HMap | undefined {
     return this.bodyReader.trailers;

@@ -1,0 +1,125 @@
+/** What an HTTP/2 origin is told of the host that a request is for, where the client or a filter says nothing usable. */
+import { connect as tlsConnect } from 'node:tls';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { PREFACE } from '../../src/h2/frame.ts';
+import type { RequestHeader } from '../../src/http/lib.ts';
+import type { Session } from '../../src/proxy/lib.ts';
+import { frame, headers } from '../h2/raw.ts';
+import { type H2Origin, h2Origin } from '../support/h2-origin.ts';
+import { startH2Proxy, ToPeer } from '../support/h2-proxy.ts';
+import { captureLog } from '../support/log.ts';
+import { startProxy } from '../support/proxy.ts';
+import { Peer } from '../support/streams.ts';
+
+/** The status that an HTTP/1 client gets whose head is `head`, and how its connection goes on. */
+async function asked(app: ToPeer, head: string): Promise<string> {
+  const client = await (await startProxy(app)).client();
+  client.send(head);
+  return client.until((got) => got.includes('\r\n\r\n'));
+}
+
+/** Ask as an HTTP/2 client that names no host at all, which RFC 9113 8.3.1 allows. Returns once the origin is asked. */
+async function askWithoutAuthority(origin: H2Origin): Promise<void> {
+  const { port } = await startH2Proxy(new ToPeer(origin.peer()));
+  const socket = tlsConnect({ port, host: '127.0.0.1', rejectUnauthorized: false, ALPNProtocols: ['h2'] });
+  onTestFinished(() => {
+    socket.destroy();
+  });
+  const peer = new Peer(socket);
+  const head = headers(1, [
+    [':method', 'GET'],
+    [':scheme', 'https'],
+    [':path', '/'],
+  ]);
+  peer.send(Buffer.concat([PREFACE, frame(4, 0, 0, Buffer.alloc(0)), head]));
+  await peer.until(() => origin.requests.length > 0 || peer.ended);
+}
+
+describe('a request that names no host', () => {
+  test.each([
+    ['of HTTP/1.0, without Host', 'GET / HTTP/1.0\r\n\r\n'],
+    ['of HTTP/1.1, whose Host is empty', 'GET / HTTP/1.1\r\nHost:\r\n\r\n'],
+  ])('%s, is for the name and port of the HTTP/2 origin', async (_, head) => {
+    const origin = await h2Origin();
+    expect(await asked(new ToPeer(origin.peer()), head)).toMatch(/^HTTP\/1\.1 200 /);
+    const [seen] = origin.requests;
+    expect([seen![':authority'], seen!.host]).toEqual([`origin.test:${origin.port}`, undefined]);
+  });
+
+  test('of HTTP/2, is so too', async () => {
+    const origin = await h2Origin();
+    await askWithoutAuthority(origin);
+    expect(origin.requests[0]![':authority']).toBe(`origin.test:${origin.port}`);
+  });
+
+  test('is for the address of an origin that has no name', async () => {
+    const origin = await h2Origin();
+    const peer = origin.peer();
+    peer.serverName = '';
+    expect(await asked(new ToPeer(peer), 'GET / HTTP/1.0\r\n\r\n')).toMatch(/^HTTP\/1\.1 200 /);
+    expect(origin.requests[0]![':authority']).toBe(`127.0.0.1:${origin.port}`);
+  });
+
+  test('is for the host that a filter sets', async () => {
+    const origin = await h2Origin();
+    expect(await asked(new Naming(origin.peer(), 'filter.test'), 'GET / HTTP/1.0\r\n\r\n')).toMatch(/ 200 /);
+    expect(origin.requests[0]![':authority']).toBe('filter.test');
+  });
+});
+
+/** Sets Host on its way to the origin; undefined takes it out. */
+class Naming extends ToPeer {
+  readonly #host: string | undefined;
+
+  constructor(peer: ConstructorParameters<typeof ToPeer>[0], host: string | undefined) {
+    super(peer);
+    this.#host = host;
+  }
+
+  override upstreamRequestFilter(_session: Session, request: RequestHeader): void {
+    if (this.#host === undefined) request.removeHeader('Host');
+    else request.insertHeader('Host', this.#host);
+  }
+}
+
+describe('a Host that is none', () => {
+  test.each(['b\xfccher.test', 'a"b', 'a{b}'])('%j, sent by the client, is its mistake: 400', async (host) => {
+    const log = captureLog();
+    const origin = await h2Origin();
+    const got = await asked(new ToPeer(origin.peer()), `GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+    expect(got).toMatch(/^HTTP\/1\.1 400 /);
+    expect(got).toContain('Connection: close\r\n');
+    expect(log.map(({ msg }) => msg).join('\n')).toContain('Downstream InvalidHTTPHeader');
+    expect(origin.requests).toEqual([]);
+  });
+
+  test.each(['b\xfccher.test', ''])('%j, set by a filter, is not: 500', async (host) => {
+    captureLog();
+    const origin = await h2Origin();
+    const app = new Naming(origin.peer(), host);
+    expect(await asked(app, 'GET / HTTP/1.1\r\nHost: a.test\r\n\r\n')).toMatch(/^HTTP\/1\.1 500 /);
+    expect(origin.requests).toEqual([]);
+  });
+
+  test('is no matter where a filter puts another one in its place', async () => {
+    const origin = await h2Origin();
+    const app = new Naming(origin.peer(), 'filter.test');
+    expect(await asked(app, 'GET / HTTP/1.1\r\nHost: b\xfccher.test\r\n\r\n')).toMatch(/^HTTP\/1\.1 200 /);
+  });
+
+  test('leaves the connection to the origin as good as before', async () => {
+    captureLog();
+    const origin = await h2Origin();
+    const proxy = await startProxy(new ToPeer(origin.peer()));
+    for (const [host, status] of [
+      ['a.test', 200],
+      ['\xfc', 400],
+      ['a.test', 200],
+    ] as const) {
+      const client = await proxy.client();
+      client.send(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+      expect(await client.until((got) => got.includes('\r\n\r\n'))).toContain(` ${status} `);
+    }
+    expect(origin.sessions).toHaveLength(1);
+  });
+});
