@@ -1,6 +1,8 @@
 /** What belongs to one connection and goes no further, and what a head without a body may say: RFC 9110 7.6.1, 7.8, 8.6. */
 import { connect } from 'node:tls';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import type { RequestHeader } from '../../src/http/lib.ts';
+import type { Session } from '../../src/proxy/lib.ts';
 import { HttpPeer } from '../../src/upstreams/peer.ts';
 import { GET, headers } from '../h2/raw.ts';
 import { PREFACE, request } from '../protocols/h2/harness.ts';
@@ -59,6 +61,30 @@ describe('an HTTP/1 request', () => {
     await client.until((text) => text.endsWith('0\r\n\r\n'));
     const [seen] = origin.requests;
     expect([seen!.te, seen!.upgrade, seen!['http2-settings']]).toEqual([undefined, undefined, undefined]);
+  });
+});
+
+describe('HTTP2-Settings has no place in HTTP/2', () => {
+  test('for an HTTP/2 origin, though the application adds it', async () => {
+    class App extends ToPeer {
+      override upstreamRequestFilter(_session: Session, upstreamRequest: RequestHeader): void {
+        upstreamRequest.insertHeader('HTTP2-Settings', 'AA');
+        upstreamRequest.insertHeader('X-Settings', 'AA');
+      }
+    }
+    const origin = await h2Origin();
+    const client = await (await startProxy(new App(origin.peer()))).client();
+    client.send(PLAIN);
+    await client.until((text) => text.endsWith('0\r\n\r\n'));
+    const [seen] = origin.requests;
+    expect([seen!['x-settings'], seen!['http2-settings']]).toEqual(['AA', undefined]);
+  });
+
+  test('for an HTTP/2 client, though the origin sends it', async () => {
+    const answer = HELLO.replace('\r\n\r\n', '\r\nHTTP2-Settings: AA\r\nX-Settings: AA\r\n\r\n');
+    const origin = await Origin.start(answering(() => answer));
+    const { headers } = await request((await startH2Proxy(new ToPeer(h1Peer(origin)))).client(), {});
+    expect([headers['x-settings'], headers['http2-settings']]).toEqual(['AA', undefined]);
   });
 });
 

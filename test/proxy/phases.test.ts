@@ -4,7 +4,9 @@ import { ErrorType, PingoraError } from '../../src/error/lib.ts';
 import type { RequestHeader, ResponseHeader } from '../../src/http/lib.ts';
 import { ProxyHttp, type Session } from '../../src/proxy/lib.ts';
 import { HttpPeer } from '../../src/upstreams/peer.ts';
+import { request } from '../protocols/h2/harness.ts';
 import { h2Origin } from '../support/h2-origin.ts';
+import { startH2Proxy } from '../support/h2-proxy.ts';
 import { captureLog } from '../support/log.ts';
 import { answering, HELLO, Origin } from '../support/origin.ts';
 import { startProxy } from '../support/proxy.ts';
@@ -320,6 +322,45 @@ describe('when an origin fails', () => {
     await app.logged;
     expect(app.called.filter((name) => name === 'upstream_peer')).toHaveLength(1);
     expect(origin.connections).toHaveLength(1);
+  });
+
+  test("it isn't asked again once the client has got a 101, after which none comes", async () => {
+    captureLog();
+    const origin = await Origin.start(async (connection) => {
+      await connection.until((got) => got.includes('\r\n\r\n'));
+      connection.send('HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n');
+      await connection.until((got) => got.endsWith('tunnel'));
+      connection.reset();
+    });
+    const app = new AlwaysAgain(at(origin));
+    const client = await (await startProxy(app)).client();
+    client.send('GET / HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n');
+    await client.until((got) => got.includes('\r\n\r\n'));
+    client.send('tunnel');
+    await client.end();
+    expect((await app.logged)?.esource()).toBe('Upstream');
+    expect(origin.connections).toHaveLength(1);
+  });
+
+  test.each(['h1', 'h2'])('it is asked again although the client (%s) has got a 103', async (kind) => {
+    captureLog();
+    const origin = await Origin.start((connection, index) =>
+      answering(() => {
+        if (index > 0) return HELLO;
+        connection.socket.end('HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n');
+        return undefined;
+      })(connection, index),
+    );
+    const app = new AlwaysAgain(at(origin));
+    if (kind === 'h1') {
+      const client = await (await startProxy(app)).client();
+      client.send(GET);
+      expect(await client.until((got) => got.endsWith('hello'))).toMatch(/^HTTP\/1\.1 103 (?:.|\s)*HTTP\/1\.1 200 /);
+    } else {
+      const { status, body } = await request((await startH2Proxy(app)).client(), {});
+      expect([status, body.toString()]).toEqual([200, 'hello']);
+    }
+    expect(origin.connections).toHaveLength(2);
   });
 
   // The original sends the head again, without the body that it no longer has, and the origin waits for it.

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Connector } from '../../../src/connectors/http/mod.ts';
 import type { ConnectorOptions } from '../../../src/connectors/mod.ts';
@@ -31,10 +32,12 @@ async function plain() {
   return HttpPeer.new(origin.address, false, '');
 }
 
-/** A TLS server that speaks HTTP/1.1 only. */
-async function secure() {
-  const origin = await tlsOrigin({ cert: cert.cert, key: cert.key, ALPNProtocols: ['http/1.1'] });
-  origin.server.on('secureConnection', answer);
+/** A TLS server that speaks HTTP/1.1 only, or agrees to HTTP/2 too and says nothing over it. */
+async function secure(protocols = ['http/1.1']) {
+  const origin = await tlsOrigin({ cert: cert.cert, key: cert.key, ALPNProtocols: protocols });
+  origin.server.on('secureConnection', (socket: TLSSocket) => {
+    if (socket.alpnProtocol !== 'h2') answer(socket);
+  });
   const peer = HttpPeer.new(origin.address, true, 'origin.test');
   peer.options.ca = parseCertificates(ca.cert);
   return peer;
@@ -61,7 +64,7 @@ async function get(session: HttpSession): Promise<void> {
 
 describe.each([
   ['plain', plain],
-  ['TLS', secure],
+  ['TLS', () => secure()],
 ])('the HTTP connector, with a %s HTTP/1.1 server', (_kind, server) => {
   it('uses the connection of a finished session again', async () => {
     const peer = await server();
@@ -103,12 +106,15 @@ describe('the HTTP connector, with a peer that allows HTTP/2', () => {
   });
 
   it('uses an HTTP/1.1 connection that waits, unless it allows HTTP/2 only', async () => {
-    const peer = await secure();
+    const peer = await secure(['h2', 'http/1.1']);
     const by = connector();
     const [session] = await by.getHttpSession(peer);
     await get(session);
     by.releaseHttpSession(session, peer, undefined);
     peer.options.setHttpVersion(2, 2);
+    const [other, otherReused] = await by.getHttpSession(peer);
+    expect([other.asHttp2() !== undefined, otherReused]).toEqual([true, false]);
+    other.asHttp2()!.close();
     by.preferH1(peer);
     // ... or HTTP/1.1 was found to be what works
     const [again, reused] = await by.getHttpSession(peer);

@@ -234,8 +234,12 @@ describe('keeping the connection', () => {
     expect(session.reuse()).toBe(kept ? stream : undefined);
   });
 
-  it('ends when the response was not read to its end', async () => {
-    const { session } = await asked('HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhello');
+  it.each([
+    ['is here', 'Content-Length: 5\r\n\r\nhello'],
+    ['is still to come', 'Content-Length: 5\r\n\r\n'],
+    ['is still to come, in chunks', 'Transfer-Encoding: chunked\r\n\r\n'],
+  ])('ends when the response was not read to its end, which %s', async (_where, rest) => {
+    const { session } = await asked(`HTTP/1.1 200 OK\r\n${rest}`);
     await polled(() => session.readResponse());
     session.respectKeepalive();
     expect(session.reuse()).toBeUndefined();

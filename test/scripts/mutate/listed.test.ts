@@ -1,0 +1,41 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { LISTED, type Listed, without } from '../../../scripts/mutate/listed.ts';
+import { projectRoot } from '../../../src/tracing/sites.ts';
+
+const read = (file: string) => readFileSync(join(projectRoot, file), 'utf8');
+
+describe('each behaviour that is listed', () => {
+  test.each(LISTED)('is where the list says: $name', (entry) => {
+    expect(without(entry, read(entry.file)).changed).not.toBe(read(entry.file));
+  });
+
+  test('has a name of its own, and tests that there are', () => {
+    expect(new Set(LISTED.map(({ name }) => name)).size).toBe(LISTED.length);
+    for (const test of LISTED.flatMap(({ tests }) => tests ?? []))
+      expect(existsSync(join(projectRoot, test)), test).toBe(true);
+  });
+});
+
+describe('an entry', () => {
+  const entry: Listed = { name: 'b is written', file: 'src/a.ts', text: 'b();', instead: '' };
+
+  test('is the file without its text, and says which line that is', () => {
+    expect(without(entry, 'a();\nb();\nc();\n')).toEqual({
+      file: 'src/a.ts',
+      line: 2,
+      what: 'without: b is written',
+      changed: 'a();\n\nc();\n',
+    });
+  });
+
+  test.each([
+    ['is not', 'a();\n'],
+    ['is more than once', 'b();\nb();\n'],
+  ])('is refused by its name if its text %s there', (found, source) => {
+    expect(() => without(entry, source)).toThrow(
+      `"b is written": the text to be changed ${found} in src/a.ts; mend the entry in scripts/mutate/listed/`,
+    );
+  });
+});
