@@ -4,6 +4,7 @@ import { currentWaker, PENDING, type Poll, type Waker } from '../../src/runtime/
 import { Watch } from '../../src/runtime/sync.ts';
 import { promised } from '../../src/runtime/task.ts';
 import { Limit } from '../../src/timeout/lib.ts';
+import { captureLog } from '../support/log.ts';
 
 /** A connection whose peer does what the test says. */
 class Mock implements Idle {
@@ -144,8 +145,10 @@ describe('ConnectionPool.idlePoll', () => {
 
   it('drops a connection on which something arrives', async () => {
     const { closed, pool, mock, watched } = parked();
+    const lines = captureLog('warn');
     mock.send(1);
     await watched;
+    expect(lines.map(({ msg }) => msg)).toEqual(['Data received on idle client connection, close it']);
     expect(closed).toEqual([mock]);
     expect(pool.get(1)).toBeUndefined();
   });
@@ -162,15 +165,19 @@ describe('ConnectionPool.idlePoll', () => {
 
   it('drops a connection that the peer closes', async () => {
     const { closed, pool, mock, watched } = parked();
+    const lines = captureLog('debug');
     mock.end();
     await watched;
+    expect(lines.map(({ msg }) => msg)).toContain('Peer closed the idle connection or timeout');
     expect(closed).toEqual([mock]);
     expect(pool.length).toBe(0);
   });
 
   it('drops a connection when the time is up', async () => {
     const { closed, pool, mock, watched } = parked(3, 1);
+    const lines = captureLog('debug');
     await watched;
+    expect(lines.map(({ msg }) => msg)).toContain('keepalive timeout 1ms reached');
     expect(closed).toEqual([mock]);
     expect(mock.waiting).toBe(0);
     expect(pool.get(1)).toBeUndefined();

@@ -216,27 +216,37 @@ describe('a request body that is not too slow', () => {
   });
 });
 
-test('a request body is not waited for while another origin is looked for', async () => {
-  captureLog('silent');
-  const [first, second] = [await Origin.start(() => {}), await Origin.start()];
-  const application = to(first);
-  application.errorWhileProxy = (_peer, _session, error) => {
-    error.setRetry(true);
-    return error;
-  };
-  const client = await (await start(application)).client();
-  client.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n12345');
-  await vi.waitFor(() => expect(first.received).toContain('12345'));
-  let choose = (_peer: HttpPeer) => {};
-  application.upstreamPeer = () => new Promise<HttpPeer>((resolve) => (choose = resolve));
-  first.connections[0]!.reset();
-  await pass(20);
-  choose(HttpPeer.new(`127.0.0.1:${second.port}`, false, ''));
-  await vi.waitFor(() => expect(second.received).toContain('12345'));
-  await settled();
-  client.send('67890');
-  expect(await client.until((got) => got.endsWith('hello'))).toMatch(/^HTTP\/1\.1 200 /);
-});
+test.each(['h1', 'h2'])(
+  'a request body is not waited for while another origin than this (%s) is looked for',
+  async (kind) => {
+    captureLog('silent');
+    const [h1, second] = [await Origin.start(() => {}), await Origin.start()];
+    let begun = '';
+    const h2 = await h2Origin((stream) => {
+      stream.on('data', (piece: Buffer) => {
+        begun += piece.toString();
+      });
+    });
+    const application = kind === 'h1' ? to(h1) : new ToPeer(h2.peer());
+    application.errorWhileProxy = (_peer, _session, error) => {
+      error.setRetry(true);
+      return error;
+    };
+    const client = await (await start(application)).client();
+    client.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n12345');
+    await vi.waitFor(() => expect(kind === 'h1' ? h1.received : begun).toContain('12345'));
+    let choose = (_peer: HttpPeer) => {};
+    application.upstreamPeer = () => new Promise<HttpPeer>((resolve) => (choose = resolve));
+    if (kind === 'h1') h1.connections[0]!.reset();
+    else h2.sockets[0]!.resetAndDestroy();
+    await pass(20);
+    choose(HttpPeer.new(`127.0.0.1:${second.port}`, false, ''));
+    await vi.waitFor(() => expect(second.received).toContain('12345'));
+    await settled();
+    client.send('67890');
+    expect(await client.until((got) => got.endsWith('hello'))).toMatch(/^HTTP\/1\.1 200 /);
+  },
+);
 
 test('a request body that an application reads by itself is answered 408 as well', async () => {
   captureLog('silent');

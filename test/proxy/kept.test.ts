@@ -6,6 +6,7 @@ import { armedTimers } from '../../src/timeout/lib.ts';
 import { HttpPeer } from '../../src/upstreams/peer.ts';
 import { h2Origin } from '../support/h2-origin.ts';
 import { startH2Proxy, ToPeer } from '../support/h2-proxy.ts';
+import { captureLog } from '../support/log.ts';
 import { startProxy } from '../support/proxy.ts';
 
 /** How often each connection is used. */
@@ -25,18 +26,19 @@ function listeners(): number {
 
 const held = () => ({ tasks: runningTasks(), timers: armedTimers(), listeners: listeners() });
 
-/** An origin that answers each request on the connections that it is given, and how many those were. */
-async function origin(): Promise<{ port: number; connections: Socket[] }> {
+/** An origin that answers each request on the connections that it is given, or so many, and how many those were. */
+async function origin(answers = Number.POSITIVE_INFINITY): Promise<{ port: number; connections: Socket[] }> {
   const connections: Socket[] = [];
   const server = createServer((socket) => {
     connections.push(socket);
     let heard = '';
+    let answered = 0;
     socket.on('error', () => {});
     socket.on('data', (piece) => {
       heard += piece.toString('latin1');
       for (let end = heard.indexOf('\r\n\r\n'); end >= 0; end = heard.indexOf('\r\n\r\n')) {
         heard = heard.slice(end + 4);
-        socket.write('HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello');
+        if (++answered <= answers) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello');
       }
     });
   });
@@ -101,3 +103,28 @@ test('a kept connection of HTTP/2 to either side carries no task, timer or liste
   expect(await settled()).toEqual(before);
   expect(upstream.sessions).toHaveLength(1);
 });
+
+test.each(['h1', 'h2'])(
+  'a connection (%s) that is used again has the time of its next read, not of its wait',
+  async (kind) => {
+    captureLog();
+    const { port, connections } = await origin(1);
+    const upstream = await h2Origin((stream) => {
+      if (upstream.requests.length > 1) return;
+      stream.respond({ ':status': 200, 'content-length': '5' });
+      stream.end('hello');
+    });
+    const peer = limited(kind === 'h1' ? HttpPeer.new(`127.0.0.1:${port}`, false, '') : upstream.peer());
+    const client = await (await startProxy(new ToPeer(peer))).client();
+    client.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    await client.until((received) => received.endsWith('hello'));
+    await settled();
+    client.received = '';
+    // the time that is waited for: that of the wait is a minute
+    peer.options.readTimeout = 20;
+    // each piece of the body would begin that time anew
+    client.send('PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n');
+    expect(await client.end()).toMatch(/^HTTP\/1\.1 502 /);
+    expect([connections.length, upstream.sessions.length]).toEqual(kind === 'h1' ? [1, 0] : [0, 1]);
+  },
+);

@@ -224,6 +224,38 @@ describe.each([
     await end(running);
   });
 
+  test.runIf(workStealing)('serve what has come while both computed, though the server has ended by then', async () => {
+    const uds = join(dir, 'late.sock');
+    const running = await run({ conf: { ...conf, ...long }, uds });
+    const { server, port } = running;
+    await server.until(/^proxy \/.*sock$/m);
+    const files = ['one', 'two'].map((name) => join(dir, name));
+    const seen = watch(dir);
+    const computing = files.map((file) => ask({ port }, `/busy${file}`));
+    while (!files.every((file) => existsSync(file))) await once(seen, 'change');
+    const clients = await Promise.all(
+      Array.from({ length: 10 }, async () => {
+        const client = connect(uds);
+        await once(client, 'connect');
+        client.write('GET /late HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
+        return client;
+      }),
+    );
+    server.child.kill('SIGTERM');
+    // the threads are asked to stop listening when the socket's file is gone
+    while (existsSync(uds)) await once(seen, 'change');
+    seen.close();
+    for (const file of files) rmSync(file);
+    const late = clients.map(async (client) => {
+      let got = '';
+      for await (const piece of client) got += String(piece);
+      return got;
+    });
+    for (const got of await Promise.all(late)) expect(got).toMatch(/^HTTP\/1\.1 200 OK\r\n.*\/late from \d/s);
+    await Promise.all(computing);
+    expect(await server.ended).toEqual({ code: 0, signal: null });
+  });
+
   // how a thread ends is the same for both
   const ways: [how: string, path: string, line: RegExp][] = [
     ['throws', '/throw', /thread (\d) \(process \d+\) ended: exit status 1, Error: boom at .*threads-program/],

@@ -261,34 +261,41 @@ describe('when the server shuts down, a listening service', () => {
     next.close();
   });
 
-  test('serves those that were connected before and not accepted yet', async () => {
-    const { bound, stop } = await start((service) => service.addTcp('127.0.0.1:0'));
-    const port = bound[0]!.split(':')[1]!;
-    // another process connects while this one, which would have to accept, waits for it
-    const clients = `
+  test.each(['TCP', 'a Unix socket'])(
+    'serves those that were connected before over %s and not accepted yet',
+    async (over) => {
+      const path = join(dir, 'backlog.sock');
+      const { bound, stop } = await start((service) => {
+        if (over === 'TCP') service.addTcp('127.0.0.1:0');
+        else service.addUds(path);
+      });
+      const to = over === 'TCP' ? { host: '127.0.0.1', port: Number(bound[0]!.split(':')[1]) } : { path };
+      // another process connects while this one, which would have to accept, waits for it
+      const clients = `
       const net = require('net');
       let connected = 0;
       for (let i = 0; i < 5; i++) {
-        const socket = net.connect(${port}, '127.0.0.1', () => {
+        const socket = net.connect(${JSON.stringify(to)}, () => {
           socket.write('q');
           if (++connected === 5) process.stdout.write('all connected\\n');
         });
         socket.on('data', (data) => process.stdout.write(String(data)));
         socket.on('error', (error) => process.stdout.write(error.code));
       }`;
-    const output = join(dir, 'clients.log');
-    const file = openSync(output, 'w');
-    const child = spawn(process.execPath, ['-e', clients], { stdio: ['ignore', file, 'inherit'] });
-    onTestFinished(() => {
-      child.kill('SIGKILL');
-    });
-    while (!readFileSync(output, 'utf8').includes('all connected'))
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
-    await stop();
-    while (readFileSync(output, 'utf8').split('\n')[1]!.length < 5)
-      await new Promise((resolve) => setImmediate(resolve));
-    expect(readFileSync(output, 'utf8')).toBe('all connected\nQQQQQ');
-  });
+      const output = join(dir, 'clients.log');
+      const file = openSync(output, 'w');
+      const child = spawn(process.execPath, ['-e', clients], { stdio: ['ignore', file, 'inherit'] });
+      onTestFinished(() => {
+        child.kill('SIGKILL');
+      });
+      while (!readFileSync(output, 'utf8').includes('all connected'))
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+      await stop();
+      while (readFileSync(output, 'utf8').split('\n')[1]!.length < 5)
+        await new Promise((resolve) => setImmediate(resolve));
+      expect(readFileSync(output, 'utf8')).toBe('all connected\nQQQQQ');
+    },
+  );
 
   test('ends although an endpoint is still waiting for its address', async () => {
     const lines = captureLog('warn');

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { constants, type ServerHttp2Stream } from 'node:http2';
 import { expect, onTestFinished, test } from 'vitest';
 import { type ConnectionRef, Connector } from '../../../src/connectors/http/h2.ts';
+import { ConnectorOptions } from '../../../src/connectors/options.ts';
 import type { PingoraError } from '../../../src/error/lib.ts';
 import { HMap, RequestHeader } from '../../../src/http/lib.ts';
 import type { Http2Session } from '../../../src/protocols/h2/client.ts';
@@ -226,6 +227,41 @@ test('an idle connection that the server ends is not used again', async () => {
   origin.sessions[0]!.close();
   await ended;
   expect(made.reusedHttpSession(peer)).toBe(undefined);
+});
+
+/** What is logged when a connection that waits without a limit of time ends after it was used `times` times. */
+async function endOfIdle(times: number, evicted: boolean): Promise<string[]> {
+  const lines = captureLog('warn');
+  const origin = await h2Origin();
+  const made = Connector.new(ConnectorOptions.new(1));
+  onTestFinished(() => made.close());
+  const peer = origin.peer();
+  let conn: ConnectionRef | undefined;
+  for (let n = 0; n < times; n++) {
+    const session = made.reusedHttpSession(peer) ?? (await h2Session(made, peer));
+    conn ??= session.conn as ConnectionRef;
+    expect(session.conn).toBe(conn);
+    await get(session);
+    made.releaseHttpSession(session, peer, undefined);
+  }
+  const ended = new Promise<void>((resolve) => conn!.closed().onChange(resolve));
+  if (evicted) {
+    const other = (await h2Origin()).peer();
+    const session = await h2Session(made, other);
+    await get(session);
+    made.releaseHttpSession(session, other, undefined);
+  } else origin.sessions[0]!.close();
+  await ended;
+  expect(made.reusedHttpSession(peer)).toBe(undefined);
+  return lines.map(({ msg }) => msg);
+}
+
+test('an idle connection has one watcher, however often it was used', async () => {
+  expect(await endOfIdle(3, false)).toEqual([]);
+});
+
+test('an idle connection that is evicted has no watcher any more when it ends', async () => {
+  expect(await endOfIdle(1, true)).toEqual([]);
 });
 
 test('a server that chooses HTTP/1.1 gets it', async () => {
