@@ -74,6 +74,20 @@ export const MESSAGES: readonly Listed[] = [
     tests: ['test/proxy/hop-by-hop.test.ts'],
   },
   {
+    name: 'HTTP2-Settings of an HTTP/2 client goes no further to an HTTP/1 origin',
+    file: 'src/proxy/proxy-h1.ts',
+    text: "headers.remove('http2-settings');",
+    instead: '',
+    tests: ['test/proxy/hop-by-hop.test.ts'],
+  },
+  {
+    name: 'HTTP2-Settings among trailers goes no further',
+    file: 'src/proxy/trailers.ts',
+    text: "  'http2-settings',\n",
+    instead: '',
+    tests: ['test/proxy/hop-by-hop.test.ts'],
+  },
+  {
     name: 'a request head that comes at once and is a little over the limit is refused',
     file: 'src/protocols/h1/server.ts',
     text: 'if (parsed.size > MAX_HEADER_SIZE) throw tooLarge(buf); // it came at once',
