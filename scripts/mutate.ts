@@ -52,6 +52,9 @@ function copy(): string {
   return root;
 }
 
+/** What ends the tests that run. */
+const running = new Set<() => void>();
+
 /** Whether these tests fail, or don't come to an end. */
 function noticed(root: string, { files, named }: Tests): Promise<boolean> {
   return new Promise((resolve) => {
@@ -65,10 +68,12 @@ function noticed(root: string, { files, named }: Tests): Promise<boolean> {
         // it has ended
       }
     };
+    running.add(stop);
     const timer = setTimeout(stop, PATIENCE_MS);
     child.once('exit', (code) => {
       clearTimeout(timer);
       stop();
+      running.delete(stop);
       resolve(code !== 0);
     });
   });
@@ -146,9 +151,11 @@ async function main(options: Options): Promise<void> {
   const count = Number(options.count ?? (options.listed ? LISTED.length : 50));
   const roots = Array.from({ length: Number(options.jobs) }, copy);
   process.once('exit', () => {
+    for (const stop of running) stop();
     for (const root of roots) rmSync(root, { recursive: true, force: true });
   });
   process.once('SIGINT', () => process.exit(130));
+  process.once('SIGTERM', () => process.exit(143));
   const job = async (root: string) => {
     while (tried < count) {
       const { value: trial } = trials.next();

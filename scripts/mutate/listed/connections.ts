@@ -38,14 +38,14 @@ export const CONNECTIONS: readonly Listed[] = [
     file: 'src/connectors/mod.ts',
     text: 'stream.dropRead();',
     instead: '',
-    tests: [KEPT, CONNECTORS],
+    tests: [KEPT],
   },
   {
     name: 'the time of a read ends when it is given up',
     file: 'src/protocols/l4/stream.ts',
     text: '    this.reader = null;\n    this.readLimit?.clear();\n  }\n\n  /** What a pending read',
     instead: '    this.reader = null;\n  }\n\n  /** What a pending read',
-    tests: [KEPT, 'test/protocols/l4/stream.test.ts'],
+    tests: [KEPT],
   },
   {
     name: 'a client is not waited for while another HTTP/1 origin is looked for',
@@ -126,7 +126,7 @@ export const CONNECTIONS: readonly Listed[] = [
     file: 'src/protocols/l4/listener.ts',
     text: 'before < this.accepted.length && performance.now() < until;',
     instead: 'before > 0 && performance.now() < until;',
-    tests: [LISTENING, THREADS],
+    tests: [LISTENING],
   },
   {
     name: 'connections to a socket that threads accept from are served at the shutdown',
@@ -140,7 +140,7 @@ export const CONNECTIONS: readonly Listed[] = [
     file: 'src/services/listening.ts',
     text: 'this.appLogic.cleanup?.();',
     instead: '',
-    tests: [LISTENING, 'test/proxy/cleanup.test.ts'],
+    tests: [LISTENING],
   },
   {
     name: 'http_cleanup closes connections that wait for a request',
@@ -182,7 +182,7 @@ export const CONNECTIONS: readonly Listed[] = [
     file: 'src/server/transfer-fd/mod.ts',
     text: 'this.handedOver = true;',
     instead: '',
-    tests: [TRANSFER, 'test/listeners/l4.test.ts', 'test/server/upgrade.test.ts'],
+    tests: [TRANSFER],
   },
   {
     name: 'more sockets than one message holds are not sent',
@@ -219,7 +219,7 @@ export const CONNECTIONS: readonly Listed[] = [
     file: 'src/h2/stream.ts',
     text: 'this.connection.recv.claim(this.queued);',
     instead: '',
-    tests: ['test/protocols/h2/server.test.ts', 'test/h2/client.test.ts'],
+    tests: ['test/h2/client.test.ts'],
   },
   {
     name: 'a client is told that the rest of its body is not wanted',

@@ -3,7 +3,7 @@ import type { Listed } from '../listed.ts';
 
 const EXCHANGE = 'test/proxy/exchange.test.ts';
 const PHASES = 'test/proxy/phases.test.ts';
-const AGAIN = 'test/proxy/again.test.ts';
+const H2 = 'test/proxy/proxy-h2.test.ts';
 
 export const EXCHANGES: readonly Listed[] = [
   // --- what has no cache ---
@@ -42,28 +42,28 @@ export const EXCHANGES: readonly Listed[] = [
     file: 'src/protocols/h1/server.ts',
     text: 'if (data !== PENDING && data !== undefined) this.retryBuffer?.writeToBuffer(data);',
     instead: '',
-    tests: [EXCHANGE, AGAIN],
+    tests: [EXCHANGE],
   },
   {
     name: 'the body of an HTTP/2 request is kept for another try',
     file: 'src/protocols/h2/server.ts',
     text: 'this.retryBuffer?.writeToBuffer(data);',
     instead: '',
-    tests: [AGAIN, EXCHANGE, 'test/proxy/proxy-h2.test.ts'],
+    tests: ['test/proxy/again.test.ts'],
   },
   {
     name: 'what was kept of a body is sent to an HTTP/1 origin',
     file: 'src/proxy/proxy-h1.ts',
     text: 'if (buffer !== undefined || downstream.isBodyEmpty()) {',
     instead: 'if (downstream.isBodyEmpty()) {',
-    tests: [EXCHANGE, AGAIN],
+    tests: [EXCHANGE],
   },
   {
     name: 'what was kept of a body is sent to an HTTP/2 origin',
     file: 'src/proxy/proxy-h2.ts',
     text: 'if (buffer !== undefined) {',
     instead: 'if (buffer === null) {',
-    tests: ['test/proxy/proxy-h2.test.ts', AGAIN],
+    tests: [H2],
   },
   {
     name: 'no other try once a final head was sent',
@@ -77,14 +77,14 @@ export const EXCHANGES: readonly Listed[] = [
     file: 'src/proxy/lib.ts',
     text: '(answered.status === 101 || !answered.isInformational)',
     instead: '!answered.isInformational',
-    tests: [PHASES, AGAIN, 'test/proxy/upgrade.test.ts'],
+    tests: [PHASES],
   },
   {
     name: 'another try although an informational head was sent',
     file: 'src/proxy/lib.ts',
     text: '(answered !== undefined && (answered.status === 101 || !answered.isInformational))',
     instead: 'answered !== undefined',
-    tests: [PHASES, AGAIN],
+    tests: [PHASES],
   },
   {
     name: 'no other try once the body is longer than what is kept of it',
@@ -156,7 +156,7 @@ export const EXCHANGES: readonly Listed[] = [
     file: 'src/proxy/proxy-h2.ts',
     text: 'downstreamState.toErrored();\n          continue;',
     instead: 'throw error;',
-    tests: ['test/proxy/proxy-h2.test.ts', EXCHANGE],
+    tests: [H2],
   },
   {
     name: 'an HTTP/1 origin is sent nothing before connected_to_upstream has ended',
