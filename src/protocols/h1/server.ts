@@ -501,6 +501,12 @@ export class HttpSession {
     return 0;
   }
 
+  /** For while nothing of the request's body is read: wakes the task and throws `ReadError` if the client resets. */
+  watchReset(): void {
+    if (this._stream.pollReset() === PENDING) return;
+    throw PingoraError.because(ErrorType.ReadError, 'while the request body waits', this._stream.ioError);
+  }
+
   /** Whether a client that sends no more may still read. That it doesn't shows when it is written to. */
   private mayBeThere(): boolean {
     const { _stream: stream } = this;

@@ -258,11 +258,13 @@ export class Session {
   }
 
   /**
-   * @internal Wake the task when the client leaves, and throw then: for while nothing of its body can be passed on. A
-   * client of HTTP/1 isn't seen to leave while its bytes aren't read; what isn't written in time ends the exchange.
+   * @internal Wake the task when the client leaves, and throw then: for while nothing of its body can be passed on. Of a
+   * client of HTTP/1 only a reset is seen; an end is behind bytes that aren't read. What isn't written in time ends the
+   * exchange then.
    */
   watchClient(): void {
     if (this.h2 !== undefined) this.h2.readBodyOrIdle(true);
+    else this.h1!.watchReset();
   }
 
   /** @internal A read that is pending is given up: no byte is lost. What `drop` does to it in Rust. */

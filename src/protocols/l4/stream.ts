@@ -44,6 +44,8 @@ const TURN_SIZE = 16 * 1024;
 const LINGER_MS = 1000;
 /** And so long for a peer that takes nothing of what it hasn't got yet. */
 const UNREAD_MS = 60_000;
+/** While a connection isn't read, whether it was reset is looked at so often. */
+const LOOK_MS = 1000;
 
 const EMPTY = Buffer.alloc(0);
 
@@ -113,6 +115,10 @@ export class Stream implements Flushing {
   private writeLimit: Limit | null = null;
   private draining = false;
 
+  /** Who wants to know of a reset while nothing is read, and when that is looked at. */
+  private watcher: Waker | null = null;
+  private nextLook: Limit | null = null;
+
   private flowing = false;
   private direct = false;
   private discard = false;
@@ -127,6 +133,7 @@ export class Stream implements Flushing {
     this.wakeWriter();
     this.readLimit?.end();
     this.writeLimit?.end();
+    this.nextLook?.end();
     this.tracer?.onDisconnected();
     this.tracer = undefined;
   };
@@ -338,6 +345,26 @@ export class Stream implements Flushing {
     return PENDING;
   }
 
+  /**
+   * @internal Ready once the connection was reset, for while nothing of it is read: Node isn't told then, and the system is
+   * asked each second. That the peer has ended it can't be seen so: the end comes behind what isn't read.
+   */
+  pollReset(): Poll<void> {
+    if (this.error !== null) return;
+    this.watcher = currentWaker();
+    this.nextLook ??= new Limit(() => this.watcher?.wake());
+    try {
+      this.nextLook.check(LOOK_MS);
+    } catch {
+      if (wasReset(this.socket)) {
+        this.onError(connectionReset());
+        return;
+      }
+      this.nextLook.check(LOOK_MS);
+    }
+    return PENDING;
+  }
+
   /** As `pollRead`, for applications that live among promises. */
   read(max: number): Buffer | Promise<Buffer> {
     const bytes = this.pollRead(max);
@@ -354,6 +381,8 @@ export class Stream implements Flushing {
    * lost. What `drop` does to a read in Rust.
    */
   dropRead(waker: Waker | null = this.reader): void {
+    this.watcher = null;
+    this.nextLook?.clear();
     if (waker !== this.reader) return;
     this.reader = null;
     this.readLimit?.clear();
