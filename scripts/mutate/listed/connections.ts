@@ -215,6 +215,13 @@ export const CONNECTIONS: readonly Listed[] = [
     tests: [H2_CONNECTOR],
   },
   {
+    name: 'a client that answers no PING is let go',
+    file: 'src/h2/connection.ts',
+    text: "this.lost('ETIMEDOUT', 'the peer does not answer');",
+    instead: '',
+    tests: ['test/protocols/h2/server.test.ts'],
+  },
+  {
     name: 'the connection gets its window back for a request body that nobody reads',
     file: 'src/h2/stream.ts',
     text: 'this.connection.recv.claim(this.queued);',

@@ -159,6 +159,13 @@ export const EXCHANGES: readonly Listed[] = [
     tests: [H2],
   },
   {
+    name: 'that an HTTP/2 origin has answered and takes no more of the upload is noticed at once',
+    file: 'src/proxy/proxy-h2.ts',
+    text: 'if (responseState.isDone() && client.pollClosed() !== PENDING) break;',
+    instead: '',
+    tests: ['test/proxy/early-answers.test.ts'],
+  },
+  {
     name: 'an HTTP/1 origin is sent nothing before connected_to_upstream has ended',
     file: 'src/proxy/proxy-h1.ts',
     text: 'if (told instanceof Promise) yield* until(told);',
