@@ -19,8 +19,9 @@ import type { ProxyFilters } from './hooks.ts';
 import { revalidateOrStale } from './proxy-cache.ts';
 import type { Session } from './session.ts';
 
-/** So much of a request's body is read only to keep the client's connection, in bytes, and for so many milliseconds. */
+/** So much of a request's body is read only to keep the client's connection, in bytes. */
 const REST_SIZE = 64 * 1024;
+/** So long is waited for more of a body that most likely nobody wants, in milliseconds. */
 const REST_MS = 1000;
 
 /**
@@ -39,8 +40,10 @@ export class Exchange<CTX, Client, ToUpstream> {
   readonly toDownstream: Channel<HttpTask>;
   /** The request's trailers, once its body was read. */
   trailers: HMap | undefined = undefined;
-  /** The answer came instead of a request for the body (RFC 9110 10.1.1): the body won't come. */
+  /** The answer came instead of a request for the body (RFC 9110 10.1.1), or of its rest: that won't come. */
   refused = false;
+  /** After an early error: how long the request's body may rest, and how much of it was read when it began to. */
+  private early: { readonly patience: Limit; read: number } | undefined = undefined;
   /** The origin takes no more of the request's body, or not all of it was sent: its connection can't be used again. */
   bodyLeft = false;
 
@@ -123,7 +126,28 @@ export class Exchange<CTX, Client, ToUpstream> {
     if (isInformational || (status < 400 && !this.bodyLeft)) return;
     const { downstream } = this;
     const left = downstream.asHttp1()?.bodyRemaining() ?? 0;
-    if (left > REST_SIZE) downstream.setKeepalive(undefined);
+    if (left <= REST_SIZE) return;
+    downstream.setKeepalive(undefined);
+    const waker = currentWaker();
+    this.early ??= { patience: new Limit(() => waker.wake()), read: -1 };
+  }
+
+  /**
+   * The answer is complete. If it was an early error with much of the body to come: whether that has stopped to come, or
+   * to be taken. As long as it goes on it is passed on, for many clients look for the answer only behind it.
+   */
+  isOver(): boolean {
+    const { early, downstream } = this;
+    if (early === undefined) return false;
+    const read = downstream.bodyBytesRead();
+    if (read !== early.read) early.patience.clear();
+    early.read = read;
+    try {
+      early.patience.check(REST_MS);
+    } catch {
+      this.refused = true;
+    }
+    return this.refused;
   }
 
   /** Filter and write `tasks`. Returns whether the response ended with them. */
@@ -181,6 +205,7 @@ export class Exchange<CTX, Client, ToUpstream> {
   /** The response is written: send what is left of it, and wait until the client has taken it. */
   *finishResponse(log: Log): Future<void> {
     const { downstream } = this;
+    this.early?.patience.end();
     try {
       downstream.finishBody();
       while (downstream.pollDrained() === PENDING) yield;

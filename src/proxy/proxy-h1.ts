@@ -145,14 +145,15 @@ const proxyHandleUpstream = rust.fn('HttpProxy::proxy_handle_upstream', function
           continue;
         }
       }
-      // `select!`: the request's body, once the origin has taken what was written before. The original waits for
-      // that in the branch itself, and reads nothing meanwhile: an origin that answers before it reads would stall.
+      if (responseDone && exchange.refused) break;
       if (!requestDone && responseDone && !client.wasUpgraded() && client.stream.pollEnded() !== PENDING) {
         // RFC 9112 9.5: it has answered and closed, and takes no more. The original waits for the rest of the body.
         exchange.bodyLeft = true;
         currentWaker().wake(); // the other half, which doesn't wait for room
         break;
       }
+      // `select!`: the request's body, once the origin has taken what was written before. The original waits for
+      // that in the branch itself, and reads nothing meanwhile: an origin that answers before it reads would stall.
       if (!requestDone) {
         let task: Poll<HttpTask | undefined>;
         const tunnel = client.isTunnel();
@@ -226,6 +227,7 @@ const proxyHandleDownstream = rust.fn(
           // The origin's half is gone and took the response's end with it: nobody wants the rest of the body.
           break;
         }
+        if (responseState.isDone() && exchange.isOver()) break;
         // `select!`: the response, once the client has taken what was written before. The original waits for that in
         // the branch itself, and reads nothing meanwhile.
         if (!responseState.upstreamDone() && exchange.clientTakesMore()) {

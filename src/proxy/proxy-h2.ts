@@ -182,7 +182,7 @@ const bidirection1to2 = rust.fn('HttpProxy::bidirection_1to2', function* (exchan
         }
       }
       // The server has answered and takes no more: nobody wants the rest of the body.
-      if (responseState.isDone() && client.pollClosed() !== PENDING) break;
+      if (responseState.isDone() && (client.pollClosed() !== PENDING || exchange.isOver())) break;
       // `select!`: the response, once the client has taken what was written before.
       if (!responseState.upstreamDone() && exchange.clientTakesMore()) {
         const tasks = rx.pollRecvAll();

@@ -35,6 +35,18 @@ const REFUSES: Way = {
   },
 };
 
+/** It refuses the upload, and neither reads nor closes. */
+const STALLS: Way = {
+  h1(connection) {
+    connection.socket.pause();
+    connection.send(`${TOO_LARGE}\r\nno`);
+  },
+  h2(stream) {
+    stream.respond({ ':status': 413, 'content-length': 2 });
+    stream.end('no');
+  },
+};
+
 /** It answers `status` and takes the rest. */
 const reads = (status: number): Way => ({
   h1(connection) {
@@ -84,7 +96,7 @@ const ORIGINS: Record<string, (way: Way) => Promise<HttpPeer>> = {
 
 const post = (framing: string) => `POST / HTTP/1.1\r\nHost: a.test\r\n${framing}\r\n\r\n`;
 const GET = 'GET / HTTP/1.1\r\nHost: a.test\r\n\r\n';
-const LARGE = 10_000_000;
+const LARGE = 1_000_000;
 
 /** The client's connection goes on: it is answered another request. */
 async function goesOn(client: Peer): Promise<void> {
@@ -106,6 +118,32 @@ describe.each(Object.keys(ORIGINS))('an HTTP/1 client that %s answers', (origin)
     const client = await start(REFUSES);
     client.send(post(framing));
     expect(await client.end()).toMatch(/^HTTP\/1\.1 413 .*\r\nConnection: close\r\n.*no$/s);
+  });
+
+  test.each([
+    ['takes no more of it', STALLS],
+    ['would take it', reads(413)],
+  ])('with an error, and that sends no more then, is let go, though the origin %s', async (_, way) => {
+    const client = await start(way);
+    client.send(post(`Content-Length: ${LARGE}`));
+    client.send(Buffer.alloc(LARGE / 100));
+    expect(await client.end()).toMatch(/^HTTP\/1\.1 413 .*\r\nConnection: close\r\n.*no$/s);
+  });
+
+  test('with an error, and that sends all the same, is answered when the origin takes it', async () => {
+    const client = await start(reads(413));
+    client.send(post(`Content-Length: ${LARGE}`));
+    const errors: Error[] = [];
+    client.socket.on('error', (error) => errors.push(error));
+    client.socket.pause();
+    for (let sent = 0; sent < LARGE; sent += LARGE / 5) {
+      client.send(Buffer.alloc(LARGE / 5));
+      // it takes longer than a body may rest
+      await new Promise((resolve) => setTimeout(resolve, 300));
+    }
+    client.socket.resume();
+    expect(await client.end()).toMatch(/^HTTP\/1\.1 413 .*\r\nConnection: close\r\n.*no$/s);
+    expect(errors).toEqual([]);
   });
 
   test('with an error before a short body has come may go on, if the origin takes no more of it', async () => {
