@@ -198,7 +198,6 @@ export class Exchange<CTX, Client, ToUpstream> {
       client.dropRead();
     }
     // it is no next request
-
     if (!client.isBodyDone()) this.downstream.setKeepalive(undefined);
   }
 

@@ -89,6 +89,7 @@ test('where to send to: the flag, then the variables, with /v1/traces where a ba
   for (const bad of ['127.0.0.1:4318', 'collector', 'grpc://c:4317']) {
     expect(() => at(bad)).toThrow(`--endpoint ${bad}: not an address`);
   }
+  expect(() => at('http://c:0')).toThrow('--endpoint http://c:0: nothing listens on port 0');
 });
 
 test('a path that the collector lacks, and spans that it refused, are said in one line', async () => {

@@ -280,8 +280,8 @@ export class Http2Session {
     } else if (stream.isUnprocessed || (cause.isRemote() && reason === Reason.REFUSED_STREAM && !cause.isGoAway())) {
       if (!stream.isUnprocessed) this.conn.refusedStream();
       error = PingoraError.because(ErrorType.H2Error, context, cause);
-      // Who ends a connection with an error at its first stream would end the next one too (ENHANCE_YOUR_CALM): left out
-      // is not asked back.
+      // A server that ends a new connection with an error would most likely end the next one, too; ENHANCE_YOUR_CALM
+      // asks for fewer requests, not for the same one again.
       error.setRetry(!cause.isGoAway() || reason === Reason.NO_ERROR || stream.id > 1);
     } else if (cause.isGoAway() && cause.isRemote() && reason === Reason.NO_ERROR) {
       error = PingoraError.because(ErrorType.H2Error, context, cause);
