@@ -1,8 +1,10 @@
 /** Node's sockets take over a handle and read into a buffer of one's own: not documented for accepted ones. */
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
-import { afterEach, describe, expect, it } from 'vitest';
+import { connect as connectTls, createServer as createTlsServer, type SecureVersion, type TLSSocket } from 'node:tls';
+import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
 import { readDirectly } from '../../src/node/direct-socket.ts';
+import { selfSigned } from '../../src/utils/self-signed.ts';
 import { inThisNode } from './support.ts';
 
 const servers: Server[] = [];
@@ -107,5 +109,63 @@ describe(inThisNode('a socket takes over a handle, and reads into a buffer that 
     expect(accepted.destroyed).toBe(false);
     accepted.destroy();
     client.destroy();
+  });
+});
+
+const certificate = selfSigned(['localhost']);
+
+/** A server's socket whose handshake is done, and its client's. */
+async function tlsPair(version: SecureVersion): Promise<{ accepted: TLSSocket; client: TLSSocket }> {
+  const server = createTlsServer({ ...(await certificate), maxVersion: version }).listen(0, '127.0.0.1');
+  onTestFinished(() => void server.close());
+  await once(server, 'listening');
+  const arrived = once(server, 'secureConnection') as Promise<[TLSSocket]>;
+  const { port } = server.address() as AddressInfo;
+  const client = connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false });
+  // in one flight with the end of the handshake
+  client.write('early ');
+  const [accepted] = await arrived;
+  onTestFinished(() => {
+    client.destroy();
+    accepted.destroy();
+  });
+  return { accepted, client };
+}
+
+describe.each(['TLSv1.2', 'TLSv1.3'] as const)(inThisNode('a socket of %s is told late where to read'), (version) => {
+  it('gives the bytes that came with the handshake, those that came later, and the end', async () => {
+    const { accepted, client } = await tlsPair(version);
+    const pieces: Buffer[] = [];
+    expect(readDirectly(accepted, (bytes) => pieces.push(bytes))).toBe(accepted);
+    const ended = once(accepted, 'end');
+    accepted.resume();
+    client.write(Buffer.alloc(100_000, 'x'));
+    client.end('late');
+    await ended;
+    expect(Buffer.concat(pieces).toString()).toBe(`early ${'x'.repeat(100_000)}late`);
+  });
+
+  it('gives nothing while it is paused', async () => {
+    const { accepted, client } = await tlsPair(version);
+    const pieces: Buffer[] = [];
+    const text = () => Buffer.concat(pieces).toString();
+    let arrived = () => {};
+    const until = async (all: string) => {
+      while (text() !== all) await new Promise<void>((resolve) => (arrived = resolve));
+    };
+    readDirectly(accepted, (bytes) => {
+      pieces.push(bytes);
+      if (text() === 'early ') accepted.pause();
+      arrived();
+    });
+    accepted.resume();
+    await until('early ');
+    // two turns there and back: an answer can only come after what was written
+    client.write('later');
+    accepted.write('answer');
+    await once(client, 'data');
+    expect(text()).toBe('early ');
+    accepted.resume();
+    await until('early later');
   });
 });

@@ -2,7 +2,6 @@
  * How a connection of HTTP/2 uses its socket: reads what comes, and writes at the end of the turn what all its streams
  * have made. The port's own: in the original the h2 crate polls the stream.
  */
-import type { Socket } from 'node:net';
 import {
   type Connection,
   DuplexTransport,
@@ -116,7 +115,7 @@ export function framesOf(stream: Stream): FrameObserver {
   return new Frames(stream);
 }
 
-/** Reads a connection without TLS where its stream has put what came: some of it may be there already. */
+/** Reads a connection where its stream has put what came: some of it may be there already. */
 class Reading implements Waker {
   private readonly stream: Stream;
   private readonly connection: Connection;
@@ -152,25 +151,11 @@ class Reading implements Waker {
   }
 }
 
-/** Reads a connection of TLS as its bytes come. */
-function readTls(stream: Stream, socket: Socket, connection: Connection): void {
-  socket.on('data', (chunk: Buffer) => {
-    observer.arrived(stream, false);
-    observer.read(stream, chunk, chunk.length);
-    connection.arrive(chunk);
-  });
-  socket.on('end', () => {
-    observer.arrived(stream, true);
-    connection.ended();
-  });
-}
-
 /** Begin HTTP/2 on `stream`, whose socket belongs to the result of `make` from then on. */
 export function begin<C extends Connection>(stream: Stream, make: (transport: DuplexTransport) => C): C {
   const { tracer } = stream;
   stream.tracer = undefined;
-  const isTls = stream.getSsl() !== undefined;
-  const socket = isTls ? stream.intoSocket() : stream.socket;
+  const { socket } = stream;
   // neither side can go on when the other has ended (RFC 9113 has no half-closed connections)
   socket.allowHalfOpen = false;
   // what fails once more after the connection is gone has nobody else to listen
@@ -193,7 +178,6 @@ export function begin<C extends Connection>(stream: Stream, make: (transport: Du
     connection.ended(failure);
     tracer?.onDisconnected();
   });
-  if (isTls) readTls(stream, socket, connection);
-  else new Reading(stream, connection).wake();
+  new Reading(stream, connection).wake();
   return connection;
 }

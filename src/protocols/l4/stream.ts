@@ -168,9 +168,9 @@ export class Stream implements Flushing {
    */
   readDirectly(): this {
     const direct = this.flowing ? undefined : readDirectly(this.socket, this.onBytes);
-    if (direct !== undefined) {
+    this.direct = direct !== undefined;
+    if (direct !== undefined && direct !== this.socket) {
       this.intoSocket();
-      this.direct = true;
       this.socket = direct;
       direct.on('error', this.onError);
       direct.on('close', this.onClose);

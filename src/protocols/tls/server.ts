@@ -94,6 +94,8 @@ const accept = ssl.fn('SslStream::accept', async (acceptor: SslAcceptor, io: Str
   const socket = await acceptor.accept(io.intoSocket());
   const stream = SslStream.new(socket, io);
   stream.handshakeDone();
+  // a client's end is its end, however it comes; a stream to an origin has its end watched where this would read
+  stream.readDirectly();
   const { alpnProtocol, servername } = socket as TLSSocket & { servername?: string | false };
   note({ alpn: alpnProtocol || 'none', sni: servername || 'none', tls: socket.getProtocol() ?? 'unknown' });
   return stream;
