@@ -145,8 +145,8 @@ class Reading implements Waker {
       }
       const bytes = stream.buffered();
       stream.consume(bytes.length);
+      // once it is closed too, to no effect: a peer that isn't read would never see the end
       connection.arrive(bytes);
-      if (connection.closed) return;
     }
   }
 }
