@@ -231,8 +231,12 @@ describe.each([
     await server.until(/^proxy \/.*sock$/m);
     const files = ['one', 'two'].map((name) => join(dir, name));
     const seen = watch(dir);
-    const computing = files.map((file) => ask({ port }, `/busy${file}`));
-    while (!files.every((file) => existsSync(file))) await once(seen, 'change');
+    const computing: Promise<Answer>[] = [];
+    // one after the other: the thread that computes takes no other
+    for (const file of files) {
+      computing.push(ask({ port }, `/busy${file}`));
+      while (!existsSync(file)) await once(seen, 'change');
+    }
     const clients = await Promise.all(
       Array.from({ length: 10 }, async () => {
         const client = connect(uds);
