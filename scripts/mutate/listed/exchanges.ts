@@ -161,8 +161,8 @@ export const EXCHANGES: readonly Listed[] = [
   {
     name: 'that an HTTP/2 origin has answered and takes no more of the upload is noticed at once',
     file: 'src/proxy/proxy-h2.ts',
-    text: 'if (responseState.isDone() && client.pollClosed() !== PENDING) break;',
-    instead: '',
+    text: '(client.pollClosed() !== PENDING || exchange.isOver())',
+    instead: 'exchange.isOver()',
     tests: ['test/proxy/early-answers.test.ts'],
   },
   {
