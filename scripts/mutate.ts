@@ -56,10 +56,12 @@ function copy(): string {
 const running = new Set<() => void>();
 
 /** Whether these tests fail, or don't come to an end. */
-function noticed(root: string, { files, named }: Tests): Promise<boolean> {
+function noticed(root: string, { files, scenarios }: Tests): Promise<boolean> {
   return new Promise((resolve) => {
-    const args = ['vitest', 'run', '--bail=1', '--testTimeout=20000', ...files];
-    if (named !== undefined) args.push('-t', named);
+    const args =
+      scenarios === undefined
+        ? ['vitest', 'run', '--bail=1', '--testTimeout=20000', ...files]
+        : ['tsx', 'scripts/mutate/recorded.ts', ...scenarios];
     const child = spawn('npx', args, { cwd: root, stdio: 'ignore', detached: true });
     const stop = () => {
       try {

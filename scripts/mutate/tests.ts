@@ -5,8 +5,8 @@ import { dirname, join, relative } from 'node:path';
 /** Tests that are run at once. */
 export interface Tests {
   readonly files: readonly string[];
-  /** Only those whose name matches. */
-  readonly named?: string;
+  /** Of these scenarios alone, and without vitest, which takes longer than they do: see `recorded.ts`. */
+  readonly scenarios?: readonly string[];
 }
 
 /** Pages, pictures, prose and tools: what they need of `src` is tested beside it, and they take minutes. */
