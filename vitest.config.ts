@@ -15,11 +15,29 @@ const lowerDecorators = {
   },
 };
 
-/**
- * What runs in the tests' own process and cleans up after itself. These files share the modules that they load, a worker
- * each: to load them anew for every file takes as long as the tests do (88 files: 87 s, so 47 s). All others have a
- * process of their own: they count descriptors, handle signals, or start browsers and programs.
- */
+// Files that share a process share the modules that they load, a worker each. To load them anew for every file takes as
+// long as the tests do: of 88 files 87 s, so 47 s.
+
+/** What tests programs, servers and pages that have processes of their own, and leaves nothing in the tests' process. */
+const PROGRAMS = [
+  'bench/*',
+  'cli/*',
+  'docs/*',
+  'examples/*',
+  'explorer/{browser,teacher,build}',
+  'lint/*',
+  'log',
+  'main/*',
+  'package/*',
+  'robustness/{bad-clients,bad-origins,blocked-uploads,leaving-h2,names}',
+  'scenarios/*',
+  'scripts/**/*',
+  'server/{configuration,daemon,mod,threads,upgrade}',
+  'tables',
+  'walkthrough/*',
+].map((path) => `test/${path}.test.ts`);
+
+/** What runs in the tests' own process and cleans up after itself. All others count what their process has, or handle its signals. */
 const TOGETHER = [
   'apps',
   'connectors',
@@ -59,7 +77,8 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     projects: [
-      { extends: true, test: { name: 'apart', include: ['test/**/*.test.ts'], exclude: TOGETHER } },
+      { extends: true, test: { name: 'apart', include: ['test/**/*.test.ts'], exclude: [...TOGETHER, ...PROGRAMS] } },
+      { extends: true, test: { name: 'programs', include: PROGRAMS, isolate: false } },
       { extends: true, test: { name: 'counting', include: COUNTING } },
       { extends: true, test: { name: 'together', include: TOGETHER, exclude: COUNTING, isolate: false } },
     ],
