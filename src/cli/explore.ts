@@ -74,6 +74,6 @@ export async function explore(sources: readonly string[], listen: string): Promi
   }
   await tryBind([{ flag: '--listen', address: listen }]);
   const ui = await TraceUi.start(host, port, await explorer());
-  for (const [i, { name, trace }] of traces.entries()) ui.add({ id: i + 1, name, trace });
+  for (const [i, { name, trace }] of traces.entries()) await ui.show({ id: i + 1, name, trace });
   say(`${traces.length} ${traces.length === 1 ? 'trace' : 'traces'} on ${ui.url}; Ctrl-C ends it`);
 }

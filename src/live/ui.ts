@@ -90,17 +90,20 @@ export class TraceUi {
   }
 
   private async take(): Promise<void> {
-    for (let sample = this.waiting.shift(); sample !== undefined; sample = this.waiting.shift()) {
-      const { id, name, request, trace } = sample;
-      const pieces: Buffer[] = [];
-      for (const piece of piecesOf(trace)) {
-        pieces.push(Buffer.from(piece));
-        if (pieces.length % 4 === 0) await breath();
-      }
-      const entry = { id: String(id), name, spans: trace.spans.length, ...request };
-      this.keep({ entry, json: Buffer.concat(pieces) });
-    }
+    for (let sample = this.waiting.shift(); sample !== undefined; sample = this.waiting.shift())
+      await this.show(sample);
     this.busy = false;
+  }
+
+  /** Show a trace; it is there once this is done. */
+  async show({ id, name, request, trace }: Sample): Promise<void> {
+    const pieces: Buffer[] = [];
+    for (const piece of piecesOf(trace)) {
+      pieces.push(Buffer.from(piece));
+      if (pieces.length % 4 === 0) await breath();
+    }
+    const entry = { id: String(id), name, spans: trace.spans.length, ...request };
+    this.keep({ entry, json: Buffer.concat(pieces) });
   }
 
   private keep(one: Kept): void {

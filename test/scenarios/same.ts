@@ -1,7 +1,7 @@
 /**
  * What is to be the same of two runs' deeds: everything but what the system and the network decide.
  *
- * - Ports and names of temporary folders are masked, and the numbers that Prometheus is told.
+ * - Ports, dates and names of temporary folders are masked, and the numbers that Prometheus is told.
  * - The order among connections isn't kept, nor which process had which: the system decides.
  * - Of HTTP/2 the frames are compared, stream by stream in each direction, with the fields of heads: which frames of
  *   different streams leave in one write, and what was written before something was read, hangs on when the origins'
@@ -19,6 +19,7 @@ function masked(text: string): string {
   return text
     .replace(/(127\.0\.0\.1|localhost|\[::1?\]):\d+/g, '$1:PORT')
     .replace(/pingora-traced-\w+/g, 'DIR')
+    .replace(/\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT/g, 'DATE')
     .replace(/^(\w+(?:\{[^}]*\})?) [\d.e+-]+$/gm, '$1 NUMBER');
 }
 
