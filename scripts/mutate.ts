@@ -23,6 +23,8 @@ import { batches, type Tests } from './mutate/tests.ts';
 
 /** Tests of one batch get so long, in milliseconds: a change that has them wait for ever was noticed. */
 const PATIENCE_MS = 240_000;
+/** A scenario gets so long, which takes a second or two. */
+const PATIENCE_OF_SCENARIO_MS = 8_000;
 
 interface Options {
   seed: string;
@@ -71,7 +73,8 @@ function noticed(root: string, { files, scenarios }: Tests): Promise<boolean> {
       }
     };
     running.add(stop);
-    const timer = setTimeout(stop, PATIENCE_MS);
+    const patience = scenarios === undefined ? PATIENCE_MS : scenarios.length * PATIENCE_OF_SCENARIO_MS;
+    const timer = setTimeout(stop, patience);
     child.once('exit', (code) => {
       clearTimeout(timer);
       stop();

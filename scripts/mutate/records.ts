@@ -7,7 +7,7 @@ import type { Change } from './changes.ts';
 import type { Tests } from './tests.ts';
 
 /** So many scenarios are run at most for one function. */
-const MOST = 3;
+const MOST = 2;
 
 let callers: Map<string, string[]> | null = null;
 
