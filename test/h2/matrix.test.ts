@@ -140,13 +140,14 @@ describe.each(all.map((client) => [client.name, client] as const))('%s as the cl
     });
 
     test.runIf(client.isHere)('the origin says GOAWAY: the response is whole, and so is the next', async () => {
-      expect(await client.ask({ port: proxy.port, path: at(n, 'goaway') })).toMatchObject({
-        ...DONE,
-        size: whole.length,
-      });
+      const path = at(n, 'goaway');
+      const asked = client.ask({ port: proxy.port, path });
+      await origin.arrives(path);
       const sessions = origin.sessions.length;
+      expect(await asked).toMatchObject({ ...DONE, size: whole.length });
       expect(await client.ask({ port: proxy.port, path: '/echo', body: PIECE })).toMatchObject(DONE);
-      expect(origin.sessions.length).toBe(sessions + 1);
+      // a browser may have asked for its icon in between
+      expect(origin.sessions.length).toBeGreaterThan(sessions);
     });
 
     test.runIf(has('survives GOAWAY'))(
