@@ -37,7 +37,10 @@ const PROGRAMS = [
   'walkthrough/*',
 ].map((path) => `test/${path}.test.ts`);
 
-/** What runs in the tests' own process and cleans up after itself. All others count what their process has, or handle its signals. */
+/**
+ * What runs in the tests' own process and cleans up after itself. All others count what their process has, or handle its
+ * signals.
+ */
 const TOGETHER = [
   'apps',
   'connectors',

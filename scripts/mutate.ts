@@ -17,7 +17,8 @@ import { Command } from 'commander';
 import { projectRoot } from '../src/tracing/sites.ts';
 import { Chance } from '../test/support/random.ts';
 import { type Change, changesOf, emptied } from './mutate/changes.ts';
-import { LISTED, type Listed, without } from './mutate/listed.ts';
+import type { Listed } from './mutate/listed/entry.ts';
+import { LISTED, without } from './mutate/listed.ts';
 import { recordedCalls } from './mutate/records.ts';
 import { batches, type Tests } from './mutate/tests.ts';
 

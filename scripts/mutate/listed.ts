@@ -4,21 +4,9 @@
  */
 import type { Change } from './changes.ts';
 import { CONNECTIONS } from './listed/connections.ts';
+import type { Listed } from './listed/entry.ts';
 import { EXCHANGES } from './listed/exchanges.ts';
 import { MESSAGES } from './listed/messages.ts';
-
-export interface Listed {
-  /** What `src` does, and after the change doesn't. */
-  readonly name: string;
-  /** Below the project. */
-  readonly file: string;
-  /** Occurs once in the file. */
-  readonly text: string;
-  /** What stands there after the change. */
-  readonly instead: string;
-  /** The tests that are most likely to notice: they are run before the others. */
-  readonly tests?: readonly string[];
-}
 
 export const LISTED: readonly Listed[] = [...EXCHANGES, ...MESSAGES, ...CONNECTIONS];
 

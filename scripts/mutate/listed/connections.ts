@@ -1,5 +1,5 @@
 /** Changes to how connections are accepted, kept, watched and closed. */
-import type { Listed } from '../listed.ts';
+import type { Listed } from './entry.ts';
 
 const KEPT = 'test/proxy/kept.test.ts';
 const POOL = 'test/pool/connection.test.ts';

@@ -1,5 +1,5 @@
 /** Changes to what happens between a request and its response. */
-import type { Listed } from '../listed.ts';
+import type { Listed } from './entry.ts';
 
 const EXCHANGE = 'test/proxy/exchange.test.ts';
 const PHASES = 'test/proxy/phases.test.ts';

@@ -1,5 +1,5 @@
 /** Changes to how messages are read, counted and written. */
-import type { Listed } from '../listed.ts';
+import type { Listed } from './entry.ts';
 
 const EXCHANGE = 'test/proxy/exchange.test.ts';
 const HOP_BY_HOP = 'test/proxy/hop-by-hop.test.ts';

@@ -2,7 +2,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { transformSync } from 'esbuild';
 import { describe, expect, test } from 'vitest';
-import { LISTED, type Listed, without } from '../../../scripts/mutate/listed.ts';
+import type { Listed } from '../../../scripts/mutate/listed/entry.ts';
+import { LISTED, without } from '../../../scripts/mutate/listed.ts';
 import { projectRoot } from '../../../src/tracing/sites.ts';
 
 const read = (file: string) => readFileSync(join(projectRoot, file), 'utf8');
