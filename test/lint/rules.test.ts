@@ -88,13 +88,13 @@ test('below the top floor only who starts and polls tasks knows of recorders', (
   }
 });
 
-/** What the rule against circles says of each file of a project that has these below `src`. */
+/** What the rule against circles says of each file of a project that has these. */
 function circles(files: Record<string, string>): Record<string, string[]> {
   const cwd = mkdtempSync(join(tmpdir(), 'circles-'));
   onTestFinished(() => rmSync(cwd, { recursive: true }));
   for (const [name, code] of Object.entries(files)) {
-    mkdirSync(join(cwd, 'src', name, '..'), { recursive: true });
-    writeFileSync(join(cwd, 'src', name), code);
+    mkdirSync(join(cwd, name, '..'), { recursive: true });
+    writeFileSync(join(cwd, name), code);
   }
   const config = {
     files: ['**/*.ts'],
@@ -103,7 +103,7 @@ function circles(files: Record<string, string>): Record<string, string[]> {
     rules: { 'port/circles': 'error' },
   } as Linter.Config;
   const complaintsOf = (name: string, code: string) =>
-    new Linter({ cwd }).verify(code, config, join(cwd, 'src', name)).map(({ message }) => message.split(';')[0]!);
+    new Linter({ cwd }).verify(code, config, join(cwd, name)).map(({ message }) => message.split(';')[0]!);
   return Object.fromEntries(Object.entries(files).map(([name, code]) => [name, complaintsOf(name, code)]));
 }
 
