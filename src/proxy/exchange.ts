@@ -201,10 +201,14 @@ export class Exchange<CTX, Client, ToUpstream> {
     if (!client.isBodyDone()) this.downstream.setKeepalive(undefined);
   }
 
+  /** The client's half has ended, in whichever way: leave no timer behind. */
+  ended(): void {
+    this.early?.patience.end();
+  }
+
   /** The response is written: send what is left of it, and wait until the client has taken it. */
   *finishResponse(log: Log): Future<void> {
     const { downstream } = this;
-    this.early?.patience.end();
     try {
       downstream.finishBody();
       while (downstream.pollDrained() === PENDING) yield;

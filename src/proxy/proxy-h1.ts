@@ -162,7 +162,10 @@ const proxyHandleUpstream = rust.fn('HttpProxy::proxy_handle_upstream', function
           if (task !== PENDING) {
             if (task === undefined && exchange.refused) break;
             if (exchange.trailers !== undefined) client.setRequestTrailers(exchange.trailers);
+            // pieces that have come together leave together (docs/PERFORMANCE.md)
+            if (rx.length > 0) client.stream.hold();
             requestDone = sendBodyTo1(client, task);
+            if (rx.length === 0) client.stream.release();
           }
         } catch (thrown) {
           unsent = PingoraError.from(thrown).intoUp();
@@ -181,6 +184,7 @@ const proxyHandleUpstream = rust.fn('HttpProxy::proxy_handle_upstream', function
       yield;
     }
   } finally {
+    client.stream.release();
     client.dropRead();
     tx.close();
     rx.closeReceiver();
@@ -250,6 +254,7 @@ const proxyHandleDownstream = rust.fn(
       }
       yield* exchange.finishResponse(log);
     } finally {
+      exchange.ended();
       downstream.dropRead();
       tx.close();
       rx.closeReceiver();

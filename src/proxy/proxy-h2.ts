@@ -202,6 +202,7 @@ const bidirection1to2 = rust.fn('HttpProxy::bidirection_1to2', function* (exchan
 
     yield* exchange.finishResponse(log);
   } finally {
+    exchange.ended();
     downstream.dropRead();
     rx.closeReceiver();
   }

@@ -230,6 +230,11 @@ export class Channel<T> {
     return this.#receiverGone;
   }
 
+  /** How many items wait to be received. */
+  get length(): number {
+    return this.#items.length;
+  }
+
   /** The next item; undefined when the sender closed and everything was received. */
   pollRecv(): Poll<T | undefined> {
     const item = this.#items.shift();

@@ -7,6 +7,7 @@ import { DuplexTransport, drive } from '../../src/h2/duplex.ts';
 import { PREFACE } from '../../src/h2/frame.ts';
 import { ServerConnection } from '../../src/h2/server.ts';
 import type { Stream } from '../../src/h2/stream.ts';
+import { PENDING } from '../../src/runtime/poll.ts';
 import { acceptAll } from './peers.ts';
 import { ready, whole } from './poll.ts';
 import { Captured, frame, GET, headers, literals, POST, settings } from './raw.ts';
@@ -143,6 +144,45 @@ test('frames of all types, padded and not, are the same at every cut', async () 
   expect(all.get(1)).toMatchObject({ body: 'paddedplain', names: ['x-a'] });
   expect(await fed(cut(bytes, ...bytes.keys()))).toEqual(all);
   for (let at = 1; at < bytes.length; at++) expect(await fed(cut(bytes, at)), `cut at ${at}`).toEqual(all);
+});
+
+test('long frames of data, padded and not, are the same at every cut', async () => {
+  const data = Buffer.from(Array.from({ length: 16_384 }, (_, i) => i % 251));
+  const bytes = Buffer.concat([
+    PREFACE,
+    settings(),
+    headers(1, POST, false),
+    frame(0, 0, 1, data),
+    frame(0, 8, 1, Buffer.concat([Buffer.from([200]), data.subarray(0, 12_000), Buffer.alloc(200)])),
+    headers(3, POST, false),
+    frame(0, 0, 3, data.subarray(0, 9000)),
+    frame(0, 1, 1, data.subarray(1)),
+    frame(0, 1, 3),
+  ]);
+  const all = await fed([Buffer.from(bytes)]);
+  const bodies = [data, data.subarray(0, 12_000), data.subarray(1)];
+  expect(all.get(1)).toMatchObject({ body: Buffer.concat(bodies).toString('latin1') });
+  for (let at = 1; at < bytes.length; at += 131) {
+    expect(await fed(cut(bytes, at)), `cut at ${at}`).toEqual(all);
+    expect(await fed(cut(bytes, at, Math.min(at + 9, bytes.length))), `cut at ${at}, and 9 on`).toEqual(all);
+  }
+});
+
+test.each([
+  ['waits for the rest of a frame that is nearly whole', 9, [16_384]],
+  ['goes on without the rest of a frame where that is long', 8000, [8384, 8000]],
+])('a large piece of data %s', async (_, rest, pieces) => {
+  const out = new Captured();
+  const connection = new ServerConnection(out);
+  out.connection = connection;
+  connection.receive(Buffer.concat([PREFACE, settings(), headers(1, POST, false)]));
+  const stream = (await ready(() => connection.pollAccept()))!;
+  const data = frame(0, 0, 1, Buffer.alloc(16_384));
+  connection.receive(Buffer.from(data.subarray(0, -rest)));
+  expect(stream.pollData() === PENDING).toBe(pieces.length === 1);
+  connection.receive(Buffer.from(data.subarray(-rest)));
+  expect(await ready(() => stream.pollData())).toHaveLength(pieces.at(-1)!);
+  expect(stream.pollData()).toBe(PENDING);
 });
 
 test('whatever arrives, nothing is thrown past the connection, and no stream is left', async () => {

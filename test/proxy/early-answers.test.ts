@@ -4,15 +4,17 @@
  */
 import { once } from 'node:events';
 import { constants, type ServerHttp2Stream } from 'node:http2';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
+import { armedTimers } from '../../src/timeout/lib.ts';
 import { HttpPeer } from '../../src/upstreams/peer.ts';
-import { answer, request } from '../protocols/h2/harness.ts';
+import { answer, deferred, request } from '../protocols/h2/harness.ts';
+import { fakeClock } from '../support/clock.ts';
 import { h2Origin } from '../support/h2-origin.ts';
 import { startH2Proxy, ToPeer } from '../support/h2-proxy.ts';
 import { captureLog } from '../support/log.ts';
 import { HELLO, Origin, requestEnd } from '../support/origin.ts';
 import { startProxy } from '../support/proxy.ts';
-import type { Peer } from '../support/streams.ts';
+import { type Peer, turn } from '../support/streams.ts';
 
 /** What an origin does with an upload, once it has its head. */
 interface Way {
@@ -178,6 +180,32 @@ describe.each(Object.keys(ORIGINS))('an HTTP/1 client that %s answers', (origin)
     client.send(post('Content-Length: 8'));
     expect(await client.end()).toMatch(/^HTTP\/1\.1 413 .*no$/s);
   });
+});
+
+/** Says when a request is over. */
+class Told extends ToPeer {
+  readonly over = deferred<void>();
+
+  override logging(): void {
+    this.over.resolve();
+  }
+}
+
+test('a client that leaves after an early error leaves no timer', async () => {
+  captureLog('silent');
+  // no timer ends by itself
+  fakeClock();
+  const app = new Told(await ORIGINS['an HTTP/1 origin']!(reads(413)));
+  const client = await (await startProxy(app)).client();
+  const before = armedTimers();
+  client.send(post(`Content-Length: ${LARGE}`));
+  await client.until((text) => text.endsWith('no'));
+  client.socket.resetAndDestroy();
+  await app.over.promise;
+  for (let n = 0; n < 20; n++) await turn();
+  const after = armedTimers();
+  vi.useRealTimers();
+  expect(after).toBe(before);
 });
 
 describe.each(Object.keys(ORIGINS))('an HTTP/2 client that %s answers', (origin) => {

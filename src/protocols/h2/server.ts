@@ -145,8 +145,10 @@ export const handshake = rust.fn(
         stream,
         (transport) =>
           new ServerConnection(transport, {
-            connectionWindowSize: Math.max(window, Math.min(MOST_WINDOW, window * streams)),
             ...options,
+            initialWindowSize: window,
+            connectionWindowSize:
+              options.connectionWindowSize ?? Math.max(window, Math.min(MOST_WINDOW, window * streams)),
             names: NAMES,
             observer: framesOf(stream),
             onRefused: (error, id) => refused(options, error, id),

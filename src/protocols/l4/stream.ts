@@ -114,6 +114,8 @@ export class Stream implements Flushing {
   private writer: Waker | null = null;
   private writeLimit: Limit | null = null;
   private draining = false;
+  /** What is written waits for {@link Stream.release}. */
+  private held = false;
 
   /** Who wants to know of a reset while nothing is read, and when that is looked at. */
   private watcher: Waker | null = null;
@@ -458,13 +460,27 @@ export class Stream implements Flushing {
     }
   }
 
+  /** @internal What is written from now on leaves in one write, at {@link Stream.release}. Not for much, and not for long. */
+  hold(): void {
+    if (this.held) return;
+    this.held = true;
+    this.socket.cork();
+  }
+
+  /** @internal */
+  release(): void {
+    if (!this.held) return;
+    this.held = false;
+    this.socket.uncork();
+  }
+
   /**
    * @internal Ready when the peer has taken so much of what was written that more can be: the writer's backpressure. `patience`:
    * how long this may be pending, in milliseconds. Throws the socket's error if the connection broke, and `Elapsed`.
    */
   pollDrained(patience?: number): Poll<void> {
     if (this.draining) this.throwIfBroken();
-    this.draining = this.socket.writableNeedDrain;
+    this.draining = this.socket.writableNeedDrain && !this.held;
     if (!this.draining) {
       this.writeLimit?.clear();
       return;
@@ -531,6 +547,7 @@ export class Stream implements Flushing {
     if (pending !== '' && this.error === null && !socket.destroyed && !socket.writableEnded) {
       socket.write(pending, 'latin1');
     }
+    this.release();
     socket.destroy();
   }
 
@@ -538,6 +555,7 @@ export class Stream implements Flushing {
   reset(): void {
     const { socket } = this;
     this.pending = '';
+    this.release();
     if (this.peerAddress !== undefined && !socket.destroyed) {
       const ssl = this.getSsl();
       const below = ssl === undefined ? socket : parentOf(ssl);

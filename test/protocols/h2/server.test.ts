@@ -336,6 +336,16 @@ test('an answer before the end of a long body is complete, and the client is tol
   expect([got.status, got.body.toString(), got.rstCode]).toEqual([413, 'too long', constants.NGHTTP2_NO_ERROR]);
 });
 
+test.each([
+  ['by default', {}, 262_144],
+  ['as it was set', { initialWindowSize: 100_000 }, 100_000],
+])('a client is told how much of a stream it may send before it is read, %s', async (_, options, window) => {
+  running = await listen(answering(HttpTask.Header(head(200), true)), options);
+  const client = running.client();
+  await once(client, 'remoteSettings');
+  expect(client.remoteSettings.initialWindowSize).toBe(window);
+});
+
 test('an upload that nobody reads holds up no other', async () => {
   running = await listen(async (session) => {
     // nine uploads, each of more than a window of the connection may have been, wait unread
@@ -346,7 +356,7 @@ test('an upload that nobody reads holds up no other', async () => {
   for (let n = 0; n < 9; n++) {
     const unread = client.request({ ':method': 'POST', ':path': '/unread' });
     unread.on('error', () => {});
-    unread.write(Buffer.alloc(65_535));
+    unread.write(Buffer.alloc(262_144));
   }
   expect((await request(client, { ':method': 'POST', ':path': '/read' }, 'x'.repeat(60_000))).status).toBe(200);
 });

@@ -93,6 +93,37 @@ describe('what a stream writes', () => {
     expect(await everything()).toHaveLength(16 * 4096);
   });
 
+  it('leaves in one write when it is held until then, and only then is the peer waited for', async () => {
+    const { stream, socket, client, everything } = await pair();
+    client.pause();
+    let writes = 0;
+    // what Node calls for several pieces at once
+    const writev = socket._writev!.bind(socket);
+    socket._writev = (...args: Parameters<typeof writev>) => {
+      writes++;
+      writev(...args);
+    };
+    stream.hold();
+    stream.write(Buffer.alloc(4 << 20, 'a'));
+    expect(stream.pollDrained()).toBeUndefined();
+    stream.write(Buffer.alloc(4 << 20, 'b'));
+    expect([writes, socket.bytesWritten - socket.writableLength]).toEqual([0, 0]);
+    stream.release();
+    expect([writes, stream.pollDrained()]).toEqual([1, PENDING]);
+    client.resume();
+    await polled(() => stream.pollDrained());
+    stream.shutdown();
+    expect(await everything()).toHaveLength(8 << 20);
+  });
+
+  it.each(['shutdown', 'destroy'] as const)('is sent before %s, though it was held', async (end) => {
+    const { stream, everything } = await pair();
+    stream.hold();
+    stream.write(Buffer.alloc(5000, 'a'));
+    stream[end]();
+    expect(await everything()).toHaveLength(5000);
+  });
+
   it('is work to be done until the connection that was shut down is closed', async () => {
     const { stream, client } = await pair();
     client.allowHalfOpen = true;
