@@ -1,7 +1,7 @@
 /**
  * `npm run tables`: writes docs/MODULES.md, what of Pingora is ported, where, and what isn't and why; and
- * docs/DEVIATIONS.md, where the port differs on purpose; docs/USER-GUIDE.md (`user-guide.ts`). `--check` writes nothing
- * and fails if they aren't up to date.
+ * docs/DEVIATIONS.md, where the port differs on purpose; docs/USER-GUIDE.md (`user-guide.ts`); and the methods of
+ * src/proxy/hooks.ts (`forwarders.ts`). `--check` writes nothing and fails if they aren't up to date.
  *
  * Counterparts come from the code: a function with a span by its span's name, one without by its own name in the files
  * that port its file. What has neither needs a reason in `modules.reasons.json`.
@@ -11,6 +11,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { declaredSites } from '../src/tracing/sites.ts';
 import { type Deviation, deviationsPage } from './deviations-page.ts';
+import { hooksFile } from './forwarders.ts';
 import { userGuide } from './user-guide.ts';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -240,6 +241,7 @@ export function tables(): { pages: Record<string, string>; problems: string[] } 
     'docs/MODULES.md': modulesPage(moduleRows()),
     'docs/DEVIATIONS.md': deviationsPage(known, (text) => problems.push(text)),
     'docs/USER-GUIDE.md': guide.page,
+    ...hooksFile(root),
   };
   problems.push(...guide.problems);
   return { pages, problems: [...problems] };

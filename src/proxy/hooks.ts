@@ -42,6 +42,7 @@ export class Hooks<CTX> {
     return Reflect.get(this.#app, method) === Reflect.get(ProxyHttp.prototype, method);
   }
 
+  // made from src/proxy/proxy-trait.ts by `npm run tables`: don't edit it
   @hook
   newCtx(): CTX {
     return this.#app.newCtx();
@@ -68,13 +69,13 @@ export class Hooks<CTX> {
   }
 
   @hook
-  upstreamRequestFilter(session: Session, request: RequestHeader, ctx: CTX): MaybePromise<void> {
-    return this.#app.upstreamRequestFilter(session, request, ctx);
+  upstreamRequestFilter(session: Session, upstreamRequest: RequestHeader, ctx: CTX): MaybePromise<void> {
+    return this.#app.upstreamRequestFilter(session, upstreamRequest, ctx);
   }
 
   @hook
-  upstreamResponseFilter(session: Session, response: ResponseHeader, ctx: CTX): void {
-    this.#app.upstreamResponseFilter(session, response, ctx);
+  upstreamResponseFilter(session: Session, upstreamResponse: ResponseHeader, ctx: CTX): void {
+    this.#app.upstreamResponseFilter(session, upstreamResponse, ctx);
   }
 
   @hook
@@ -86,20 +87,30 @@ export class Hooks<CTX> {
   requestBodyFilter(
     session: Session,
     body: Buffer | undefined,
-    end: boolean,
+    endOfStream: boolean,
     ctx: CTX,
   ): MaybePromise<Buffer | undefined> {
-    return this.#app.requestBodyFilter(session, body, end, ctx);
+    return this.#app.requestBodyFilter(session, body, endOfStream, ctx);
   }
 
   @hook
-  upstreamResponseBodyFilter(session: Session, body: Buffer | undefined, end: boolean, ctx: CTX): Buffer | undefined {
-    return this.#app.upstreamResponseBodyFilter(session, body, end, ctx);
+  upstreamResponseBodyFilter(
+    session: Session,
+    body: Buffer | undefined,
+    endOfStream: boolean,
+    ctx: CTX,
+  ): Buffer | undefined {
+    return this.#app.upstreamResponseBodyFilter(session, body, endOfStream, ctx);
   }
 
   @hook
-  responseBodyFilter(session: Session, body: Buffer | undefined, ctx: CTX, end: boolean): number | Buffer | undefined {
-    return this.#app.responseBodyFilter(session, body, ctx, end);
+  responseBodyFilter(
+    session: Session,
+    body: Buffer | undefined,
+    ctx: CTX,
+    endOfStream: boolean,
+  ): number | Buffer | undefined {
+    return this.#app.responseBodyFilter(session, body, ctx, endOfStream);
   }
 
   @hook
@@ -157,6 +168,7 @@ export class Hooks<CTX> {
   isPurge(session: Session, ctx: CTX): boolean {
     return this.#app.isPurge(session, ctx);
   }
+  // end of what is made
 }
 
 /** What exchanges with origins and the filters of bodies and trailers know of a proxy: `HttpProxy` is one. */
