@@ -14,7 +14,7 @@ import {
 import { Session as ServerSession } from '../protocols/http/server.ts';
 import type { Stream } from '../protocols/l4/stream.ts';
 import { ALPN } from '../protocols/mod.ts';
-import { type Awaitable, type Future, settle, until } from '../runtime/future.ts';
+import { type Awaitable, type Future, settle } from '../runtime/future.ts';
 import { currentHandle } from '../runtime/lib.ts';
 import type { ShutdownWatch } from '../runtime/sync.ts';
 import { ported, traced } from '../tracing/span.ts';
@@ -78,7 +78,7 @@ export class HttpAsServerApp implements ServerApp {
     const options = this.app.h2Options?.();
     const { maxRequests } = options ?? {};
     try {
-      connection = yield* until(handshake(stream, options));
+      connection = yield* handshake(stream, options);
     } catch (error) {
       log.error(`H2 handshake error ${error}`);
       return undefined;

@@ -10,76 +10,66 @@ import { connectUds, setTcpKeepalive, connect as tcpConnect } from '../protocols
 import type { SocketAddr } from '../protocols/l4/socket.ts';
 import { Stream } from '../protocols/l4/stream.ts';
 import { generateConnectHeader, connect as rawConnect } from '../protocols/raw-connect.ts';
-import { Cancelled } from '../runtime/cancelled.ts';
-import { type Cancellation, withDeadline } from '../timeout/cancel.ts';
-import { Elapsed } from '../timeout/lib.ts';
+import type { Future } from '../runtime/future.ts';
+import { Elapsed, timeout } from '../timeout/lib.ts';
 import { note, ported } from '../tracing/span.ts';
 import { duration, type Peer } from '../upstreams/peer.ts';
 
 const rust = ported('pingora-core/src/connectors/l4.rs');
 const log = new Log('pingora_core::connectors::l4');
 
-function open(peer: Peer, bindTo: SocketAddr | undefined, within: Cancellation | undefined): Promise<Socket> {
-  const address = peer.address();
-  return address.kind === 'unix' ? connectUds(address.path, within) : tcpConnect(address, bindTo, within);
-}
-
 /**
  * Connect to `peer`, or through its proxy, from `bindTo` if given.
  *
  * Throws `ConnectTimedout` after the peer's connection timeout, `InternalError` where the port's own side is at fault
- * (an address that can't be bound to), what `ext::connect` throws, and `Cancelled` when it is taken back.
+ * (an address that can't be bound to), and what `ext::connect` throws.
  */
-export const connect = rust.fn(
-  'l4::connect',
-  async (peer: Peer, bindTo: SocketAddr | undefined, cancellation?: Cancellation): Promise<Stream> => {
-    note({ peer: peer.address().toString() });
-    if (peer.getProxy?.() !== undefined) {
-      try {
-        return await proxyConnect(peer, cancellation);
-      } catch (error) {
-        if (!(error instanceof PingoraError)) throw error;
-        throw error.moreContext(`Fail to establish CONNECT proxy: ${peer}`);
-      }
-    }
-    const timeout = peer.getPeerOptions?.()?.connectionTimeout;
-    let socket: Socket;
+export const connect = rust.fn('l4::connect', function* (peer: Peer, bindTo: SocketAddr | undefined): Future<Stream> {
+  const address = peer.address();
+  note({ peer: address.toString() });
+  if (peer.getProxy?.() !== undefined) {
     try {
-      socket = await (timeout === undefined
-        ? open(peer, bindTo, cancellation)
-        : withDeadline(timeout, cancellation, (within) => open(peer, bindTo, within)));
+      return yield* proxyConnect(peer);
     } catch (error) {
-      throw connectError(peer, timeout, error);
+      if (!(error instanceof PingoraError)) throw error;
+      throw error.moreContext(`Fail to establish CONNECT proxy: ${peer}`);
     }
-    log.debug(() => `connected to new server: ${peer.address()}`);
-    const stream = new Stream(socket);
-    stream.side = 'upstream';
-    try {
-      const keepalive = peer.getPeerOptions?.()?.tcpKeepalive;
-      if (keepalive !== undefined && peer.address().kind === 'inet') {
-        log.debug('Setting tcp keepalive');
-        setTcpKeepalive(socket, keepalive);
-      }
-      const tracer = peer.getTracer?.();
-      if (tracer !== undefined) {
-        tracer.onConnected();
-        stream.tracer = tracer;
-      }
-      stream.setNodelay();
-    } catch (error) {
-      stream.destroy();
-      throw error;
+  }
+  const connecting = address.kind === 'unix' ? connectUds(address.path) : tcpConnect(address, bindTo);
+  const limit = peer.getPeerOptions?.()?.connectionTimeout;
+  let socket: Socket;
+  try {
+    socket = yield* timeout(limit, connecting);
+  } catch (error) {
+    throw connectError(peer, limit, error);
+  }
+  log.debug(() => `connected to new server: ${address}`);
+  const stream = new Stream(socket);
+  stream.side = 'upstream';
+  try {
+    const keepalive = peer.getPeerOptions?.()?.tcpKeepalive;
+    if (keepalive !== undefined && address.kind === 'inet') {
+      log.debug('Setting tcp keepalive');
+      setTcpKeepalive(socket, keepalive);
     }
-    return stream;
-  },
-);
+    const tracer = peer.getTracer?.();
+    if (tracer !== undefined) {
+      tracer.onConnected();
+      stream.tracer = tracer;
+    }
+    stream.setNodelay();
+  } catch (error) {
+    stream.destroy();
+    throw error;
+  }
+  return stream;
+});
 
-function connectError(peer: Peer, timeout: number | undefined, error: unknown): unknown {
-  if (error instanceof Cancelled) return error;
+function connectError(peer: Peer, limit: number | undefined, error: unknown): unknown {
   if (error instanceof Elapsed) {
     return PingoraError.because(
       ErrorType.ConnectTimedout,
-      `timeout ${duration(timeout!)} connecting to server ${peer}`,
+      `timeout ${duration(limit!)} connecting to server ${peer}`,
       error,
     );
   }
@@ -106,37 +96,34 @@ export const bindToRandom = rust.fn(
   },
 );
 
-const proxyConnect = rust.fn(
-  'l4::proxy_connect',
-  async (peer: Peer, cancellation: Cancellation | undefined): Promise<Stream> => {
-    const proxy = peer.getProxy!()!;
-    const options = peer.getPeerOptions?.();
-    const headers = { ...proxy.headers, ...options?.extraProxyHeaders };
-    let socket: Socket;
-    try {
-      socket = await connectUds(proxy.nextHop, cancellation);
-    } catch (error) {
-      if (error instanceof Cancelled) throw error;
-      throw PingoraError.because(ErrorType.ConnectError, `CONNECT proxy connect() error to "${proxy.nextHop}"`, error);
+const proxyConnect = rust.fn('l4::proxy_connect', function* (peer: Peer): Future<Stream> {
+  const proxy = peer.getProxy!()!;
+  const options = peer.getPeerOptions?.();
+  const headers = { ...proxy.headers, ...options?.extraProxyHeaders };
+  let socket: Socket;
+  try {
+    socket = yield* connectUds(proxy.nextHop);
+  } catch (error) {
+    throw PingoraError.because(ErrorType.ConnectError, `CONNECT proxy connect() error to "${proxy.nextHop}"`, error);
+  }
+  const stream = new Stream(socket);
+  stream.side = 'upstream';
+  let established = false;
+  try {
+    const request = generateConnectHeader(proxy.host, proxy.port, headers);
+    const digest = yield* timeout(options?.connectionTimeout, rawConnect(stream, request));
+    log.debug(() => `CONNECT proxy established: ${proxy}`);
+    stream.setProxyDigest(digest);
+    established = true;
+    return stream;
+  } catch (error) {
+    if (error instanceof Elapsed) {
+      throw PingoraError.because(ErrorType.ConnectTimedout, 'establishing CONNECT proxy', error);
     }
-    const stream = new Stream(socket);
-    stream.side = 'upstream';
-    try {
-      const request = generateConnectHeader(proxy.host, proxy.port, headers);
-      const digest = await withDeadline(options?.connectionTimeout, cancellation, (within) =>
-        rawConnect(stream, request, within),
-      );
-      log.debug(() => `CONNECT proxy established: ${proxy}`);
-      stream.setProxyDigest(digest);
-      return stream;
-    } catch (error) {
-      stream.destroy();
-      if (error instanceof Elapsed) {
-        throw PingoraError.because(ErrorType.ConnectTimedout, 'establishing CONNECT proxy', error);
-      }
-      // the session leaves it open whether to try again, for a connection that was reused: this one is new
-      if (error instanceof PingoraError) error.decideReuse(false);
-      throw error;
-    }
-  },
-);
+    // the session leaves it open whether to try again, for a connection that was reused: this one is new
+    if (error instanceof PingoraError) error.decideReuse(false);
+    throw error;
+  } finally {
+    if (!established) stream.destroy();
+  }
+});

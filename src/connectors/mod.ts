@@ -11,9 +11,10 @@ import { ConnectionMeta, ConnectionPool, type GroupKey } from '../pool/connectio
 import type { SocketAddr } from '../protocols/l4/socket.ts';
 import type { Stream } from '../protocols/l4/stream.ts';
 import { ALPN } from '../protocols/mod.ts';
+import type { Future } from '../runtime/future.ts';
 import { spawnAttendant } from '../runtime/lib.ts';
-import { type Cancellation, withDeadline } from '../timeout/cancel.ts';
-import { Elapsed } from '../timeout/lib.ts';
+import { type AwaitableFuture, awaitable } from '../runtime/task.ts';
+import { Elapsed, timeout } from '../timeout/lib.ts';
 import { ported, traced } from '../tracing/span.ts';
 import { duration, matchesStream, type Peer } from '../upstreams/peer.ts';
 import { bindToRandom, connect as l4Connect } from './l4.ts';
@@ -27,6 +28,8 @@ const log = new Log('pingora_core::connectors');
 
 /** How many idle connections are kept if nothing else is said. */
 export const DEFAULT_POOL_SIZE = 128;
+
+type Got = [stream: Stream, reused: boolean];
 
 /** Connects to servers over TCP, Unix sockets and TLS, and keeps connections for the next use. */
 @traced
@@ -57,11 +60,16 @@ export class TransportConnector {
   }
 
   /** Open a connection to `peer`. Throws as `l4::connect` and `tls::connect` do. */
+  newStream(peer: Peer): AwaitableFuture<Stream> {
+    return this._newStream(peer) as AwaitableFuture<Stream>;
+  }
+
+  @awaitable
   @rust.method
-  newStream(peer: Peer): Promise<Stream> {
+  private *_newStream(peer: Peer): Future<Stream> {
     const bindTo = bindToRandom(peer, this.bindToV4, this.bindToV6);
     const alpnOverride = this.preferredHttpVersion.get(peer);
-    return doConnect(peer, bindTo, alpnOverride, this.tlsCtx);
+    return yield* doConnect(peer, bindTo, alpnOverride, this.tlsCtx);
   }
 
   /** A connection to `peer` that was released, if there is one that still can be used. */
@@ -98,11 +106,18 @@ export class TransportConnector {
     spawnAttendant('idle_poll', pool.idlePoll(stream, meta, idleTimeout, notifyClose, watchUse));
   }
 
-  /** A connection to `peer`: one that was released, or a new one. The boolean says whether it was used before. */
+  /**
+   * A connection to `peer`: one that was released, at once, or a new one. The boolean says whether it was used before.
+   */
   @rust.method
-  getStream(peer: Peer): [stream: Stream, reused: boolean] | Promise<[stream: Stream, reused: boolean]> {
+  getStream(peer: Peer): Got | AwaitableFuture<Got> {
     const reused = this.reusedStream(peer);
-    return reused === undefined ? this.newStream(peer).then(unused) : [reused, true];
+    return reused === undefined ? (this.openStream(peer) as AwaitableFuture<Got>) : [reused, true];
+  }
+
+  @awaitable
+  private *openStream(peer: Peer): Future<Got> {
+    return [yield* this.newStream(peer), false];
   }
 
   /** From now on offer nothing but HTTP/1.1 to `peer`. */
@@ -121,44 +136,28 @@ function destroy(stream: Stream): void {
   stream.destroy();
 }
 
-function unused(stream: Stream): [Stream, boolean] {
-  return [stream, false];
-}
-
 /** Connect and, if the peer says so, make the TLS handshake, all within the peer's total connection timeout. */
 const doConnect = rust.fn(
   'connectors::do_connect',
-  (
-    peer: Peer,
-    bindTo: SocketAddr | undefined,
-    alpnOverride: ALPN | undefined,
-    tlsCtx: TlsConnector,
-  ): Promise<Stream> => {
+  function* (peer: Peer, bindTo: SocketAddr | undefined, alpn: ALPN | undefined, tlsCtx: TlsConnector): Future<Stream> {
     const total = peer.getPeerOptions?.()?.totalConnectionTimeout;
-    if (total === undefined) return doConnectInner(peer, bindTo, alpnOverride, tlsCtx, undefined);
-    return withDeadline(total, undefined, (within) => doConnectInner(peer, bindTo, alpnOverride, tlsCtx, within)).catch(
-      (error: unknown) => {
-        if (!(error instanceof Elapsed)) throw error;
-        throw PingoraError.explain(
-          ErrorType.ConnectTimedout,
-          `connecting to server ${peer}, total-connection timeout ${duration(total)}`,
-        );
-      },
-    );
+    try {
+      return yield* timeout(total, doConnectInner(peer, bindTo, alpn, tlsCtx));
+    } catch (error) {
+      if (!(error instanceof Elapsed)) throw error;
+      throw PingoraError.explain(
+        ErrorType.ConnectTimedout,
+        `connecting to server ${peer}, total-connection timeout ${duration(total!)}`,
+      );
+    }
   },
 );
 
 const doConnectInner = rust.fn(
   'connectors::do_connect_inner',
-  async (
-    peer: Peer,
-    bindTo: SocketAddr | undefined,
-    alpnOverride: ALPN | undefined,
-    tlsCtx: TlsConnector,
-    within: Cancellation | undefined,
-  ): Promise<Stream> => {
-    const stream = await l4Connect(peer, bindTo, within);
-    return peer.tls() ? tlsConnect(stream, peer, alpnOverride, tlsCtx, within) : stream.readDirectly();
+  function* (peer: Peer, bindTo: SocketAddr | undefined, alpn: ALPN | undefined, tlsCtx: TlsConnector): Future<Stream> {
+    const stream = yield* l4Connect(peer, bindTo);
+    return peer.tls() ? yield* tlsConnect(stream, peer, alpn, tlsCtx) : stream.readDirectly();
   },
 );
 

@@ -19,8 +19,8 @@ import type { Stream } from '../protocols/l4/stream.ts';
 import type { ALPN } from '../protocols/mod.ts';
 import { handshake } from '../protocols/tls/client.ts';
 import type { SslStream } from '../protocols/tls/mod.ts';
-import { type Cancellation, withDeadline } from '../timeout/cancel.ts';
-import { Elapsed } from '../timeout/lib.ts';
+import type { Future } from '../runtime/future.ts';
+import { Elapsed, timeout } from '../timeout/lib.ts';
 import { ported, traced } from '../tracing/span.ts';
 import { duration, type Peer, verifyCert, verifyHostname } from '../upstreams/peer.ts';
 import { fingerprintOf } from '../utils/mod.ts';
@@ -200,18 +200,12 @@ const anyName = (): undefined => undefined;
 /**
  * Make a TLS connection of `stream`, verified as `peer` asks for. `alpnOverride` goes before the peer's own.
  *
- * Throws `InvalidCert`, `TLSHandshakeFailure`, `ConnectTimedout` after the peer's connection timeout, `InternalError`
- * for settings that can't be used, and `Cancelled` when it is taken back. `stream` is closed then.
+ * Throws `InvalidCert`, `TLSHandshakeFailure`, `ConnectTimedout` after the peer's connection timeout, and `InternalError`
+ * for settings that can't be used. `stream` is closed then, and when this is dropped.
  */
 export const connect = rust.fn(
   'tls::connect',
-  async (
-    stream: Stream,
-    peer: Peer,
-    alpnOverride: ALPN | undefined,
-    tlsCtx: Connector,
-    cancellation: Cancellation | undefined,
-  ): Promise<SslStream> => {
+  function* (stream: Stream, peer: Peer, alpnOverride: ALPN | undefined, tlsCtx: Connector): Future<SslStream> {
     const sni = peer.sni();
     // without a name nothing is verified, as the original has it from nginx
     const verify = sni !== '' && verifyCert(peer);
@@ -231,14 +225,14 @@ export const connect = rust.fn(
     // RFC 6066 3: no IP addresses as server names
     if (sni !== '' && isIP(sni) === 0) config.servername = sni;
     if (alpn !== undefined) config.ALPNProtocols = alpn.toWireProtocols();
-    const timeout = peer.getPeerOptions?.()?.connectionTimeout;
+    const limit = peer.getPeerOptions?.()?.connectionTimeout;
     try {
-      return await withDeadline(timeout, cancellation, (within) => handshake(config, sni, stream, within));
+      return yield* timeout(limit, handshake(config, sni, stream));
     } catch (error) {
       if (!(error instanceof Elapsed)) throw error;
       throw PingoraError.explain(
         ErrorType.ConnectTimedout,
-        `connecting to server ${peer}, timeout ${duration(timeout!)}`,
+        `connecting to server ${peer}, timeout ${duration(limit!)}`,
       );
     }
   },

@@ -6,6 +6,7 @@
 import type { Socket } from 'node:net';
 import type { Stream } from '../protocols/l4/stream.ts';
 import { PENDING, type Poll } from '../runtime/poll.ts';
+import type { AwaitableFuture } from '../runtime/task.ts';
 import type { ListenFds } from '../server/transfer-fd/mod.ts';
 import { ported, traced } from '../tracing/span.ts';
 import { ListenerEndpoint, type ServerAddress, type Sharing, type TcpSocketOptions } from './l4.ts';
@@ -140,8 +141,9 @@ export class UninitializedStream {
 
   /** Make the TLS handshake, if there is one to make. Throws `TLSHandshakeFailure`; the connection is closed then. */
   @rust.method
-  handshake(): Stream | Promise<Stream> {
-    return this.tls === undefined ? this.l4.readDirectly() : this.tls.tlsHandshake(this.l4);
+  handshake(): Stream | AwaitableFuture<Stream> {
+    const { l4, tls } = this;
+    return tls === undefined ? l4.readDirectly() : (tls.tlsHandshake(l4) as AwaitableFuture<Stream>);
   }
 }
 

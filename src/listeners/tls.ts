@@ -11,6 +11,8 @@ import type { Stream } from '../protocols/l4/stream.ts';
 import { ALPN } from '../protocols/mod.ts';
 import type { SslStream } from '../protocols/tls/mod.ts';
 import { handshake, handshakeWithCallback, SslAcceptor, type TlsAccept } from '../protocols/tls/server.ts';
+import type { Future } from '../runtime/future.ts';
+import { awaitable } from '../runtime/task.ts';
 import { callHook, ported, traced } from '../tracing/span.ts';
 
 const rust = ported('pingora-core/src/listeners/tls.rs');
@@ -167,9 +169,12 @@ export class Acceptor {
   }
 
   /** Throws `TLSHandshakeFailure`; the connection is closed then. */
+  @awaitable
   @rust.method
-  tlsHandshake(stream: Stream): Promise<SslStream> {
+  *tlsHandshake(stream: Stream): Future<SslStream> {
     log.debug('new ssl session');
-    return this.callbacks ? handshakeWithCallback(this.sslAcceptor, stream) : handshake(this.sslAcceptor, stream);
+    return yield* this.callbacks
+      ? handshakeWithCallback(this.sslAcceptor, stream)
+      : handshake(this.sslAcceptor, stream);
   }
 }

@@ -6,9 +6,8 @@
  */
 import { ErrorType, PingoraError } from '../error/lib.ts';
 import { RequestHeader, type ResponseHeader } from '../http/lib.ts';
-import { Cancelled } from '../runtime/cancelled.ts';
-import { polled } from '../runtime/task.ts';
-import type { Cancellation } from '../timeout/cancel.ts';
+import type { Future } from '../runtime/future.ts';
+import { ready } from '../runtime/task.ts';
 import { ported } from '../tracing/span.ts';
 import type { ProxyDigest } from './digest.ts';
 import { HttpSession } from './h1/client.ts';
@@ -20,29 +19,20 @@ const rust = ported('pingora-core/src/protocols/raw_connect.rs');
  * Ask the proxy at the other end of `stream` for a tunnel. Afterwards `stream` is the tunnel.
  *
  * Throws `ConnectProxyFailure` (its cause is a {@link ConnectProxyError}) when the proxy refuses, `WriteError`,
- * `ReadError` or `ConnectionClosed` when the connection breaks, and `Cancelled` when it is taken back. Closing `stream`
- * is the caller's then.
+ * `ReadError` or `ConnectionClosed` when the connection breaks. Closing `stream` is the caller's then.
  */
 export const connect = rust.fn(
   'raw_connect::connect',
-  async (stream: Stream, request: RequestHeader, cancellation?: Cancellation): Promise<ProxyDigest> => {
+  function* (stream: Stream, request: RequestHeader): Future<ProxyDigest> {
     const http = HttpSession.new(stream);
-    // a read that waits ends when the connection does
-    const forget = cancellation?.onCancel(() => stream.destroy());
     try {
-      try {
-        // written here: the session writes a path where CONNECT has an authority
-        stream.write(httpReqHeaderToWireAuthForm(request));
-        stream.flush();
-      } catch (error) {
-        throw PingoraError.because(ErrorType.WriteError, 'while writing request headers', error);
-      }
-      return validateConnectResponse(await polled(() => http.readRespHeaderParts()));
+      // written here: the session writes a path where CONNECT has an authority
+      stream.write(httpReqHeaderToWireAuthForm(request));
+      stream.flush();
     } catch (error) {
-      throw cancellation?.cancelled ? new Cancelled() : error;
-    } finally {
-      forget?.();
+      throw PingoraError.because(ErrorType.WriteError, 'while writing request headers', error);
     }
+    return validateConnectResponse(yield* ready(() => http.readRespHeaderParts()));
   },
 );
 

@@ -15,7 +15,7 @@ import { type HttpTask, SERVER_NAME } from '../protocols/http/mod.ts';
 import { type BodyRates, Rates } from '../protocols/http/pace.ts';
 import type { Session as HttpSession } from '../protocols/http/server.ts';
 import type { Stream } from '../protocols/l4/stream.ts';
-import { type Future, until } from '../runtime/future.ts';
+import { type Future, isFuture, until } from '../runtime/future.ts';
 import { onRuntimeShutdown } from '../runtime/lib.ts';
 import type { ShutdownWatch } from '../runtime/sync.ts';
 import type { ServerConf } from '../server/configuration/mod.ts';
@@ -139,7 +139,7 @@ export class HttpProxy<CTX = undefined> implements HttpServerApp, ProxyFilters<C
     let clientReused: boolean;
     try {
       const got = this.clientUpstream.getHttpSession(peer);
-      [clientSession, clientReused] = got instanceof Promise ? yield* until(got) : got;
+      [clientSession, clientReused] = isFuture(got) ? yield* got : got;
     } catch (error) {
       const failed = this.hooks.failToConnect(session, peer, ctx, PingoraError.from(error));
       return { reuse: false, error: failed.intoUp() };

@@ -5,7 +5,11 @@
  * `const value = yield* future` is Rust's `future.await`. What is polled without a generator of its own, as the reads
  * of a stream, is awaited with a loop that yields while it is `PENDING`.
  */
-import { currentWaker, PENDING, type Poll } from './poll.ts';
+import type { EventEmitter } from 'node:events';
+import { isFuture } from '../tracing/registry.ts';
+import { currentWaker } from './poll.ts';
+
+export { isFuture };
 
 /** What is polled: it runs as far as it can without waiting, and whoever makes it able to go on wakes its task. */
 export type Future<T> = Generator<void, T, void>;
@@ -13,27 +17,19 @@ export type Future<T> = Generator<void, T, void>;
 /** What an application may return where the port has a future. */
 export type Awaitable<T> = T | Promise<T> | Future<T>;
 
-/** An operation of the promises' world that is polled: one promise at a time. */
-class Pending<T> {
-  private state: 'idle' | 'pending' | 'done' | 'failed' = 'idle';
+/** What is told once, from outside of tasks, to one that waits for it: tokio's `oneshot`. */
+export class Oneshot<T> {
+  private state: 'pending' | 'done' | 'failed' = 'pending';
   private value: unknown = undefined;
   private waker = currentWaker();
 
-  /** Whether an operation is under way, or its result not taken. */
-  get busy(): boolean {
-    return this.state !== 'idle';
-  }
-
-  /** Begin with `operation`; {@link Pending.poll} gives its result. */
-  start(operation: Promise<T>): void {
-    this.state = 'pending';
-    operation.then(
-      (value) => this.settle('done', value),
-      (error: unknown) => this.settle('failed', error),
-    );
-  }
+  /** Tell the value; to no effect if something was told before. */
+  readonly resolve = (value: T): void => this.settle('done', value);
+  /** Tell an error, likewise. */
+  readonly reject = (error: unknown): void => this.settle('failed', error);
 
   private settle(state: 'done' | 'failed', value: unknown): void {
+    if (this.state !== 'pending') return;
     this.state = state;
     this.value = value;
     // at once, as `await` goes on: whoever was asked has answered
@@ -42,28 +38,33 @@ class Pending<T> {
     else waker.wake();
   }
 
-  /** The result, once; throws what the operation threw. */
-  poll(): Poll<T> {
-    if (this.state === 'pending') {
-      this.waker = currentWaker();
-      return PENDING;
-    }
-    const { state, value } = this;
-    this.state = 'idle';
-    this.value = undefined;
-    if (state === 'failed') throw value;
-    return value as T;
+  /** Wait for it; throws the error that is told. */
+  *receive(): Future<T> {
+    for (; this.state === 'pending'; yield) this.waker = currentWaker();
+    if (this.state === 'failed') throw this.value;
+    return this.value as T;
   }
 }
 
 /** Rust's `await` of what is a promise: `const value = yield* until(promise)`. It can't be dropped: it goes on unheard. */
-export function* until<T>(operation: Promise<T>): Future<T> {
-  const pending = new Pending<T>();
-  pending.start(operation);
-  for (;;) {
-    const value = pending.poll();
-    if (value !== PENDING) return value;
-    yield;
+export function until<T>(operation: Promise<T>): Future<T> {
+  const told = new Oneshot<T>();
+  operation.then(told.resolve, told.reject);
+  return told.receive();
+}
+
+/** Wait until `emitter` says `event`: Node's `once`. Throws the `error` that it says before, or that it has closed. */
+export function* emitted(emitter: EventEmitter, event: string): Future<void> {
+  const told = new Oneshot<void>();
+  // in a microtask: Node isn't done with the event yet, after `connect` it begins to read
+  const happened = () => queueMicrotask(told.resolve);
+  const failed = (error: Error) => queueMicrotask(() => told.reject(error));
+  const closed = () => failed(new Error(`closed before ${event}`));
+  emitter.on(event, happened).on('error', failed).on('close', closed);
+  try {
+    yield* told.receive();
+  } finally {
+    emitter.off(event, happened).off('error', failed).off('close', closed);
   }
 }
 
@@ -74,16 +75,6 @@ export function settle<T>(result: Awaitable<T>): Future<T> {
 
 function* settled<T>(result: T | Promise<T>): Future<T> {
   return result instanceof Promise ? yield* until(result) : result;
-}
-
-/** Whether something is a future: what a generator function returns. */
-function isFuture(what: unknown): what is Future<any> {
-  return (
-    typeof what === 'object' &&
-    what !== null &&
-    typeof (what as Future<unknown>).next === 'function' &&
-    typeof (what as Future<unknown>).return === 'function'
-  );
 }
 
 /**

@@ -1,7 +1,7 @@
 /**
  * What polls a future to its end: tokio's task.
  */
-import { type Context, currentContext, tracedFuture, tracing } from '../tracing/recorder.ts';
+import { type Context, currentContext, Recorder, tracedFuture, tracing } from '../tracing/recorder.ts';
 import type { Future } from './future.ts';
 import { enterPoll, leavePoll, PENDING, type Poll, type Waker } from './poll.ts';
 import { pollInTurn, type Woken } from './turn.ts';
@@ -129,3 +129,4 @@ export function awaitable<A extends unknown[], T>(
 }
 
 awaitable(tracedFuture as (...args: any[]) => Future<unknown>);
+awaitable(Recorder.prototype.goOn as (...args: any[]) => Future<unknown>);

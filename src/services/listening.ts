@@ -18,7 +18,7 @@ import {
 } from '../listeners/mod.ts';
 import { Log } from '../log.ts';
 import type { Stream } from '../protocols/l4/stream.ts';
-import { type Future, settle, until } from '../runtime/future.ts';
+import { type Future, isFuture, settle, until } from '../runtime/future.ts';
 import { currentHandle, type Spread } from '../runtime/lib.ts';
 import { PENDING, type Poll } from '../runtime/poll.ts';
 import type { ShutdownWatch } from '../runtime/sync.ts';
@@ -285,7 +285,7 @@ function* connectionTask(io: UninitializedStream, app: ServerApp, shutdown: Shut
   let stream: Stream;
   try {
     const shaken = io.handshake();
-    stream = shaken instanceof Promise ? yield* until(shaken) : shaken;
+    stream = isFuture(shaken) ? yield* shaken : shaken;
   } catch (error) {
     log.error(`Downstream handshake error ${error}`);
     return;

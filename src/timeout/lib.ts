@@ -6,12 +6,15 @@
  *
  * Port of `pingora-timeout/src/{lib,fast_timeout,timer}.rs`.
  */
+import { type Future, until } from '../runtime/future.ts';
+import { currentWaker } from '../runtime/poll.ts';
+import { type AwaitableFuture, awaitable } from '../runtime/task.ts';
 import { observer } from '../tracing/observer.ts';
 
 /** Timers are rounded up to this many milliseconds. */
 const RESOLUTION_MS = 10;
 
-/** What `timeout` rejects with when the time is up. */
+/** What `timeout` throws when the time is up. */
 export class Elapsed extends Error {
   /** Always `Elapsed`. */
   override readonly name = 'Elapsed';
@@ -183,31 +186,48 @@ export class Limit {
 }
 
 /**
- * Wait for `operation` for at most `ms` milliseconds; rejects with {@link Elapsed} when the time is up, up to 10 ms late.
- * The operation itself goes on: a promise can't be stopped.
+ * Wait for `operation` for at most `ms` milliseconds; throws {@link Elapsed} when the time is up, up to 10 ms late. A future is
+ * dropped then: it frees what it holds, as a connection that is being opened. A promise can't be, and goes on unheard.
+ * Without a limit (`ms` is undefined) it waits for ever.
  *
  * ```ts
  * const never = new Promise<void>(() => {});
- * await timeout(20, never).catch((error: unknown) => {
+ * try {
+ *   await timeout(20, never);
+ * } catch (error) {
  *   console.log(error instanceof Elapsed); // true
- * });
+ * }
  * ```
  */
-export function timeout<T>(ms: number, operation: Promise<T>): Promise<T> {
-  return new Promise<T>((resolve, reject) => {
-    const armed = arm(ms, () => reject(new Elapsed()));
-    operation.then(
-      (value) => {
-        armed.cancel();
-        resolve(value);
-      },
-      (error: unknown) => {
-        armed.cancel();
-        reject(error);
-      },
-    );
-  });
+export function timeout<T>(ms: number | undefined, operation: Promise<T> | Future<T>): AwaitableFuture<T> {
+  return within(ms, operation instanceof Promise ? until(operation) : operation) as AwaitableFuture<T>;
 }
+
+function* within<T>(ms: number | undefined, future: Future<T>): Future<T> {
+  let waker = currentWaker();
+  let armed: Armed | undefined;
+  let elapsed = false;
+  try {
+    for (;;) {
+      const polled = future.next();
+      if (polled.done) return polled.value;
+      if (elapsed) throw new Elapsed();
+      waker = currentWaker();
+      if (ms !== undefined) {
+        armed ??= arm(ms, () => {
+          elapsed = true;
+          waker.wake();
+        });
+      }
+      yield;
+    }
+  } finally {
+    armed?.cancel();
+    future.return(undefined as T);
+  }
+}
+
+awaitable(within);
 
 /** Wait for `ms` milliseconds. */
 export function sleep(ms: number): Promise<void> {

@@ -15,7 +15,7 @@ import { EventLog, type EventOptions, flagNames } from './events.ts';
 import type { Change, Facts, Failure, Phase, Status } from './model.ts';
 import { type Observed, type Observer, observe } from './observer.ts';
 import type { Future, Site } from './registry.ts';
-import { install, uninstall } from './registry.ts';
+import { install, isFuture, uninstall } from './registry.ts';
 
 export type { Site } from './registry.ts';
 
@@ -456,6 +456,11 @@ export class Recorder {
       return result;
     }
     if (result instanceof Promise) return this.#whenSettled(span, self, args, result);
+    // not one that only gives values, one after the other: that has no `then`
+    if (isFuture(result) && 'then' in result) {
+      if (this.#keepRuns) span.runs = [[span.start, this.now()]];
+      return this.goOn(span, result, self, args);
+    }
     if (span.runs !== null) addRun(span.runs, from, this.now(), this.#limits.runs);
     this.#ended(span, self, args, result);
     return result;
@@ -506,8 +511,13 @@ export class Recorder {
     if (this.#leavesOut()) return yield* future;
     const span = this.#begin(site, context);
     this.#values?.in(span, self, args, this.log);
-    const inside: Context = { recorder: this, span, task: context.task };
     if (this.#keepRuns) span.runs = [];
+    return yield* this.goOn(span, future, self, args);
+  }
+
+  /** @internal Poll `future` inside `span`, to the end of both. */
+  *goOn<T>(span: Span, future: Future<T>, self: unknown, args: readonly unknown[]): Future<T> {
+    const inside: Context = { recorder: this, span, task: span.task };
     let waited = false;
     try {
       for (;;) {

@@ -16,6 +16,16 @@ export interface Site {
 /** What is polled and can be dropped, as `runtime/future.ts` has it. */
 export type Future<T> = Generator<void, T, void>;
 
+/** Whether something is a future: what a generator function returns. */
+export function isFuture(what: unknown): what is Future<any> {
+  return (
+    typeof what === 'object' &&
+    what !== null &&
+    typeof (what as Future<unknown>).next === 'function' &&
+    typeof (what as Future<unknown>).return === 'function'
+  );
+}
+
 export type AnyFunction = (...args: any[]) => unknown;
 
 interface Wrapped {

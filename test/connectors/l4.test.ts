@@ -1,16 +1,17 @@
 import { once } from 'node:events';
 import { Socket } from 'node:net';
 import { describe, expect, it, vi } from 'vitest';
-import { bindToRandom, connect } from '../../src/connectors/l4.ts';
+import { bindToRandom, connect as connecting } from '../../src/connectors/l4.ts';
 import { ErrorType, PingoraError } from '../../src/error/lib.ts';
 import { wrapOsConnectError } from '../../src/protocols/l4/ext.ts';
 import { SocketAddr } from '../../src/protocols/l4/socket.ts';
 import type { Stream } from '../../src/protocols/l4/stream.ts';
 import { ConnectProxyError } from '../../src/protocols/raw-connect.ts';
-import { Cancelled } from '../../src/runtime/cancelled.ts';
-import { Cancellation } from '../../src/timeout/cancel.ts';
+import { promised, Task } from '../../src/runtime/task.ts';
 import { Proxy as ConnectProxy, HttpPeer, type Peer } from '../../src/upstreams/peer.ts';
 import { atEnd, blackhole, clientSockets, closedPort, closeOf, socketPath, tcpOrigin } from './origins.ts';
+
+const connect = (peer: Peer, bindTo?: SocketAddr) => promised(connecting(peer, bindTo));
 
 async function failure(attempt: Promise<unknown>): Promise<PingoraError> {
   const error = await attempt.then(
@@ -85,14 +86,15 @@ describe('l4.connect', () => {
     expect(error.context).toBe(`timeout 1ms connecting to server ${peer}`);
   });
 
-  it('closes the socket of an attempt that is taken back', async () => {
+  it('closes the socket of an attempt that is dropped', async () => {
     const peer = HttpPeer.new(`127.0.0.1:${await blackhole()}`, false, '');
     const opened = clientSockets();
-    const cancellation = new Cancellation();
-    const attempt = connect(peer, undefined, cancellation);
-    cancellation.cancel();
-    await expect(attempt).rejects.toBeInstanceOf(Cancelled);
+    const task = new Task(connecting(peer, undefined), null, { resolve: expect.fail, reject: expect.fail });
+    task.poll();
+    expect(opened.map((socket) => socket.destroyed)).toEqual([false]);
+    task.drop();
     expect(opened.map((socket) => socket.destroyed)).toEqual([true]);
+    expect(opened.map((socket) => socket.listenerCount('connect'))).toEqual([0]);
   });
 
   it("turns the kernel's probes on if the peer asks for them", async () => {

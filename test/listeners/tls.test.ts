@@ -10,7 +10,8 @@ import { PingoraError } from '../../src/error/lib.ts';
 import { splitAddress } from '../../src/listeners/l4.ts';
 import { ALPN, Listeners, type TlsAccept, TlsSettings, type TransportStack } from '../../src/listeners/mod.ts';
 import type { Stream } from '../../src/protocols/l4/stream.ts';
-import { polled } from '../../src/runtime/task.ts';
+import { settle } from '../../src/runtime/future.ts';
+import { polled, promised } from '../../src/runtime/task.ts';
 
 interface Pem {
   cert: string;
@@ -98,7 +99,7 @@ async function spoil(say: (client: Socket) => void, tls = settings()): Promise<P
   });
   await once(client, 'connect');
   const io = await polled(() => stack.accept());
-  const handshake = Promise.resolve(io.handshake());
+  const handshake = promised(settle(io.handshake()));
   say(client);
   const error = await handshake.then(
     () => undefined,

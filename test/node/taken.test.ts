@@ -4,6 +4,7 @@ import { connect as tlsConnect } from 'node:tls';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { bytesTaken } from '../../src/node/taken.ts';
 import { SslAcceptor } from '../../src/protocols/tls/server.ts';
+import { promised } from '../../src/runtime/task.ts';
 import { selfSigned } from '../../src/utils/self-signed.ts';
 import { pair, turn } from '../support/streams.ts';
 
@@ -40,7 +41,7 @@ describe('bytes that the system has taken', () => {
     });
     client.on('error', () => {});
     const secure = once(client, 'secureConnect');
-    const socket = await new SslAcceptor({ cert, key }).accept(raw);
+    const socket = await promised(new SslAcceptor({ cert, key }).accept(raw));
     await secure;
     client.pause();
     socket.write(Buffer.alloc(LARGE));

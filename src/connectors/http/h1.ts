@@ -5,13 +5,17 @@
  */
 import { HttpSession } from '../../protocols/h1/client.ts';
 import type { Stream } from '../../protocols/l4/stream.ts';
+import { type Future, isFuture } from '../../runtime/future.ts';
+import { type AwaitableFuture, awaitable } from '../../runtime/task.ts';
 import { ported, traced } from '../../tracing/span.ts';
 import type { Peer } from '../../upstreams/peer.ts';
 import { type ConnectorOptions, TransportConnector } from '../mod.ts';
 
 const rust = ported('pingora-core/src/connectors/http/v1.rs');
 
-function session([stream, reused]: [Stream, boolean]): [HttpSession, boolean] {
+type Got = [session: HttpSession, reused: boolean];
+
+function session([stream, reused]: [Stream, boolean]): Got {
   return [HttpSession.new(stream), reused];
 }
 
@@ -36,16 +40,14 @@ export class Connector {
 
   /** A session with `peer`. The boolean says whether its connection was used before. Throws as connecting does. */
   @rust.method
-  getHttpSession(
-    peer: Peer,
-  ): [session: HttpSession, reused: boolean] | Promise<[session: HttpSession, reused: boolean]> {
+  getHttpSession(peer: Peer): Got | AwaitableFuture<Got> {
     const got = this.transport.getStream(peer);
-    // awaited inside an async function, so that the session's span is under this one
-    return got instanceof Promise ? this.sessionLater(got) : session(got);
+    return isFuture(got) ? (this.newSession(got) as AwaitableFuture<Got>) : session(got);
   }
 
-  private async sessionLater(got: Promise<[Stream, boolean]>): Promise<[HttpSession, boolean]> {
-    return session(await got);
+  @awaitable
+  private *newSession(got: Future<[Stream, boolean]>): Future<Got> {
+    return session(yield* got);
   }
 
   /** A session on a connection that was used before, if there is one. */

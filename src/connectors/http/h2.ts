@@ -16,6 +16,7 @@ import { begin, framesOf } from '../../protocols/h2/socket.ts';
 import { HttpSession } from '../../protocols/http/client.ts';
 import type { Stream } from '../../protocols/l4/stream.ts';
 import { ALPN } from '../../protocols/mod.ts';
+import type { Future } from '../../runtime/future.ts';
 import { spawnAttendant } from '../../runtime/lib.ts';
 import { Watch, type WatchReceiver } from '../../runtime/sync.ts';
 import { ported, traced } from '../../tracing/span.ts';
@@ -196,15 +197,15 @@ export class Connector {
    * to choose it in, else HTTP/1. Throws as connecting does, and `HandshakeError` and `H2Error`.
    */
   @rust.method
-  async newHttpSession(peer: Peer): Promise<HttpSession> {
-    const stream = await this.transport.newStream(peer);
+  *newHttpSession(peer: Peer): Future<HttpSession> {
+    const stream = yield* this.transport.newStream(peer);
     const chosen = stream.selectedAlpnProto();
     const options = peer.getPeerOptions?.();
     if (chosen !== ALPN.H2) {
       const priorKnowledge = chosen === undefined && !peer.tls() && options?.alpn.getMinHttpVersion() === 2;
       if (!priorKnowledge) return HttpSession.H1(Http1Session.new(stream));
     }
-    const conn = await handshake(stream, options?.maxH2Streams ?? 1, options?.h2PingInterval);
+    const conn = yield* handshake(stream, options?.maxH2Streams ?? 1, options?.h2PingInterval);
     const session = conn.spawnStream()!;
     if (conn.moreStreamsAllowed()) this.inUsePool.insert(peer.reuseHash(), conn);
     return HttpSession.H2(session);
@@ -305,7 +306,7 @@ const MAX_FRAME_SIZE = 64 * 1024;
 
 const handshake = rust.fn(
   'v2::handshake',
-  async (stream: Stream, maxStreams: number, h2PingInterval: number | undefined): Promise<ConnectionRef> => {
+  function* (stream: Stream, maxStreams: number, h2PingInterval: number | undefined): Future<ConnectionRef> {
     if (maxStreams === 0) {
       stream.destroy();
       throw PingoraError.explain(ErrorType.H2Error, 'zero max_stream configured');
@@ -339,7 +340,7 @@ const handshake = rust.fn(
     const closed = new Watch(false);
     const ping: PingState = { timedOut: false };
     const conn = ConnectionRef.new(connection, closed.subscribe(), ping, id, maxStreams, digest);
-    spawnAttendant('drive_connection', () => driveConnection(connection, id, closed, h2PingInterval, ping));
+    spawnAttendant('drive_connection', driveConnection(connection, id, closed, h2PingInterval, ping));
     return conn;
   },
 );

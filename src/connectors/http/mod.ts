@@ -5,6 +5,8 @@
  */
 import type { HttpSession as Http1Session } from '../../protocols/h1/client.ts';
 import { HttpSession } from '../../protocols/http/client.ts';
+import { type Future, isFuture } from '../../runtime/future.ts';
+import { type AwaitableFuture, awaitable } from '../../runtime/task.ts';
 import { ported, traced } from '../../tracing/span.ts';
 import type { Peer } from '../../upstreams/peer.ts';
 import type { ConnectorOptions } from '../mod.ts';
@@ -45,24 +47,30 @@ export class Connector {
    * Throws as connecting does, and `HandshakeError` or `H2Error` where HTTP/2 can't begin.
    */
   @rust.method
-  getHttpSession(peer: Peer): Got | Promise<Got> {
+  getHttpSession(peer: Peer): Got | AwaitableFuture<Got> {
     const alpn = peer.getPeerOptions?.()?.alpn;
     if (alpn === undefined || alpn.getMaxHttpVersion() === 1) {
       const got = this.h1.getHttpSession(peer);
-      return got instanceof Promise ? got.then(fromH1) : fromH1(got);
+      return isFuture(got) ? (this.newH1Session(got) as AwaitableFuture<Got>) : fromH1(got);
     }
-    return this.getH2Session(peer, alpn.getMinHttpVersion() === 2);
-  }
-
-  private async getH2Session(peer: Peer, h2Min: boolean): Promise<Got> {
-    const reused = await this.h2.reusedHttpSession(peer);
+    const reused = this.h2.reusedHttpSession(peer);
     if (reused !== undefined) return [HttpSession.H2(reused), true];
-    const h2Only = h2Min && !this.h2.h1IsPreferred(peer);
+    const h2Only = alpn.getMinHttpVersion() === 2 && !this.h2.h1IsPreferred(peer);
     if (!h2Only) {
       const h1 = this.h1.reusedHttpSession(peer);
       if (h1 !== undefined) return [HttpSession.H1(h1), true];
     }
-    return [await this.h2.newHttpSession(peer), false];
+    return this.newH2Session(peer) as AwaitableFuture<Got>;
+  }
+
+  @awaitable
+  private *newH1Session(got: Future<[Http1Session, boolean]>): Future<Got> {
+    return fromH1(yield* got);
+  }
+
+  @awaitable
+  private *newH2Session(peer: Peer): Future<Got> {
+    return [yield* this.h2.newHttpSession(peer), false];
   }
 
   /** @internal The session is over: keep its connection for up to `idleTimeout` milliseconds, if it can be used again. */

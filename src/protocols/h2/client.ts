@@ -9,11 +9,12 @@ import { ErrorType, PingoraError } from '../../error/lib.ts';
 import { type ClientConnection, H2Error, type Stream as H2Stream, Reason } from '../../h2/mod.ts';
 import { type HMap, type RequestHeader, ResponseHeader } from '../../http/lib.ts';
 import { Log } from '../../log.ts';
+import type { Future } from '../../runtime/future.ts';
 import { spawnAttendant } from '../../runtime/lib.ts';
 import { currentWaker, PENDING, type Poll, type Waker } from '../../runtime/poll.ts';
 import type { Watch } from '../../runtime/sync.ts';
-import { polled } from '../../runtime/task.ts';
-import { arm, Elapsed, Limit } from '../../timeout/lib.ts';
+import { ready } from '../../runtime/task.ts';
+import { Elapsed, Limit, timeout } from '../../timeout/lib.ts';
 import { ported, traced } from '../../tracing/span.ts';
 import type { Digest } from '../digest.ts';
 import { fieldsOf, isConnectionSpecific, removeConnectionSpecific } from './fields.ts';
@@ -408,17 +409,17 @@ export interface PingState {
  */
 export const driveConnection = rust.fn(
   'client::drive_connection',
-  async (
+  function* (
     connection: ClientConnection,
     id: number,
     closed: Watch<boolean>,
     pingInterval: number | undefined,
     ping: PingState,
-  ): Promise<void> => {
+  ): Future<void> {
     if (pingInterval !== undefined && pingInterval > 0) {
-      spawnAttendant('do_ping_pong', () => doPingPong(connection, pingInterval, ping, id));
+      spawnAttendant('do_ping_pong', doPingPong(connection, pingInterval, ping, id));
     }
-    await polled(() => connection.pollDrive());
+    yield* ready(() => connection.pollDrive());
     const { error } = connection;
     log.debug(() =>
       error === null ? `H2 connection finished fd: ${id}` : `H2 connection fd: ${id} errored: ${error.message}`,
@@ -429,52 +430,39 @@ export const driveConnection = rust.fn(
 
 const doPingPong = rust.fn(
   'client::do_ping_pong',
-  async (connection: ClientConnection, interval: number, ping: PingState, id: number): Promise<void> => {
+  function* (connection: ClientConnection, interval: number, ping: PingState, id: number): Future<void> {
     // the first one waits too: it would only race with the first request
-    while (await pause(connection, interval)) {
+    while (!(yield* endsWithin(interval, connection))) {
+      connection.sendPing();
       log.debug(() => `H2 fd: ${id} ping sent`);
-      const failure = await pong(connection);
-      if (failure === null) {
+      try {
+        yield* timeout(
+          PING_TIMEOUT,
+          ready(() => connection.pollPong()),
+        );
         log.debug(() => `H2 fd: ${id} pong received`);
-        continue;
+      } catch (error) {
+        if (connection.closed) return;
+        const failure = error instanceof Elapsed ? 'ping timeout' : `ping error: ${(error as Error).message}`;
+        log.error(`H2 fd: ${id} ${failure}`);
+        log.warn(`H2 connection Ping timeout/Error fd: ${id}, closing conn`);
+        ping.timedOut = true;
+        connection.ended(new Error(failure));
       }
-      if (connection.closed) return;
-      log.error(`H2 fd: ${id} ${failure}`);
-      log.warn(`H2 connection Ping timeout/Error fd: ${id}, closing conn`);
-      ping.timedOut = true;
-      connection.ended(new Error(failure));
     }
   },
 );
 
-/** Wait; false if the connection ended meanwhile. */
-function pause(connection: ClientConnection, ms: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const armed = arm(ms, () => resolve(!connection.closed));
-    polled(() => connection.pollClosed()).then(
-      () => {
-        armed.cancel();
-        resolve(false);
-      },
-      () => {},
+/** Whether the connection ends within so many milliseconds. */
+function* endsWithin(ms: number, connection: ClientConnection): Future<boolean> {
+  try {
+    yield* timeout(
+      ms,
+      ready(() => connection.pollClosed()),
     );
-  });
-}
-
-/** Ping; null if the answer came, else what went wrong. */
-function pong(connection: ClientConnection): Promise<string | null> {
-  return new Promise((resolve) => {
-    const armed = arm(PING_TIMEOUT, () => resolve('ping timeout'));
-    connection.sendPing();
-    polled(() => connection.pollPong()).then(
-      () => {
-        armed.cancel();
-        resolve(null);
-      },
-      (error: Error) => {
-        armed.cancel();
-        resolve(`ping error: ${error.message}`);
-      },
-    );
-  });
+    return true;
+  } catch (error) {
+    if (error instanceof Elapsed) return false;
+    throw error;
+  }
 }

@@ -137,7 +137,7 @@ function withoutFragment(path: string): string {
  */
 export const handshake = rust.fn(
   'server::handshake',
-  async (stream: Stream, options: H2Options = {}): Promise<H2Connection> => {
+  function* (stream: Stream, options: H2Options = {}): Future<H2Connection> {
     try {
       const window = options.initialWindowSize ?? STREAM_WINDOW;
       const streams = options.limits?.maxConcurrentStreams ?? 128;

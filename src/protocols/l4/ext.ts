@@ -6,8 +6,7 @@
  */
 import { type NetConnectOpts, connect as netConnect, type Socket } from 'node:net';
 import { ErrorType, PingoraError } from '../../error/lib.ts';
-import { Cancelled } from '../../runtime/cancelled.ts';
-import type { Cancellation } from '../../timeout/cancel.ts';
+import { emitted, type Future } from '../../runtime/future.ts';
 import { ported } from '../../tracing/span.ts';
 import type { SocketAddr } from './socket.ts';
 import type { IoError } from './stream.ts';
@@ -24,78 +23,52 @@ export interface TcpKeepalive {
   readonly count: number;
 }
 
-function open(
-  options: NetConnectOpts,
-  cancellation: Cancellation | undefined,
-  explain: (error: IoError) => PingoraError,
-): Promise<Socket> {
-  return new Promise<Socket>((resolve, reject) => {
-    if (cancellation?.cancelled) {
-      reject(new Cancelled());
-      return;
-    }
-    const socket = netConnect(options);
-    const settle = () => {
-      socket.off('connect', connected);
-      socket.off('error', failed);
-      forget?.();
-    };
-    const connected = () => {
-      settle();
-      resolve(socket);
-    };
-    const failed = (error: IoError) => {
-      settle();
-      reject(explain(error));
-    };
-    socket.on('connect', connected);
-    socket.on('error', failed);
-    const forget = cancellation?.onCancel(() => {
-      settle();
-      // a connection attempt that is taken back may still report its failure
+/** The socket once it is connected. If that fails, or is dropped, it is closed. */
+function* open(options: NetConnectOpts, explain: (error: IoError) => PingoraError): Future<Socket> {
+  const socket = netConnect(options);
+  let connected = false;
+  try {
+    yield* emitted(socket, 'connect');
+    connected = true;
+    return socket;
+  } catch (error) {
+    throw explain(error as IoError);
+  } finally {
+    if (!connected) {
+      // an attempt that is taken back may still report its failure
       socket.on('error', () => {});
       socket.destroy();
-      reject(new Cancelled());
-    });
-  });
+    }
+  }
 }
 
 /**
  * Connect to an Internet address, from `bindTo` if given. The socket can be half-closed: that the server sends no more
  * doesn't mean that it reads no more.
  *
- * Throws `ConnectRefused`, `ConnectTimedout`, `ConnectNoRoute`, `BindError`, `InternalError` or `ConnectError`, and
- * `Cancelled` when it is taken back, with the socket closed.
+ * Throws `ConnectRefused`, `ConnectTimedout`, `ConnectNoRoute`, `BindError`, `InternalError` or `ConnectError`.
  */
-export const connect = rust.fn(
-  'ext::connect',
-  (addr: SocketAddr, bindTo: SocketAddr | undefined, cancellation?: Cancellation): Promise<Socket> =>
-    open(
-      {
-        host: addr.scopeId === 0 ? addr.ip : `${addr.ip}%${addr.scopeId}`,
-        port: addr.port,
-        family: addr.family,
-        allowHalfOpen: true,
-        autoSelectFamily: false,
-        localAddress: bindTo?.ip,
-        localPort: bindTo === undefined || bindTo.port === 0 ? undefined : bindTo.port,
-      },
-      cancellation,
-      (error) =>
-        error.syscall === 'bind'
-          ? PingoraError.because(ErrorType.BindError, `failed to bind to socket ${bindTo}`, error)
-          : wrapOsConnectError(error, `Fail to connect to ${addr}`),
-    ),
-);
+export const connect = rust.fn('ext::connect', function* (addr: SocketAddr, bindTo?: SocketAddr): Future<Socket> {
+  const options = {
+    host: addr.scopeId === 0 ? addr.ip : `${addr.ip}%${addr.scopeId}`,
+    port: addr.port,
+    family: addr.family,
+    allowHalfOpen: true,
+    autoSelectFamily: false,
+    localAddress: bindTo?.ip,
+    localPort: bindTo === undefined || bindTo.port === 0 ? undefined : bindTo.port,
+  };
+  return yield* open(options, (error) =>
+    error.syscall === 'bind'
+      ? PingoraError.because(ErrorType.BindError, `failed to bind to socket ${bindTo}`, error)
+      : wrapOsConnectError(error, `Fail to connect to ${addr}`),
+  );
+});
 
 /** Connect to a Unix socket. Throws as {@link connect} does. */
-export const connectUds = rust.fn(
-  'ext::connect_uds',
-  (path: string, cancellation?: Cancellation): Promise<Socket> =>
-    open({ path, allowHalfOpen: true }, cancellation, (error) =>
-      wrapOsConnectError(error, `Fail to connect to ${path}`),
-    ),
-);
+export const connectUds = rust.fn('ext::connect_uds', function* (path: string): Future<Socket> {
+  return yield* open({ path, allowHalfOpen: true }, (error) => wrapOsConnectError(error, `Fail to connect to ${path}`));
+});
 
 /** The system's error as Pingora's, by its code. */
 export function wrapOsConnectError(error: IoError, context: string): PingoraError {

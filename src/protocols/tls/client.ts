@@ -5,8 +5,7 @@
  */
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import { ErrorType, PingoraError } from '../../error/lib.ts';
-import { Cancelled } from '../../runtime/cancelled.ts';
-import type { Cancellation } from '../../timeout/cancel.ts';
+import type { Future } from '../../runtime/future.ts';
 import { ported } from '../../tracing/span.ts';
 import type { Stream } from '../l4/stream.ts';
 import { SslStream } from './mod.ts';
@@ -14,17 +13,12 @@ import { SslStream } from './mod.ts';
 const rust = ported('pingora-core/src/protocols/ssl/client.rs');
 
 /**
- * Make the handshake on `io`. Throws `InvalidCert` when the server's certificate isn't what `config` asks for,
- * `TLSHandshakeFailure` when anything else goes wrong, and `Cancelled` when it is taken back; `io` is closed then.
+ * Make the handshake on `io`. Throws `InvalidCert` when the server's certificate isn't what `config` asks for, and
+ * `TLSHandshakeFailure` when anything else goes wrong; `io` is closed then, and when this is dropped.
  */
 export const handshake = rust.fn(
   'client::handshake',
-  async (
-    config: ConnectionOptions,
-    domain: string,
-    io: Stream,
-    cancellation: Cancellation | undefined,
-  ): Promise<SslStream> => {
+  function* (config: ConnectionOptions, domain: string, io: Stream): Future<SslStream> {
     if (io.bufferedLength > 0) {
       // a server doesn't speak first in TLS, and what was read from the socket can't be given back to it
       io.destroy();
@@ -46,10 +40,9 @@ export const handshake = rust.fn(
     }
     const stream = SslStream.new(ssl, io);
     try {
-      await stream.connect(cancellation);
+      yield* stream.connect();
       return stream;
     } catch (error) {
-      if (error instanceof Cancelled) throw error;
       const context = `TLS connect() failed: ${(error as Error).message}, SNI: ${domain}`;
       // set by Node when it didn't accept the certificate or its name, and by nothing else
       const etype = ssl.authorizationError ? ErrorType.InvalidCert : ErrorType.TLSHandshakeFailure;

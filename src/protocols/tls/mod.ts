@@ -6,8 +6,7 @@
  */
 import type { TLSSocket } from 'node:tls';
 import { unexpectedEnd, watchTlsEnd } from '../../node/tls-end.ts';
-import { Cancelled } from '../../runtime/cancelled.ts';
-import type { Cancellation } from '../../timeout/cancel.ts';
+import { emitted, type Future } from '../../runtime/future.ts';
 import { ported, traced } from '../../tracing/span.ts';
 import type { SslDigest, TimingDigest } from '../digest.ts';
 import { type IoError, Stream } from '../l4/stream.ts';
@@ -46,40 +45,17 @@ export class SslStream extends Stream {
     return new SslStream(ssl, lower);
   }
 
-  /**
-   * Wait for the client's side of the handshake. Throws what Node's TLS throws, and `Cancelled` when it is taken back;
-   * the connection is closed then.
-   */
+  /** Make the client's side of the handshake. Throws what Node's TLS throws; the connection is closed then. */
   @rust.method
-  async connect(cancellation?: Cancellation): Promise<void> {
-    const ssl = this.ssl;
-    await new Promise<void>((resolve, reject) => {
-      let forget: (() => void) | undefined;
-      const settle = () => {
-        ssl.off('secureConnect', secure);
-        ssl.off('error', failed);
-        ssl.off('close', closed);
-        forget?.();
-      };
-      const secure = () => {
-        settle();
-        resolve();
-      };
-      const failed = (error: IoError) => {
-        settle();
-        ssl.destroy();
-        reject(error);
-      };
-      const closed = () => failed(Object.assign(new Error('closed during the handshake'), { code: 'ECONNRESET' }));
-      ssl.on('secureConnect', secure);
-      ssl.on('error', failed);
-      ssl.on('close', closed);
-      forget = cancellation?.onCancel(() => {
-        settle();
-        ssl.destroy();
-        reject(new Cancelled());
-      });
-    });
+  *connect(): Future<void> {
+    const { ssl } = this;
+    let connected = false;
+    try {
+      yield* emitted(ssl, 'secureConnect');
+      connected = true;
+    } finally {
+      if (!connected) ssl.destroy();
+    }
     this.handshakeDone();
     this.wasCut = watchTlsEnd(ssl);
   }

@@ -7,7 +7,8 @@ import type { Socket } from 'node:net';
 import { createServer, type SecureContext, type Server, type TLSSocket, type TlsOptions } from 'node:tls';
 import { ErrorType, PingoraError } from '../../error/lib.ts';
 import { parentOf } from '../../node/tls-parent.ts';
-import { type Armed, arm } from '../../timeout/lib.ts';
+import { type Future, Oneshot } from '../../runtime/future.ts';
+import { Elapsed, timeout } from '../../timeout/lib.ts';
 import { note, ported } from '../../tracing/span.ts';
 import type { Stream } from '../l4/stream.ts';
 import { SslStream } from './mod.ts';
@@ -27,10 +28,6 @@ export interface TlsAccept {
   certificateCallback(servername: string): Promise<SecureContext | undefined> | SecureContext | undefined;
 }
 
-interface Waiting {
-  done(error: Error | undefined, socket: TLSSocket | undefined): void;
-}
-
 /**
  * Makes handshakes with one set of settings: OpenSSL's `SslAcceptor`.
  *
@@ -39,7 +36,7 @@ interface Waiting {
  */
 export class SslAcceptor {
   readonly #server: Server;
-  readonly #waiting = new Map<Socket, Waiting>();
+  readonly #waiting = new Map<Socket, Oneshot<TLSSocket>>();
 
   constructor(options: TlsOptions) {
     this.#server = createServer({ ...options, handshakeTimeout: HANDSHAKE_TIMEOUT_MS });
@@ -48,50 +45,39 @@ export class SslAcceptor {
   }
 
   #settle(socket: TLSSocket, error: Error | undefined): void {
-    const raw = parentOf(socket);
-    const waiting = this.#waiting.get(raw);
-    this.#waiting.delete(raw);
-    if (waiting === undefined) socket.destroy();
-    else waiting.done(error, socket);
+    const waiting = this.#waiting.get(parentOf(socket));
+    if (waiting === undefined || error !== undefined) socket.destroy();
+    else socket.allowHalfOpen = true;
+    // in a microtask: Node isn't done with the event yet
+    queueMicrotask(() => (error === undefined ? waiting?.resolve(socket) : waiting?.reject(error)));
   }
 
-  /** Make the handshake on a socket that nobody has read from. The socket is closed if it fails. */
-  accept(raw: Socket): Promise<TLSSocket> {
-    return new Promise((resolve, reject) => {
-      let deadline: Armed | undefined;
-      const fail = (error: Error) => {
-        deadline?.cancel();
-        this.#waiting.delete(raw);
-        raw.destroy();
-        reject(error);
-      };
-      this.#waiting.set(raw, {
-        done(error, socket) {
-          if (error !== undefined || socket === undefined) {
-            socket?.destroy();
-            fail(error ?? new Error('no socket'));
-            return;
-          }
-          deadline?.cancel();
-          socket.allowHalfOpen = true;
-          resolve(socket);
-        },
-      });
-      // what fails below TLS after the handshake is reported by the TLS socket
-      raw.on('error', () => {});
-      raw.once('close', () => {
-        if (this.#waiting.has(raw)) fail(new Error('the client left'));
-      });
-      // A client that ends its side in the middle of a handshake has left. Half-open, TLS would go on to wait for it.
-      raw.allowHalfOpen = false;
-      deadline = arm(HANDSHAKE_TIMEOUT_MS, () => fail(new Error('the handshake took too long')));
+  /** Make the handshake on a socket that nobody has read from. The socket is closed if that fails, or is dropped. */
+  *accept(raw: Socket): Future<TLSSocket> {
+    const shaken = new Oneshot<TLSSocket>();
+    this.#waiting.set(raw, shaken);
+    // what fails below TLS after the handshake is reported by the TLS socket
+    raw.on('error', () => {});
+    raw.once('close', () => queueMicrotask(() => shaken.reject(new Error('the client left'))));
+    // A client that ends its side in the middle of a handshake has left. Half-open, TLS would go on to wait for it.
+    raw.allowHalfOpen = false;
+    let accepted = false;
+    try {
       this.#server.emit('connection', raw);
-    });
+      const socket = yield* timeout(HANDSHAKE_TIMEOUT_MS, shaken.receive());
+      accepted = true;
+      return socket;
+    } catch (error) {
+      throw error instanceof Elapsed ? new Error('the handshake took too long') : error;
+    } finally {
+      this.#waiting.delete(raw);
+      if (!accepted) raw.destroy();
+    }
   }
 }
 
-const accept = ssl.fn('SslStream::accept', async (acceptor: SslAcceptor, io: Stream): Promise<SslStream> => {
-  const socket = await acceptor.accept(io.intoSocket());
+const accept = ssl.fn('SslStream::accept', function* (acceptor: SslAcceptor, io: Stream): Future<SslStream> {
+  const socket = yield* acceptor.accept(io.intoSocket());
   const stream = SslStream.new(socket, io);
   stream.handshakeDone();
   // a client's end is its end, however it comes; a stream to an origin has its end watched where this would read
@@ -101,9 +87,9 @@ const accept = ssl.fn('SslStream::accept', async (acceptor: SslAcceptor, io: Str
   return stream;
 });
 
-async function handshaken(acceptor: SslAcceptor, io: Stream): Promise<SslStream> {
+function* handshaken(acceptor: SslAcceptor, io: Stream): Future<SslStream> {
   try {
-    return await accept(acceptor, io);
+    return yield* accept(acceptor, io);
   } catch (error) {
     const reason = error instanceof Error ? error.message.trim() : String(error);
     throw PingoraError.explain(ErrorType.TLSHandshakeFailure, `TLS accept() failed: ${reason}`);

@@ -7,7 +7,7 @@ import type { PingoraError } from '../../../src/error/lib.ts';
 import { HMap, RequestHeader } from '../../../src/http/lib.ts';
 import type { Http2Session } from '../../../src/protocols/h2/client.ts';
 import { PENDING } from '../../../src/runtime/poll.ts';
-import { polled } from '../../../src/runtime/task.ts';
+import { polled, promised } from '../../../src/runtime/task.ts';
 import type { HttpPeer } from '../../../src/upstreams/peer.ts';
 import { frame } from '../../protocols/h2/harness.ts';
 import { h2Origin, rawH2Origin } from '../../support/h2-origin.ts';
@@ -20,7 +20,7 @@ function connector(): Connector {
 }
 
 async function h2Session(from: Connector, peer: HttpPeer): Promise<Http2Session> {
-  const session = (await from.newHttpSession(peer)).asHttp2();
+  const session = (await promised(from.newHttpSession(peer))).asHttp2();
   if (session === undefined) throw new Error('expected HTTP/2');
   return session;
 }
@@ -202,7 +202,9 @@ test('no streams at all is an error', async () => {
   const origin = await h2Origin();
   const peer = origin.peer();
   peer.options.maxH2Streams = 0;
-  expect((await failure(connector().newHttpSession(peer))).toString()).toContain('zero max_stream configured');
+  expect((await failure(promised(connector().newHttpSession(peer)))).toString()).toContain(
+    'zero max_stream configured',
+  );
 });
 
 test('an idle connection is closed when its time is up', async () => {
@@ -267,7 +269,7 @@ test('an idle connection that is evicted has no watcher any more when it ends', 
 test('a server that chooses HTTP/1.1 gets it', async () => {
   const peer = await rawH2Origin(() => {}, 'http/1.1');
   peer.options.setHttpVersion(2, 1);
-  const session = await connector().newHttpSession(peer);
+  const session = await promised(connector().newHttpSession(peer));
   expect(session.asHttp2()).toBe(undefined);
   session.asHttp1()!.stream.destroy();
 });

@@ -29,7 +29,7 @@ export async function listen(serve: (session: HttpSession) => unknown, options?:
   const ends: Promise<unknown>[] = [];
   const clients: ClientHttp2Session[] = [];
   const accept = async (socket: TLSSocket): Promise<unknown> => {
-    const connection = await handshake(new Stream(socket), options);
+    const connection = await promised(handshake(new Stream(socket), options));
     connections.push(connection);
     for (;;) {
       const session = await promised(HttpSession.fromH2Conn(connection));
