@@ -29,8 +29,6 @@ const log = new Log('pingora_core::connectors');
 /** How many idle connections are kept if nothing else is said. */
 export const DEFAULT_POOL_SIZE = 128;
 
-type Got = [stream: Stream, reused: boolean];
-
 /** Connects to servers over TCP, Unix sockets and TLS, and keeps connections for the next use. */
 @traced
 export class TransportConnector {
@@ -110,13 +108,13 @@ export class TransportConnector {
    * A connection to `peer`: one that was released, at once, or a new one. The boolean says whether it was used before.
    */
   @rust.method
-  getStream(peer: Peer): Got | AwaitableFuture<Got> {
+  getStream(peer: Peer): [stream: Stream, reused: boolean] | AwaitableFuture<[stream: Stream, reused: boolean]> {
     const reused = this.reusedStream(peer);
-    return reused === undefined ? (this.openStream(peer) as AwaitableFuture<Got>) : [reused, true];
+    return reused === undefined ? (this.openStream(peer) as AwaitableFuture<[Stream, boolean]>) : [reused, true];
   }
 
   @awaitable
-  private *openStream(peer: Peer): Future<Got> {
+  private *openStream(peer: Peer): Future<[Stream, boolean]> {
     return [yield* this.newStream(peer), false];
   }
 

@@ -11,7 +11,6 @@ import type { Socket } from 'node:net';
 import { Log } from '../log.ts';
 import { type Context, runIn, spawned, taskEnded } from '../tracing/recorder.ts';
 import { note, ported, traced } from '../tracing/span.ts';
-import { Cancelled } from './cancelled.ts';
 import type { Future } from './future.ts';
 import { Notify } from './sync.ts';
 import { type Ending, Task } from './task.ts';
@@ -99,7 +98,6 @@ function connectionClosed(): void {
 
 /** An exception ends its task, is logged, and never the process. */
 function failed(name: string, error: unknown): void {
-  if (error instanceof Cancelled) return;
   log.error(() => `task '${name}' panicked: ${error instanceof Error ? (error.stack ?? error.message) : error}`);
 }
 

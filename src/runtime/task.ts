@@ -110,7 +110,10 @@ export function* ready<T>(poll: () => Poll<T>): Future<T> {
   }
 }
 
-/** A future that applications may await. */
+/**
+ * A future that applications may await, once. It does nothing before that; `Promise.resolve(future)` is a promise of what it
+ * gives, and begins it.
+ */
 export type AwaitableFuture<T> = Future<T> & PromiseLike<T>;
 
 function then(this: Future<unknown>, resolve?: (value: any) => any, reject?: (error: any) => any): PromiseLike<any> {

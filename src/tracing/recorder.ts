@@ -246,11 +246,6 @@ function addRun(runs: [from: number, to: number][], from: number, to: number, mo
   else runs.push([from, to]);
 }
 
-/** What a wait that lost its race throws, by its name: the class is the runtime's. */
-function isCancelled(error: unknown): boolean {
-  return error instanceof Error && error.name === 'Cancelled';
-}
-
 /** What a polled function returns that isn't ready: `PENDING` of `runtime/poll.ts`, which this one can't import. */
 const PENDING = Symbol.for('pingora-traced.pending');
 
@@ -472,9 +467,8 @@ export class Recorder {
   }
 
   #failed(span: Span, self: unknown, args: readonly unknown[], error: unknown): void {
-    const cancelled = isCancelled(error);
-    if (span.end === null && !cancelled) this.#values?.failed(span, self, args, error, this.log);
-    this.#end(span, cancelled ? 'cancelled' : 'error');
+    if (span.end === null) this.#values?.failed(span, self, args, error, this.log);
+    this.#end(span, 'error');
   }
 
   #pend(key: object, site: Site, span: Span): void {

@@ -11,7 +11,7 @@ import { splitAddress } from '../../src/listeners/l4.ts';
 import { ALPN, Listeners, type TlsAccept, TlsSettings, type TransportStack } from '../../src/listeners/mod.ts';
 import type { Stream } from '../../src/protocols/l4/stream.ts';
 import { settle } from '../../src/runtime/future.ts';
-import { polled, promised } from '../../src/runtime/task.ts';
+import { polled, promised, Task } from '../../src/runtime/task.ts';
 
 interface Pem {
   cert: string;
@@ -298,6 +298,21 @@ describe('a handshake that comes to nothing fails, and the connection is closed'
     const error = await spoil(say);
     expect(error.etype().name).toBe('TLSHandshakeFailure');
     expect(error.context).toMatch(/^TLS accept\(\) failed: ./);
+  });
+
+  test('one that is dropped', async () => {
+    const { stack, port } = await endpoint(settings());
+    const client = dial(port, '127.0.0.1');
+    client.on('error', () => {});
+    onTestFinished(() => {
+      client.destroy();
+    });
+    const io = await polled(() => stack.accept());
+    const task = new Task(settle(io.handshake()), null, { resolve: expect.fail, reject: expect.fail });
+    task.poll();
+    task.drop();
+    client.resume();
+    await once(client, 'close');
   });
 
   test('a client that says nothing for a minute', async () => {

@@ -1,5 +1,6 @@
+import { EventEmitter } from 'node:events';
 import { describe, expect, it } from 'vitest';
-import { type Future, settle, tryJoin, until } from '../../src/runtime/future.ts';
+import { emitted, type Future, Oneshot, settle, tryJoin, until } from '../../src/runtime/future.ts';
 import { currentWaker, PENDING, type Waker } from '../../src/runtime/poll.ts';
 import { Channel } from '../../src/runtime/sync.ts';
 import { polled, promised, Task } from '../../src/runtime/task.ts';
@@ -127,6 +128,42 @@ describe('what a future waits for', () => {
     await promised(tryJoin(sender(), receiver()));
     expect(received).toEqual([1, 2]);
     expect(sent).toEqual([true, true, true, false]);
+  });
+
+  it('is an event of an emitter, which is listened to no longer than that', async () => {
+    const events = ['error', 'close', 'ready'];
+    const told: string[] = [];
+    for (const [event, ...args] of [['ready'], ['error', new Error('broken')], ['close']] as const) {
+      const emitter = new EventEmitter();
+      const waiting = promised(emitted(emitter, 'ready')).then(
+        () => told.push('ready'),
+        (error: Error) => told.push(error.message),
+      );
+      emitter.emit(event, ...args);
+      // Node says this behind each error
+      emitter.emit('close');
+      await waiting;
+      expect(events.map((name) => emitter.listenerCount(name))).toEqual([0, 0, 0]);
+    }
+    expect(told).toEqual(['ready', 'broken', 'closed before ready']);
+    const emitter = new EventEmitter();
+    const task = new Task(emitted(emitter, 'ready'), null, { resolve: expect.fail, reject: expect.fail });
+    task.poll();
+    expect(events.map((name) => emitter.listenerCount(name))).toEqual([1, 1, 1]);
+    task.drop();
+    expect(events.map((name) => emitter.listenerCount(name))).toEqual([0, 0, 0]);
+  });
+
+  it('is what is told first, before somebody waits or after', async () => {
+    const early = new Oneshot<number>();
+    early.resolve(1);
+    early.reject(new Error('too late'));
+    expect(await promised(early.receive())).toBe(1);
+    const late = new Oneshot<number>();
+    const waiting = promised(late.receive());
+    late.reject(new Error('no'));
+    late.resolve(2);
+    await expect(waiting).rejects.toThrow('no');
   });
 
   it('is time, which is let go when it is dropped', async () => {

@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { Cancelled } from '../../src/runtime/cancelled.ts';
 import { currentHandle, Runtime, rests, runningTasks, spawn, spawnAttendant, workDone } from '../../src/runtime/lib.ts';
 import { captureLog } from '../support/log.ts';
 
@@ -27,14 +26,6 @@ describe('spawn', () => {
       "task 'odd' panicked: a string",
     ]);
     expect(lines[0]!.target).toBe('pingora_runtime');
-  });
-
-  it('does not log a task that was cancelled', async () => {
-    const lines = captureLog('trace');
-    await spawn('dropped', async () => {
-      throw new Cancelled('dropped');
-    });
-    expect(lines).toEqual([]);
   });
 
   it('counts what runs, also what throws before it waits', async () => {

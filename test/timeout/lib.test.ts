@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { arm, Elapsed, sleep, timeout } from '../../src/timeout/lib.ts';
+import type { Future } from '../../src/runtime/future.ts';
+import { promised, Task } from '../../src/runtime/task.ts';
+import { arm, armedTimers, Elapsed, sleep, timeout, timersArmed } from '../../src/timeout/lib.ts';
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
@@ -75,11 +77,72 @@ describe('timeout', () => {
     await expect(timeout(50, Promise.reject(new Error('no')))).rejects.toThrow('no');
   });
 
-  it('rejects with Elapsed when the time is up', async () => {
+  it('throws Elapsed when the time is up', async () => {
     const waiting = timeout(50, new Promise(() => {}));
     const check = expect(waiting).rejects.toBeInstanceOf(Elapsed);
     await vi.advanceTimersByTimeAsync(60);
     await check;
+  });
+
+  /** Never ends; says that it was dropped. */
+  function* endless(dropped: () => void): Future<void> {
+    try {
+      for (;;) yield;
+    } finally {
+      dropped();
+    }
+  }
+
+  it('drops a future when the time is up, before that is heard', async () => {
+    const seen: string[] = [];
+    const check = promised(
+      timeout(
+        50,
+        endless(() => seen.push('dropped')),
+      ),
+    ).catch((error) => seen.push(error.name));
+    await vi.advanceTimersByTimeAsync(40);
+    expect(seen).toEqual([]);
+    await vi.advanceTimersByTimeAsync(20);
+    await check;
+    expect(seen).toEqual(['dropped', 'Elapsed']);
+  });
+
+  it('that is dropped drops its future, and leaves nothing armed', () => {
+    const dropped = vi.fn();
+    const task = new Task(timeout(50, endless(dropped)), null, { resolve: expect.fail, reject: expect.fail });
+    const before = armedTimers();
+    task.poll();
+    expect(armedTimers()).toBe(before + 1);
+    task.drop();
+    expect(dropped).toHaveBeenCalledOnce();
+    expect(armedTimers()).toBe(before);
+  });
+
+  it('arms no timer for what need not wait, nor without a limit', () => {
+    function* ready(): Future<number> {
+      return 7;
+    }
+    const before = timersArmed();
+    expect(timeout(50, ready()).next()).toEqual({ done: true, value: 7 });
+    const waiting = timeout(undefined, endless(expect.fail));
+    expect(waiting.next().done).toBe(false);
+    expect(timersArmed()).toBe(before);
+  });
+
+  it('says which of two it was', async () => {
+    function* inner(ms: number): Future<string> {
+      try {
+        yield* timeout(ms, endless(vi.fn()));
+        return 'neither';
+      } catch (error) {
+        expect(error).toBeInstanceOf(Elapsed);
+        return 'inner';
+      }
+    }
+    const both = [timeout(50, inner(10)), timeout(10, inner(50))].map((one) => promised(one).catch(() => 'outer'));
+    await vi.advanceTimersByTimeAsync(60);
+    expect(await Promise.all(both)).toEqual(['inner', 'outer']);
   });
 
   it('lets an operation that fails after its time fail unheard', async () => {

@@ -2,8 +2,11 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { Cancelled } from '../../src/runtime/cancelled.ts';
+import type { Future } from '../../src/runtime/future.ts';
 import { spawn } from '../../src/runtime/lib.ts';
+import { type AwaitableFuture, awaitable, promised } from '../../src/runtime/task.ts';
+import { timeout } from '../../src/timeout/lib.ts';
+import { sleeping } from '../../src/timeout/sleeping.ts';
 import { Recorder } from '../../src/tracing/recorder.ts';
 import { callHook, note, ported, traced } from '../../src/tracing/span.ts';
 import { loader } from '../support/built.ts';
@@ -29,9 +32,20 @@ const rejects = rust.fn('rejects', async () => {
   await turn();
   throw new Error('no');
 });
-const loses = rust.fn('loses', async () => {
-  await turn();
-  throw new Cancelled();
+/** Gives a value at once, or a future of it. */
+const oneOrFuture = rust.fn('one or future', (value: number) =>
+  value === 1 ? value : (inTime(value) as AwaitableFuture<number>),
+);
+function* inTime(value: number): Future<number> {
+  yield* sleeping(1);
+  return leaf(value);
+}
+awaitable(inTime);
+const loses = rust.fn('loses', function* (): Future<void> {
+  yield* timeout(1, sleeps());
+});
+const sleeps = rust.fn('sleeps', function* (): Future<void> {
+  yield* sleeping(60_000);
 });
 
 @traced
@@ -102,9 +116,35 @@ describe('recording', () => {
     expect(recorder.spans[0]!.status).toBe('error');
   });
 
-  test('a call that lost its race is cancelled', async () => {
-    await recorder.root('main', () => loses().catch(() => {}));
-    expect(recorder.spans[0]!.status).toBe('cancelled');
+  test('a call that is dropped is cancelled, whoever drops it fails', async () => {
+    await recorder.root('main', () => promised(loses()).catch(() => {}));
+    expect(recorder.spans.map(({ site, status }) => [site.fn, status])).toEqual([
+      ['loses', 'error'],
+      ['sleeps', 'cancelled'],
+    ]);
+  });
+
+  test('a call that gives a future goes on until that has ended, one that gives a value has ended', async () => {
+    const asks = async () => [await oneOrFuture(1), await oneOrFuture(2)];
+    expect(await recorder.root('main', asks)).toEqual([1, 2]);
+    const [first, second, below] = recorder.spans;
+    expect(edges()).toEqual([
+      [null, 'one or future'],
+      [null, 'one or future'],
+      ['one or future', 'leaf'],
+    ]);
+    expect(first!.end).toBeLessThanOrEqual(second!.start);
+    expect(below!.parent).toBe(second);
+    expect(second!.end).toBeGreaterThanOrEqual(below!.end!);
+  });
+
+  test('a call that gives an iterator has ended, and its values are the same', async () => {
+    const counts = rust.fn('counts', (to: number) => upTo(to));
+    function* upTo(to: number): Generator<number, void, void> {
+      for (let n = 1; n <= to; n++) yield n;
+    }
+    expect(recorder.root('main', () => [...counts(3)])).toEqual([1, 2, 3]);
+    expect(recorder.spans[0]!.end).not.toBeNull();
   });
 
   test('a spawned task has its own lane, and its parent is the span that spawned it', async () => {

@@ -196,8 +196,8 @@ export const CONNECTIONS: readonly Listed[] = [
   {
     name: 'a PING that is not answered is waited for no longer than five seconds',
     file: 'src/protocols/h2/client.ts',
-    text: "const armed = arm(PING_TIMEOUT, () => resolve('ping timeout'));",
-    instead: 'const armed = arm(PING_TIMEOUT, () => {});',
+    text: 'yield* timeout(PING_TIMEOUT, pong);',
+    instead: 'yield* pong;',
     tests: [H2_CONNECTOR],
   },
   {

@@ -434,12 +434,10 @@ const doPingPong = rust.fn(
     // the first one waits too: it would only race with the first request
     while (!(yield* endsWithin(interval, connection))) {
       connection.sendPing();
+      const pong = ready(() => connection.pollPong());
       log.debug(() => `H2 fd: ${id} ping sent`);
       try {
-        yield* timeout(
-          PING_TIMEOUT,
-          ready(() => connection.pollPong()),
-        );
+        yield* timeout(PING_TIMEOUT, pong);
         log.debug(() => `H2 fd: ${id} pong received`);
       } catch (error) {
         if (connection.closed) return;
@@ -455,11 +453,9 @@ const doPingPong = rust.fn(
 
 /** Whether the connection ends within so many milliseconds. */
 function* endsWithin(ms: number, connection: ClientConnection): Future<boolean> {
+  const end = ready(() => connection.pollClosed());
   try {
-    yield* timeout(
-      ms,
-      ready(() => connection.pollClosed()),
-    );
+    yield* timeout(ms, end);
     return true;
   } catch (error) {
     if (error instanceof Elapsed) return false;

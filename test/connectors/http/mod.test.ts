@@ -91,6 +91,17 @@ describe.each([
 });
 
 describe('the HTTP connector, with a peer that allows HTTP/2', () => {
+  it('has a session on a connection that is open at once, without anything to wait for', async () => {
+    const peer = await secure(['h2']);
+    peer.options.setHttpVersion(2, 2);
+    const by = connector();
+    const [session] = await by.getHttpSession(peer);
+    by.releaseHttpSession(session, peer, undefined);
+    const [again, reused] = by.getHttpSession(peer) as [HttpSession, boolean];
+    expect([again.asHttp2()?.id(), reused]).toEqual([session.asHttp2()!.id(), true]);
+    again.asHttp2()!.close();
+  });
+
   it('falls back to HTTP/1.1 where the server has no HTTP/2', async () => {
     const peer = await secure();
     peer.options.setHttpVersion(2, 1);
