@@ -57,7 +57,10 @@ export class TransportConnector {
     return this.connectionPool.length;
   }
 
-  /** Open a connection to `peer`. Throws as `l4::connect` and `tls::connect` do. */
+  /**
+   * Open a connection to `peer`; what is dropped before that is done is closed. Throws as `l4::connect` and `tls::connect`
+   * do.
+   */
   newStream(peer: Peer): AwaitableFuture<Stream> {
     return this._newStream(peer) as AwaitableFuture<Stream>;
   }

@@ -1,5 +1,5 @@
 /**
- * tokio's `watch`, `Notify`, `oneshot` and bounded `mpsc`, with the same meaning on one event loop.
+ * tokio's `watch`, `Notify` and bounded `mpsc`, with the same meaning on one event loop.
  *
  * Nothing here creates a promise unless somebody really has to wait.
  */

@@ -236,6 +236,43 @@ export const CONNECTIONS: readonly Listed[] = [
     tests: ['test/protocols/h2/server.test.ts'],
   },
 
+  // --- what is dropped before it is done ---
+  {
+    name: 'an attempt to connect that is dropped closes its socket',
+    file: 'src/protocols/l4/ext.ts',
+    text: 'socket.destroy();',
+    instead: '',
+    tests: ['test/connectors/l4.test.ts'],
+  },
+  {
+    name: 'a tunnel that is dropped closes its connection',
+    file: 'src/connectors/l4.ts',
+    text: 'if (!established) stream.destroy();',
+    instead: '',
+    tests: ['test/connectors/l4.test.ts'],
+  },
+  {
+    name: 'a TLS handshake with an origin that is dropped closes its connection',
+    file: 'src/protocols/tls/mod.ts',
+    text: 'if (!connected) ssl.destroy();',
+    instead: '',
+    tests: ['test/connectors/tls.test.ts'],
+  },
+  {
+    name: 'a TLS handshake with a client that is dropped closes its connection',
+    file: 'src/protocols/tls/server.ts',
+    text: 'if (!accepted) raw.destroy();',
+    instead: '',
+    tests: ['test/listeners/tls.test.ts'],
+  },
+  {
+    name: 'what takes too long is dropped',
+    file: 'src/timeout/lib.ts',
+    text: 'future.return(undefined as T);',
+    instead: '',
+    tests: ['test/timeout/lib.test.ts'],
+  },
+
   // --- health checks ---
   {
     name: 'a health check over HTTP/2 closes its connection',
