@@ -53,6 +53,7 @@ const TOGETHER = [
   'listeners',
   'load-balancing',
   'modules',
+  'node',
   'pool',
   'protocols',
   'proxy',

@@ -63,9 +63,9 @@ const GeneratorFunction = Object.getPrototypeOf(function* () {}) as object;
 function wrap(site: Site, body: AnyFunction): AnyFunction {
   const polled = Object.getPrototypeOf(body) === GeneratorFunction;
   const traced = function (this: unknown, ...args: unknown[]) {
-    if (polled) return tracedFuture(site, body.apply(this, args) as Future<unknown>, this, args);
     const context = currentContext();
     if (context === null) return body.apply(this, args);
+    if (polled) return tracedFuture(site, body.apply(this, args) as Future<unknown>, this, args);
     return context.recorder.call(site, context, this, args, () => body.apply(this, args));
   };
   Object.defineProperty(traced, 'name', { value: body.name, configurable: true });

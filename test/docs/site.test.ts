@@ -270,12 +270,10 @@ describe.skipIf(executablePath === undefined)('in a browser (needs Chromium)', (
     for (const [path, key] of [
       ['index.html'],
       ['documents/01_Four_lines_to_a_proxy.html'],
-      ['documents/Answers.html'],
       ['documents/Deviations.html'],
       ['documents/Scenarios.h1.html'],
       ['classes/pingora-traced.Service.html'],
       ['explorer/explorer.html'],
-      ['explorer/explorer.html#trace=h1&tour=7'],
       // a tour from which one has stepped on, at its end, and what opens over the page
       ['explorer/explorer.html#trace=h1&tour=7', 'ArrowRight'],
       ['explorer/explorer.html#trace=h1&tour=21'],
