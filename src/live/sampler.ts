@@ -1,8 +1,8 @@
 /**
  * Traces one request in so many of a server that serves: the port's own.
  *
- * Each chosen request has a recorder of its own, rooted where the application gets the session. All others run as they
- * would, except that every `await` costs more once the first request was chosen (see `recorder.ts`).
+ * Each chosen request has a recorder of its own, rooted where the application gets the session. All others do what they
+ * would. What that costs them and the chosen ones: docs/PERFORMANCE.md.
  */
 import type { HttpServerApp } from '../apps/mod.ts';
 import type { RequestHeader } from '../http/lib.ts';

@@ -188,8 +188,8 @@ export function hooksOf(trait: string) {
     const method = String(context.name);
     const site = hookSite(trait, snake(method));
     const traced = function (this: CallsHooks, ...args: unknown[]) {
-      const now = this.inherits(method) ? null : currentContext();
-      if (now === null) return body.apply(this, args);
+      const now = currentContext();
+      if (now === null || this.inherits(method)) return body.apply(this, args);
       return now.recorder.call(site, now, undefined, args, () => body.apply(this, args));
     };
     methods.push({ key: context.name, isStatic: false, body, traced: () => traced });
