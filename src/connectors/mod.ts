@@ -65,6 +65,7 @@ export class TransportConnector {
     return this._newStream(peer) as AwaitableFuture<Stream>;
   }
 
+  /** Opens a connection to a peer, with TLS if it wants that. */
   @awaitable
   @rust.method
   private *_newStream(peer: Peer): Future<Stream> {
