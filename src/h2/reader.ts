@@ -1,7 +1,7 @@
 /**
  * Takes what arrives apart into frames (RFC 9113 4.1), however it was cut into pieces.
  *
- * DATA goes on as it comes, in pieces of what arrived and without waiting for the frame's end. All other frames are
+ * DATA goes on as it comes, in pieces of what arrived, unless little is missing of its frame. All other frames are
  * handed on whole: mostly where they lie, copied only if they came in several pieces.
  */
 import { Flag, FrameType, get32, HEADER_LENGTH, MAX_31, PREFACE } from './frame.ts';
