@@ -11,6 +11,7 @@ import { Progress } from './progress.ts';
 import { H2Error, Reason } from './reason.ts';
 import type { Send } from './send.ts';
 import type { Stream } from './stream.ts';
+import { StreamTable } from './table.ts';
 
 /** Streams that were reset are remembered, so many of them, for frames that were on their way. */
 const REMEMBERED = 512;
@@ -47,7 +48,7 @@ export class Streams {
   /** The last stream that the last GOAWAY of this end named. */
   goawaySent = Infinity;
   private readonly owner: StreamsOwner;
-  private readonly open = new Map<number, Stream>();
+  private readonly open = new StreamTable();
   /** Streams of the peer's that were passed over. */
   private skipped: [from: number, to: number][] = [];
   /** Streams that were reset, by whom. */
@@ -72,14 +73,14 @@ export class Streams {
   }
 
   [Symbol.iterator](): IterableIterator<Stream> {
-    return this.open.values();
+    return this.open[Symbol.iterator]();
   }
 
   // --- how they begin ---
 
   /** A stream begins. */
   add(stream: Stream): void {
-    this.open.set(stream.id, stream);
+    this.open.add(stream);
     if (this.owner.deadlines.progress === Infinity) this.lookLater(performance.now());
   }
 

@@ -13,10 +13,19 @@ const EVENT_INTERVAL = 61;
 /** Fewer in a turn that has accepted a connection: docs/PERFORMANCE.md. */
 const WHILE_ACCEPTING = 8;
 
+/** While so many tasks wait to be polled nothing new is begun unless it has waited for its turn. */
+const ROOM = EVENT_INTERVAL >> 1;
+
 /** Who is polled in its turn. Neither call may throw what somebody else should catch. */
 export interface Woken {
   /** @internal Run as far as possible. */
   poll(): void;
+}
+
+/** Who brings new work, and waits until there is room for it. */
+export interface Waiting {
+  /** There is room. May not throw either. */
+  wake(): void;
 }
 
 /** A connection that has something to write. */
@@ -25,38 +34,48 @@ export interface Flushing {
   writeFlushed(): void;
 }
 
-/** First in, first out, without moving what is in it: `shift` does, for more than some. */
+/**
+ * First in, first out: a ring that grows. What has left is forgotten at once, and no array is left behind: either would
+ * keep tasks that have ended, with all that they held, until V8 marks its whole heap (docs/PERFORMANCE.md).
+ */
 class Queue<T> {
-  private items: T[] = [];
+  private items = empty<T>(64);
   private at = 0;
-
-  get length(): number {
-    return this.items.length - this.at;
-  }
+  length = 0;
 
   push(item: T): void {
-    this.items.push(item);
+    if (this.length === this.items.length) this.grow();
+    const { items } = this;
+    items[(this.at + this.length++) & (items.length - 1)] = item;
   }
 
   shift(): T | undefined {
+    if (this.length === 0) return undefined;
     const { items, at } = this;
-    if (at === items.length) return undefined;
-    const item = items[at]!;
-    this.at = at + 1;
-    if (this.at === items.length) {
-      items.length = 0;
-      this.at = 0;
-    } else if (this.at > 1024) {
-      this.items = items.slice(this.at);
-      this.at = 0;
-    }
+    const item = items[at];
+    items[at] = undefined;
+    this.at = (at + 1) & (items.length - 1);
+    this.length--;
     return item;
   }
+
+  private grow(): void {
+    const { items, at } = this;
+    this.items = [...items.slice(at), ...items.slice(0, at), ...empty<T>(items.length)];
+    items.fill(undefined);
+    this.at = 0;
+  }
+}
+
+function empty<T>(length: number): (T | undefined)[] {
+  return new Array<T | undefined>(length).fill(undefined);
 }
 
 /** Tasks that hold what others wait for. */
 const first = new Queue<Woken>();
 const ready = new Queue<Woken>();
+/** Who brings new work and waits for room. */
+const outside = new Queue<Waiting>();
 let flushed: Flushing[] = [];
 /** The tasks in line will be polled, or are being polled. */
 let polls = false;
@@ -75,6 +94,18 @@ export function pollInTurn(task: Woken, before = false): void {
   polls = true;
   setImmediate(poll);
   writeSoon();
+}
+
+/**
+ * Whether few tasks wait. If not, `waiting` is woken once that is so, or when its turn has come, one each turn.
+ *
+ * For who brings new work of his own accord, as a client's connection of HTTP/2: what isn't read yet waits as bytes, and
+ * each request that was read as some dozen objects.
+ */
+export function hasRoom(waiting: Waiting): boolean {
+  if (ready.length < ROOM) return true;
+  outside.push(waiting);
+  return false;
 }
 
 /** Write what `stream` has flushed at the end of this turn. */
@@ -99,6 +130,7 @@ function poll(): void {
     }
   } finally {
     accepting = false;
+    letIn();
     // the rest, or those behind one that threw
     polls = first.length + ready.length > 0;
     if (polls) {
@@ -107,6 +139,12 @@ function poll(): void {
       writeSoon();
     }
   }
+}
+
+/** One that waits for room, so that none waits for ever, and as many more as there is room for. */
+function letIn(): void {
+  do outside.shift()?.wake();
+  while (outside.length > 0 && ready.length < ROOM);
 }
 
 function write(): void {

@@ -1,9 +1,13 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer } from 'node:net';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { Listener } from '../../src/protocols/l4/listener.ts';
 import { enterPoll, leavePoll, PENDING } from '../../src/runtime/poll.ts';
-import { pollInTurn, type Woken, writeInTurn } from '../../src/runtime/turn.ts';
+import { hasRoom, pollInTurn, type Woken, writeInTurn } from '../../src/runtime/turn.ts';
+
+setFlagsFromString('--expose-gc');
 
 const endOfTurn = () => new Promise((resolve) => setImmediate(resolve));
 
@@ -16,6 +20,18 @@ function task(seen: string[], name: string, work: () => unknown = () => {}): Wok
       writeInTurn({ writeFlushed: () => seen.push(`write ${name}`) });
     },
   };
+}
+
+/** The next error that nobody catches, which vitest would take for a failure. */
+function nextUncaught(): Promise<Error> {
+  return new Promise((resolve) => {
+    const before = process.listeners('uncaughtException');
+    process.removeAllListeners('uncaughtException');
+    process.once('uncaughtException', (error) => {
+      for (const listener of before) process.on('uncaughtException', listener);
+      resolve(error);
+    });
+  });
 }
 
 describe('a turn of the event loop', () => {
@@ -76,6 +92,65 @@ describe('a turn of the event loop', () => {
     listener.close();
   });
 
+  it('lets those who bring new work wait while 30 tasks do, each in its turn, and never all of them', async () => {
+    const seen: string[] = [];
+    const poll = (name: string) => pollInTurn({ poll: () => seen.push(name) });
+    for (let i = 0; i < 29; i++) poll('task');
+    const nobody = { wake: () => seen.push('nobody') };
+    expect(hasRoom(nobody)).toBe(true);
+    for (let i = 0; i < 171; i++) poll('task');
+    const a = { wake: () => seen.push('a') };
+    const b = { wake: () => seen.push('b') };
+    const c = { wake: () => seen.push('c') };
+    const d = { wake: () => seen.push('d') };
+    const held = [a, b, c, d].map(hasRoom);
+    expect(held).toEqual([false, false, false, false]);
+    const after: string[] = [];
+    while (seen.length < 204) {
+      await endOfTurn();
+      after.push(`${seen.filter((name) => name === 'task').length} ${seen.filter((name) => name !== 'task').join('')}`);
+    }
+    // the first with 139 in line, the second with 78, the others with 17
+    expect(after).toEqual(['61 a', '122 ab', '183 abcd', '200 abcd']);
+  });
+
+  it('lets in who waits when a task throws', async () => {
+    const seen: string[] = [];
+    const uncaught = nextUncaught();
+    for (let i = 0; i < 30; i++) {
+      pollInTurn({
+        poll() {
+          throw new Error(`${i} is broken`);
+        },
+      });
+    }
+    expect(hasRoom({ wake: () => seen.push('in') })).toBe(false);
+    expect((await uncaught).message).toBe('0 is broken');
+    expect(seen).toEqual(['in']);
+    for (let i = 1; i < 30; i++) expect((await nextUncaught()).message).toBe(`${i} is broken`);
+  });
+
+  it('forgets a task that was polled', async () => {
+    const gc = runInNewContext('gc') as () => void;
+    let task: Woken | null = { poll() {} };
+    const seen = new WeakRef(task);
+    pollInTurn(task);
+    task = null;
+    await endOfTurn();
+    await endOfTurn();
+    gc();
+    expect(seen.deref()).toBeUndefined();
+  });
+
+  it('keeps the order of more tasks than it had room for', async () => {
+    const seen: number[] = [];
+    for (let i = 0; i < 40; i++) pollInTurn({ poll: () => seen.push(i) });
+    await endOfTurn();
+    for (let i = 40; i < 300; i++) pollInTurn({ poll: () => seen.push(i) });
+    while (seen.length < 300) await endOfTurn();
+    expect(seen).toEqual(Array.from({ length: 300 }, (_, i) => i));
+  });
+
   it('writes what was flushed without any task', async () => {
     const seen: string[] = [];
     writeInTurn({ writeFlushed: () => seen.push('write') });
@@ -86,14 +161,7 @@ describe('a turn of the event loop', () => {
 
   it('goes on with the others when one throws', async () => {
     const seen: string[] = [];
-    const uncaught = new Promise<Error>((resolve) => {
-      const before = process.listeners('uncaughtException');
-      process.removeAllListeners('uncaughtException');
-      process.once('uncaughtException', (error) => {
-        for (const listener of before) process.on('uncaughtException', listener);
-        resolve(error);
-      });
-    });
+    const uncaught = nextUncaught();
     pollInTurn(
       task(seen, 'a', () => {
         throw new Error('a is broken');

@@ -14,7 +14,7 @@ import {
   Setting,
 } from '../../h2/mod.ts';
 import { enterPoll, leavePoll, PENDING, type Waker } from '../../runtime/poll.ts';
-import { type Flushing, writeInTurn } from '../../runtime/turn.ts';
+import { type Flushing, hasRoom, writeInTurn } from '../../runtime/turn.ts';
 import { SECRETS } from '../../tracing/events.ts';
 import type { Facts } from '../../tracing/model.ts';
 import { observer } from '../../tracing/observer.ts';
@@ -115,10 +115,15 @@ export function framesOf(stream: Stream): FrameObserver {
   return new Frames(stream);
 }
 
-/** Reads a connection where its stream has put what came: some of it may be there already. */
+/**
+ * Reads a connection where its stream has put what came: some of it may be there already. Of a server's, which brings new
+ * work, what came stays there while many tasks wait.
+ */
 class Reading implements Waker {
   private readonly stream: Stream;
   private readonly connection: Connection;
+  private isHeld = false;
+  private readonly held = { wake: () => this.goOn() };
 
   constructor(stream: Stream, connection: Connection) {
     this.stream = stream;
@@ -126,6 +131,17 @@ class Reading implements Waker {
   }
 
   wake(): void {
+    if (this.isHeld) return;
+    if (!this.connection.isServer || hasRoom(this.held)) this.readAll();
+    else this.isHeld = true;
+  }
+
+  private goOn(): void {
+    this.isHeld = false;
+    this.readAll();
+  }
+
+  private readAll(): void {
     const before = enterPoll(this);
     try {
       this.read();
