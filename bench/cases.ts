@@ -21,6 +21,8 @@ export interface Case {
   readonly fields: number;
   /** The origin speaks HTTP/2, over TLS. */
   readonly originH2: boolean;
+  /** The port is measured beside itself too, with this other kind of load. */
+  readonly beside?: string;
 }
 
 const SMALL = 64;
@@ -65,6 +67,7 @@ export const cases: readonly Case[] = [
     tls: true,
     connections: 1000,
     streams: 10,
+    beside: 'h2',
   },
   {
     ...base,

@@ -6,11 +6,11 @@
  * answers that are whole and right. The first wrong one ends the measurement.
  */
 import { readFileSync } from 'node:fs';
-import { type ClientHttp2Session, connect as connectH2 } from 'node:http2';
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import type { Case } from './cases.ts';
+import { H2Load } from './load-h2.ts';
 import { bodyOf, startH2Origin, startOrigin } from './origin.ts';
 
 /** What the load generator is told to do. */
@@ -43,7 +43,8 @@ let slow = 0;
 let ready = 0;
 let running = false;
 /** Connections that are in use; a measurement is over once they are closed. */
-const sockets = new Set<Socket | ClientHttp2Session>();
+const sockets = new Set<Socket>();
+let h2Connections: H2Load[] = [];
 
 function fail(reason: string): void {
   if (!running) return;
@@ -157,48 +158,15 @@ class Connection {
   }
 }
 
-/** One stream after the other, so many at a time, on an HTTP/2 connection over TLS. */
+/** Streams on a connection of HTTP/2. */
 function h2Connection(port: number, load: Case): void {
-  // the certificate was made for this run, by the one who runs it
-  const session = connectH2(`https://127.0.0.1:${port}`, { rejectUnauthorized: false });
-  sockets.add(session);
-  session.on('error', (error) => fail(`connection: ${error.message}`));
-  session.on('close', () => {
-    sockets.delete(session);
-    fail('the proxy closed a connection');
+  const connection = new H2Load(port, load, moreFields(load), {
+    goesOn: () => running,
+    answered,
+    ready: () => ready++,
+    failed: fail,
   });
-  const fields = { ':path': `/${load.answer}`, 'user-agent': 'bench', accept: '*/*' };
-  Object.assign(fields, Object.fromEntries(moreFields(load)));
-  if (load.body > 0) Object.assign(fields, { ':method': 'POST', 'content-length': String(load.body) });
-  const body = load.body > 0 ? Buffer.alloc(load.body, 'x') : undefined;
-  let isReady = false;
-  const next = () => {
-    if (!running) return;
-    const since = performance.now();
-    const stream = session.request(fields);
-    if (body !== undefined) stream.end(body);
-    let status: number | undefined;
-    let length = 0;
-    stream.on('response', (headers) => {
-      status = headers[':status'];
-    });
-    stream.on('data', (data: Buffer) => {
-      length += data.length;
-    });
-    stream.on('error', (error) => {
-      if (!session.destroyed) fail(`stream: ${error.message}`);
-    });
-    stream.on('end', () => {
-      if (status !== 200 || length !== load.answer) fail(`not the origin's answer: ${status}, ${length} bytes`);
-      answered(since);
-      if (!isReady) ready++;
-      isReady = true;
-      next();
-    });
-  };
-  session.on('connect', () => {
-    for (let i = 0; i < load.streams; i++) next();
-  });
+  h2Connections.push(connection);
 }
 
 function start(port: number, load: Case): void {
@@ -222,6 +190,8 @@ function stop(): void {
     socket.destroy();
   }
   sockets.clear();
+  for (const connection of h2Connections) connection.stop();
+  h2Connections = [];
 }
 
 function main(): void {

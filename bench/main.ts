@@ -27,10 +27,10 @@ import {
   tracedInSteps,
   withoutTracing,
 } from './contestants.ts';
-import { type Cost, costs, median } from './measure.ts';
+import { besideOther, type Cost, costs, Failed, median } from './measure.ts';
 import { idleConnections, lasting } from './memory.ts';
 import { type Contestant, endAll, Load, notPinned, output, Running } from './processes.ts';
-import { markdown, type Row, row } from './report.ts';
+import { markdown, PORT, type Row, row } from './report.ts';
 import { benchThreads } from './threads.ts';
 
 /** What `--write` writes. */
@@ -175,7 +175,7 @@ async function one(options: Options, directory: string): Promise<number> {
   );
   console.log(`\nCPU time a request, as multiples of ${results[0]!.name}:\n`);
   table(results);
-  const mine = results.find(({ name }) => name === 'pingora-traced');
+  const mine = results.find(({ name }) => name === PORT);
   if (options.h2 || mine === undefined || !results[0]!.name.startsWith('fast-proxy')) return 0;
   const ratio = median(mine.ratios);
   if (ratio <= LIMIT) return 0;
@@ -200,7 +200,7 @@ interface Started {
 
 type Tls = Awaited<ReturnType<typeof makeTls>>;
 
-async function startFor(kind: Case, directory: string, tls: Tls): Promise<Started> {
+async function startFor(kind: Case, directory: string, tls: Tls, without: readonly string[]): Promise<Started> {
   const secure = kind.tls ? tls : undefined;
   const load = new Load();
   const origin = await load.origin(kind.originH2 ? tls : undefined);
@@ -210,7 +210,8 @@ async function startFor(kind: Case, directory: string, tls: Tls): Promise<Starte
     : [pingora(secure), port(secure), nginx(directory, secure), ...inNode];
   const proxies: Running[] = [];
   for (const contestant of candidates) {
-    if (contestant !== undefined) proxies.push(await Running.start(contestant, origin));
+    if (contestant === undefined || without.includes(contestant.name)) continue;
+    proxies.push(await Running.start(contestant, origin));
   }
   return { load, proxies };
 }
@@ -226,19 +227,49 @@ async function all(options: Options, directory: string): Promise<number> {
   for (const kind of chosen) {
     const sameProxies =
       before?.tls === kind.tls && before.streams > 0 === kind.streams > 0 && before.originH2 === kind.originH2;
-    if (running === undefined || !sameProxies) {
-      await endAll();
-      running = await startFor(kind, directory, tls);
-    }
+    if (!sameProxies) running = undefined;
+    const { found, proxies } = await rowOf(kind, running, directory, tls, options);
     before = kind;
-    const measured = await costs(running.proxies, running.load, kind, options);
-    const names = running.proxies.map(({ name }) => name);
-    rows.push(row(kind, names, measured));
-    console.log(rows.at(-1)!.text);
+    running = proxies;
+    rows.push(found);
+    console.log(found.text);
     // at once: all of them take half an hour
     if (options.write) writeFileSync(PAGE, markdown(rows, options, existsSync(PAGE) ? readFileSync(PAGE, 'utf8') : ''));
   }
   return 0;
+}
+
+/** The row of a kind of load. Proxies that don't do it are left out of it; then there are none for the next row. */
+async function rowOf(
+  kind: Case,
+  before: Started | undefined,
+  directory: string,
+  tls: Tls,
+  options: Options,
+): Promise<{ found: Row; proxies: Started | undefined }> {
+  const without: string[] = [];
+  for (let running = before; ; running = undefined) {
+    if (running === undefined) {
+      await endAll();
+      running = await startFor(kind, directory, tls, without);
+    }
+    try {
+      const found = await measured(kind, running, options);
+      return { found, proxies: without.length === 0 ? running : undefined };
+    } catch (error) {
+      if (!(error instanceof Failed) || error.proxy === PORT) throw error;
+      console.log(pc.yellow(`${kind.name} without ${error.message.split('\n')[0]}`));
+      without.push(error.proxy);
+    }
+  }
+}
+
+async function measured(kind: Case, { proxies, load }: Started, options: Options): Promise<Row> {
+  const names = proxies.map(({ name }) => name);
+  const all = await costs(proxies, load, kind, options);
+  const other = cases.find(({ name }) => name === kind.beside);
+  const ratios = other && (await besideOther(proxies[names.indexOf(PORT)]!, load, kind, other, options));
+  return row(kind, names, all, ratios);
 }
 
 const options = parse();

@@ -80,17 +80,51 @@ async function measure(proxy: Running, load: Load, kind: Case, { seconds, wrk: b
   return cost(before, after, requests, answers.slow);
 }
 
-/** What a request of `kind` costs each of `proxies`, in each round. */
+/** A proxy that didn't do what is measured. */
+export class Failed extends Error {
+  readonly proxy: string;
+  constructor(proxy: string, reason: unknown) {
+    super(`${proxy}: ${reason instanceof Error ? reason.message : reason}`, { cause: reason });
+    this.proxy = proxy;
+  }
+}
+
+async function of<T>(proxy: Running, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw new Failed(proxy.name, error);
+  }
+}
+
+/** What a request of `kind` costs each of `proxies`, in each round. Throws {@link Failed}. */
 export async function costs(
   proxies: readonly Running[],
   load: Load,
   kind: Case,
   rounds: Rounds,
 ): Promise<readonly (readonly Cost[])[]> {
-  for (const proxy of proxies) await warmUp(proxy, load, kind, rounds.quick === true);
+  for (const proxy of proxies) await of(proxy, warmUp(proxy, load, kind, rounds.quick === true));
   const measured = proxies.map((): Cost[] => []);
   for (let round = 0; round < rounds.rounds; round++) {
-    for (const [i, proxy] of proxies.entries()) measured[i]!.push(await measure(proxy, load, kind, rounds));
+    for (const [i, proxy] of proxies.entries()) measured[i]!.push(await of(proxy, measure(proxy, load, kind, rounds)));
   }
   return measured;
+}
+
+/** What a request of `kind` costs a proxy, in each round, as multiples of what one of `other` does. */
+export async function besideOther(
+  proxy: Running,
+  load: Load,
+  kind: Case,
+  other: Case,
+  rounds: Rounds,
+): Promise<number[]> {
+  const ratios: number[] = [];
+  for (const each of [other, kind]) await warmUp(proxy, load, each, rounds.quick === true);
+  for (let round = 0; round < rounds.rounds; round++) {
+    const [one, more] = [await measure(proxy, load, other, rounds), await measure(proxy, load, kind, rounds)];
+    ratios.push(more.total / one.total);
+  }
+  return ratios;
 }

@@ -3,22 +3,45 @@ import { cpus } from 'node:os';
 import { type Case, cases } from './cases.ts';
 import { type Cost, median, type Rounds } from './measure.ts';
 
+/** The ratios of all rounds. */
+interface Spread {
+  readonly median: number;
+  readonly low: number;
+  readonly high: number;
+}
+
+const spread = (ratios: readonly number[]): Spread => ({
+  median: median(ratios),
+  low: Math.min(...ratios),
+  high: Math.max(...ratios),
+});
+
+const said = ({ median, low, high }: Spread) => `${median.toFixed(2)} (${low.toFixed(2)} to ${high.toFixed(2)})`;
+
 /** A kind of load, and what the port costs beside the others. */
 export interface Row {
   readonly kind: Case;
   /** By the other's name: the port's cost as a multiple of its, and requests of either that took over a second. */
-  readonly beside: ReadonlyMap<string, { median: number; low: number; high: number; slow: number }>;
+  readonly beside: ReadonlyMap<string, Spread & { slow: number }>;
   /** Microseconds of CPU time a request of the port's. */
   readonly micros: number;
   readonly slow: number;
+  /** The port's cost as a multiple of its own with another kind of load. */
+  readonly besideOther: Spread | undefined;
   /** For the terminal. */
   readonly text: string;
 }
 
-const PORT = 'pingora-traced';
+/** What the port is called among the proxies. */
+export const PORT = 'pingora-traced';
 
-/** What was measured of one kind of load, `names` being the proxies. */
-export function row(kind: Case, names: readonly string[], measured: readonly (readonly Cost[])[]): Row {
+/** What was measured of one kind of load, `names` being the proxies. `other`: the port beside itself with another kind. */
+export function row(
+  kind: Case,
+  names: readonly string[],
+  measured: readonly (readonly Cost[])[],
+  other?: readonly number[],
+): Row {
   const mine = measured[names.indexOf(PORT)]!;
   const slowOf = (costs: readonly Cost[]) => costs.reduce((sum, { slow }) => sum + slow, 0);
   const beside = new Map(
@@ -27,20 +50,26 @@ export function row(kind: Case, names: readonly string[], measured: readonly (re
       .filter(([name]) => name !== PORT)
       .map(([name, costs]) => {
         const ratios = mine.map(({ total }, round) => total / costs[round]!.total);
-        return [
-          name,
-          { median: median(ratios), low: Math.min(...ratios), high: Math.max(...ratios), slow: slowOf(costs) },
-        ];
+        return [name, { ...spread(ratios), slow: slowOf(costs) }];
       }),
   );
   const micros = median(mine.map(({ total }) => total));
   const slow = slowOf(mine);
-  const ratios = [...beside].map(([name, { median, low, high, slow }]) => {
-    return `${median.toFixed(2)} (${low.toFixed(2)} to ${high.toFixed(2)}) of ${name}${slow > 0 ? `, ${slow} slow` : ''}`;
+  const ratios = [...beside].map(([name, each]) => {
+    return `${said(each)} of ${name}${each.slow > 0 ? `, ${each.slow} slow` : ''}`;
   });
+  const besideOther = other && spread(other);
+  if (besideOther !== undefined) ratios.push(`${said(besideOther)} of itself with ${aboutOther(kind)}`);
   const text = `${kind.name.padEnd(9)} ${micros.toFixed(1).padStart(7)} µs${slow > 0 ? `, ${slow} slow` : ''}; ${ratios.join('; ')}`;
-  return { kind, beside, micros, slow, text };
+  return { kind, beside, micros, slow, besideOther, text };
 }
+
+/** As the table says the other kind of load that `kind` is measured beside. */
+const aboutOther = (kind: Case) => cases.find(({ name }) => name === kind.beside)!.about;
+
+/** What the page says below the table of a kind that the port was measured beside another with; what isn't kept begins so. */
+const besideLine = (kind: Case) =>
+  `So many times what one of “${aboutOther(kind)}” does, a request of “${kind.about}” costs the port: `;
 
 /** The columns, in their order; the port is compared with each. */
 const OTHERS = ['Pingora 0.1.0', 'nginx', 'fast-proxy (undici)', 'node:http2 + undici', 'relay of bytes'];
@@ -50,7 +79,7 @@ const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
 function tableRow(row: Row): string {
   const cells = OTHERS.map((name) => {
     const found = row.beside.get(name);
-    return found && `${found.median.toFixed(2)} (${found.low.toFixed(2)} to ${found.high.toFixed(2)})`;
+    return found && said(found);
   });
   const whoseAreSlow = [
     ['port', row.slow] as const,
@@ -67,12 +96,18 @@ export function markdown(rows: readonly Row[], { rounds, seconds }: Rounds, befo
     const kept = before.split('\n').find((text) => text.startsWith(`| ${about} |`));
     return measured !== undefined ? [tableRow(measured)] : kept !== undefined ? [kept] : [];
   });
+  const below = cases.flatMap((kind) => {
+    if (kind.beside === undefined) return [];
+    const measured = rows.find((row) => row.kind.name === kind.name)?.besideOther;
+    const kept = before.split('\n').find((text) => text.startsWith(besideLine(kind)));
+    return measured !== undefined ? [`${besideLine(kind)}${said(measured)}.`] : kept !== undefined ? [kept] : [];
+  });
   return `# Benchmarks
 
 What a request costs the port, as a multiple of what it costs each of the others: CPU time of the proxy's process, user
 and system. One core for the proxy, one for load and origin; the proxies take turns, ${rounds} rounds of ${seconds} ${seconds === 1 ? 'second' : 'seconds'} each; the
 median of the rounds' ratios, with the lowest and the highest. Answers have 64 bytes and connections are kept alive
-where nothing else is said; HTTP/1.1 from 32 connections. The relay of bytes is a dozen lines of \`node:net\` (with TLS
+where nothing else is said; HTTP/1.1 from 32 connections; clients of HTTP/2 open windows of 1 GiB, as h2load does. The relay of bytes is a dozen lines of \`node:net\` (with TLS
 \`node:tls\`) that read none of what they hand on: nothing in Node costs less, whatever it does. “Slow” counts requests
 that took longer than a second, of the port and of the others, in all rounds.
 
@@ -82,5 +117,5 @@ names renews these rows. Another machine gives other figures; the ratios move le
 ${line(['', ...OTHERS.map((name) => `port / ${name}`), 'µs', 'slow'])}
 ${line(['', ...OTHERS, '', ''].map(() => '---'))}
 ${lines.join('\n')}
-`;
+${below.map((text) => `\n${text}\n`).join('')}`;
 }

@@ -20,7 +20,10 @@ const pool =
 const HOP_BY_HOP = new Set(['connection', 'keep-alive', 'transfer-encoding', 'upgrade', 'proxy-connection']);
 
 const server = createSecureServer({ cert: readFileSync(cert!), key: readFileSync(key!) });
+// clients go away while they are answered
+server.on('sessionError', () => {});
 server.on('stream', (stream, headers) => {
+  stream.on('error', () => {});
   const fields: Record<string, string> = {};
   for (const name in headers) if (name[0] !== ':') fields[name] = String(headers[name]);
   fields.host ??= String(headers[':authority']);
@@ -36,6 +39,7 @@ server.on('stream', (stream, headers) => {
     ({ statusCode, headers: answered }) => {
       const answer: Record<string, string | string[]> = {};
       for (const name in answered) if (!HOP_BY_HOP.has(name) && name[0] !== ':') answer[name] = answered[name]!;
+      if (stream.destroyed) throw new Error('the client is gone');
       stream.respond({ ':status': String(statusCode), ...answer });
       return stream;
     },

@@ -22,6 +22,18 @@ test('what is measured again takes the place of its row, and the others stay', (
   expect(rowOf(second, 'over TLS')).toBe(rowOf(first, 'over TLS'));
 });
 
+test('what the port costs beside itself with another kind of load stands below, and stays', () => {
+  const names = ['nginx', 'pingora-traced'];
+  const measured = (name: string, other?: number[]) =>
+    row(caseOf(name), names, [costs(10, 10, 10), costs(20, 20, 20)], other);
+  const many = measured('h2-1000', [1.1, 1.3, 1.2]);
+  expect(many.text).toContain('1.20 (1.10 to 1.30) of itself with HTTP/2, 4 connections of 16 streams');
+  const first = markdown([many], rounds);
+  const line = first.split('\n').find((text) => text.startsWith('So many times'));
+  expect(line).toMatch(/1,000 connections of 10 streams” costs the port: 1\.20 \(1\.10 to 1\.30\)\.$/);
+  expect(markdown([measured('h2')], rounds, first).split('\n')).toContain(line);
+});
+
 test('the README quotes the ratio that the page has', () => {
   const read = (path: string) => readFileSync(join(projectRoot, path), 'utf8');
   const [, , pingora, , fastProxy] = rowOf(read('BENCHMARKS.md'), '32 connections')!.split('|');

@@ -22,6 +22,7 @@ import {
 } from '../../h2/mod.ts';
 import { type HMap, RequestHeader, type ResponseHeader } from '../../http/lib.ts';
 import { Log } from '../../log.ts';
+import { bytesPass } from '../../node/young-buffers.ts';
 import type { Future } from '../../runtime/future.ts';
 import { PENDING, type Poll } from '../../runtime/poll.ts';
 import { Elapsed } from '../../timeout/lib.ts';
@@ -329,6 +330,7 @@ export class HttpSession {
       throw PingoraError.explain(ErrorType.H2Error, 'try to send body before header is sent');
     }
     this.bodySent += data.length;
+    bytesPass(data.length);
     this._ended = end;
     try {
       this.stream.sendData(data, end);

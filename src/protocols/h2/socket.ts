@@ -13,6 +13,7 @@ import {
   reasonName,
   Setting,
 } from '../../h2/mod.ts';
+import { bytesPass } from '../../node/young-buffers.ts';
 import { enterPoll, leavePoll, PENDING, type Waker } from '../../runtime/poll.ts';
 import { type Flushing, hasRoom, writeInTurn } from '../../runtime/turn.ts';
 import { SECRETS } from '../../tracing/events.ts';
@@ -161,6 +162,7 @@ class Reading implements Waker {
       }
       const bytes = stream.buffered();
       stream.consume(bytes.length);
+      bytesPass(bytes.length);
       // once it is closed too, to no effect: a peer that isn't read would never see the end
       connection.arrive(bytes);
     }
