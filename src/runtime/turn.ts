@@ -15,6 +15,8 @@ const WHILE_ACCEPTING = 8;
 
 /** While so many tasks wait to be polled nothing new is begun unless it has waited for its turn. */
 const ROOM = EVENT_INTERVAL >> 1;
+/** While so many wait for room, none is let in before all tasks were polled: what they bring is enough for more turns. */
+const CROWD = 16;
 
 /** Who is polled in its turn. Neither call may throw what somebody else should catch. */
 export interface Woken {
@@ -103,7 +105,7 @@ export function pollInTurn(task: Woken, before = false): void {
  * each request that was read as some dozen objects.
  */
 export function hasRoom(waiting: Waiting): boolean {
-  if (ready.length < ROOM) return true;
+  if (isRoom()) return true;
   outside.push(waiting);
   return false;
 }
@@ -144,7 +146,11 @@ function poll(): void {
 /** One that waits for room, so that none waits for ever, and as many more as there is room for. */
 function letIn(): void {
   do outside.shift()?.wake();
-  while (outside.length > 0 && ready.length < ROOM);
+  while (outside.length > 0 && isRoom());
+}
+
+function isRoom(): boolean {
+  return ready.length < (outside.length < CROWD ? ROOM : 1);
 }
 
 function write(): void {

@@ -114,6 +114,30 @@ describe('a turn of the event loop', () => {
     expect(after).toEqual(['61 a', '122 ab', '183 abcd', '200 abcd']);
   });
 
+  it('lets in no more than one of many before all tasks were polled', async () => {
+    const seen: string[] = [];
+    const poll = () => pollInTurn({ poll: () => seen.push('task') });
+    for (let i = 0; i < 80; i++) poll();
+    // each brings another task
+    const bringing = {
+      wake() {
+        seen.push('in');
+        poll();
+      },
+    };
+    for (let i = 0; i < 20; i++) expect(hasRoom(bringing)).toBe(false);
+    const letIn = () => seen.filter((name) => name === 'in').length;
+    await endOfTurn();
+    // 19 tasks are in line: room for some of few, and 20 are many
+    expect(letIn()).toBe(1);
+    await endOfTurn();
+    // none is in line
+    expect(letIn()).toBe(2);
+    while (letIn() < 20) await endOfTurn();
+    await endOfTurn();
+    expect(seen.filter((name) => name === 'task')).toHaveLength(100);
+  });
+
   it('lets in who waits when a task throws', async () => {
     const seen: string[] = [];
     const uncaught = nextUncaught();
