@@ -5,8 +5,9 @@
  * proxies that are to be measured, which would sleep for half of the time. As with h2load its windows are too large to
  * matter, and a head is the numbers of fields that the first head has put into the table (RFC 7541 6.1).
  */
-import type { Socket } from 'node:net';
-import { connect } from 'node:tls';
+import { connect, type TLSSocket } from 'node:tls';
+import { Flag, FrameType, HEADER_LENGTH, PREFACE, putHeader } from '../src/h2/frame.ts';
+import { DEFAULT_FRAME, DEFAULT_WINDOW, Setting } from '../src/h2/settings.ts';
 import { readDirectly } from '../src/node/direct-socket.ts';
 import type { Case } from './cases.ts';
 
@@ -21,24 +22,15 @@ export interface LoadEvents {
   failed(reason: string): void;
 }
 
-const PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
-const [DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE] = [0, 1, 3, 4, 6, 7, 8] as const;
-const [END_STREAM, ACK, END_HEADERS, PADDED, PRIORITY] = [1, 1, 4, 8, 32] as const;
-const INITIAL_WINDOW_SIZE = 4;
 /** 2^30 - 1 bytes, h2load's default. */
 const WINDOW = 2 ** 30 - 1;
-/** The protocol's window, and the longest frame that everybody takes. */
-const [FIRST_WINDOW, FRAME]: readonly [number, number] = [65_535, 16_384];
 /** Bytes that may wait to be written. */
 const HIGH_WATER = 1024 * 1024;
 
 function frame(type: number, flags: number, stream: number, payload: Uint8Array): Buffer {
-  const bytes = Buffer.alloc(9 + payload.length);
-  bytes.writeUIntBE(payload.length, 0, 3);
-  bytes[3] = type;
-  bytes[4] = flags;
-  bytes.writeUInt32BE(stream, 5);
-  bytes.set(payload, 9);
+  const bytes = Buffer.allocUnsafe(HEADER_LENGTH + payload.length);
+  putHeader(bytes, 0, payload.length, type, flags, stream);
+  bytes.set(payload, HEADER_LENGTH);
   return bytes;
 }
 
@@ -89,10 +81,9 @@ const ENDED: LoadEvents = { goesOn: () => false, answered: () => {}, ready: () =
 
 /** A connection that asks. */
 export class H2Load {
-  readonly socket: Socket;
+  private readonly socket: TLSSocket;
   private readonly load: Case;
   private events: LoadEvents;
-  private connection: Socket | undefined;
   private readonly others: Buffer;
   private block: Buffer;
   private readonly body: Buffer;
@@ -104,62 +95,53 @@ export class H2Load {
   private out: Buffer[] = [];
   /** Bytes that may come before the peer is told that more may. */
   private received = 0;
-  private window = FIRST_WINDOW;
-  private streamWindow = FIRST_WINDOW;
+  private window: number = DEFAULT_WINDOW;
+  private streamWindow: number = DEFAULT_WINDOW;
 
   constructor(port: number, load: Case, more: readonly (readonly [string, string])[], events: LoadEvents) {
     this.load = load;
     this.events = events;
     [this.block, this.others] = blocks(load, more);
-    this.body = Buffer.alloc(Math.min(load.body, FRAME), 'x');
+    this.body = Buffer.alloc(Math.min(load.body, DEFAULT_FRAME), 'x');
     // the certificate was made for this run, by the one who runs it
     this.socket = connect({ port, host: '127.0.0.1', rejectUnauthorized: false, ALPNProtocols: ['h2'] });
     this.socket.setNoDelay(true);
-    this.socket.on('error', (error) => events.failed(`connection: ${error.message}`));
-    this.socket.on('close', () => events.failed('the proxy closed a connection'));
+    this.socket.on('error', (error) => this.events.failed(`connection: ${error.message}`));
+    this.socket.on('close', () => this.events.failed('the proxy closed a connection'));
     this.socket.once('secureConnect', () => this.begin());
   }
 
   private begin(): void {
     const { socket } = this;
-    this.connection = readDirectly(socket, (bytes) => this.read(bytes));
-    if (this.connection === undefined) {
-      socket.on('data', (bytes: Buffer) => this.read(bytes));
-      this.connection = socket;
-    }
-    this.connection.on('drain', () => this.sendBodies());
-    this.connection.resume();
-    const window = Buffer.alloc(6);
-    window[1] = INITIAL_WINDOW_SIZE;
-    window.writeUInt32BE(WINDOW, 2);
-    this.out.push(Buffer.from(PREFACE), frame(SETTINGS, 0, 0, window));
-    this.out.push(frame(WINDOW_UPDATE, 0, 0, uint32(WINDOW - FIRST_WINDOW)));
+    const read = (bytes: Buffer) => this.read(bytes);
+    if (readDirectly(socket, read) === undefined) socket.on('data', read);
+    socket.on('drain', () => this.goOn());
+    socket.resume();
+    const window = Buffer.concat([Buffer.of(0, Setting.INITIAL_WINDOW_SIZE), uint32(WINDOW)]);
+    this.out.push(PREFACE, frame(FrameType.SETTINGS, 0, 0, window));
+    this.out.push(frame(FrameType.WINDOW_UPDATE, 0, 0, uint32(WINDOW - DEFAULT_WINDOW)));
     for (let i = 0; i < this.load.streams; i++) this.ask();
     this.write();
   }
 
   /** Close, and take what was asked for no more. */
   stop(): void {
-    const { socket } = this;
-    socket.removeAllListeners('close');
-    socket.removeAllListeners('error');
-    socket.on('error', () => {});
     this.events = ENDED;
-    if (this.connection === undefined) {
-      socket.destroy();
+    if (this.nextId === 1) {
+      this.socket.destroy();
       return;
     }
-    this.out.push(frame(GOAWAY, 0, 0, Buffer.alloc(8)));
+    this.out.push(frame(FrameType.GOAWAY, 0, 0, Buffer.alloc(8)));
     this.write();
     // what is on its way here is read: a reset might overtake it, and not every proxy survives that
-    socket.end();
+    this.socket.end();
   }
 
   private write(): void {
     const { out } = this;
     if (out.length === 0) return;
     this.out = [];
-    this.connection!.write(out.length === 1 ? out[0]! : Buffer.concat(out));
+    this.socket.write(out.length === 1 ? out[0]! : Buffer.concat(out));
   }
 
   private ask(): void {
@@ -167,22 +149,22 @@ export class H2Load {
     const id = this.nextId;
     this.nextId += 2;
     const { load, block } = this;
-    this.out.push(frame(HEADERS, END_HEADERS | (load.body === 0 ? END_STREAM : 0), id, block));
+    this.out.push(frame(FrameType.HEADERS, Flag.END_HEADERS | (load.body === 0 ? Flag.END_STREAM : 0), id, block));
     this.block = this.others;
     const asked: Asked = { since: performance.now(), length: -1, sent: 0, window: this.streamWindow };
     this.asked.set(id, asked);
     this.sendBody(id, asked);
   }
 
-  private sendBodies(): void {
-    if (this.load.body === 0) return;
-    for (const [id, asked] of this.asked) this.sendBody(id, asked);
+  /** Send what the windows allow now, and what else there is. */
+  private goOn(): void {
+    if (this.load.body > 0) for (const [id, asked] of this.asked) this.sendBody(id, asked);
     this.write();
   }
 
   private sendBody(id: number, asked: Asked): void {
     const { load, body } = this;
-    let room = HIGH_WATER - this.connection!.writableLength;
+    let room = HIGH_WATER - this.socket.writableLength;
     while (asked.sent < load.body && room > 0) {
       const length = Math.min(load.body - asked.sent, body.length, this.window, asked.window);
       if (length <= 0) return;
@@ -190,7 +172,9 @@ export class H2Load {
       asked.window -= length;
       this.window -= length;
       room -= length;
-      this.out.push(frame(DATA, asked.sent === load.body ? END_STREAM : 0, id, body.subarray(0, length)));
+      this.out.push(
+        frame(FrameType.DATA, asked.sent === load.body ? Flag.END_STREAM : 0, id, body.subarray(0, length)),
+      );
     }
   }
 
@@ -198,10 +182,15 @@ export class H2Load {
     const { rest } = this;
     const data = rest === undefined ? bytes : Buffer.concat([rest, bytes]);
     let at = 0;
-    while (data.length - at >= 9) {
-      const end = at + 9 + data.readUIntBE(at, 3);
+    while (data.length - at >= HEADER_LENGTH) {
+      const end = at + HEADER_LENGTH + data.readUIntBE(at, 3);
       if (end > data.length) break;
-      const wrong = this.frame(data[at + 3]!, data[at + 4]!, data.readUInt32BE(at + 5), data.subarray(at + 9, end));
+      const wrong = this.frame(
+        data[at + 3]!,
+        data[at + 4]!,
+        data.readUInt32BE(at + 5),
+        data.subarray(at + HEADER_LENGTH, end),
+      );
       if (wrong !== undefined) {
         this.events.failed(wrong);
         return;
@@ -209,29 +198,29 @@ export class H2Load {
       at = end;
     }
     this.rest = at < data.length ? data.subarray(at) : undefined;
-    this.write();
+    this.goOn();
   }
 
   /** What is wrong with a frame, if anything is. */
   private frame(type: number, flags: number, id: number, payload: Buffer): string | undefined {
     switch (type) {
-      case HEADERS:
+      case FrameType.HEADERS:
         return this.head(flags, id, payload) ?? this.endOf(flags, id);
-      case DATA:
+      case FrameType.DATA:
         return this.data(flags, id, payload) ?? this.endOf(flags, id);
-      case SETTINGS:
-        if ((flags & ACK) === 0) this.settings(payload);
+      case FrameType.SETTINGS:
+        if ((flags & Flag.ACK) === 0) this.settings(payload);
         return undefined;
-      case PING:
-        if ((flags & ACK) === 0) this.out.push(frame(PING, ACK, 0, payload));
+      case FrameType.PING:
+        if ((flags & Flag.ACK) === 0) this.out.push(frame(FrameType.PING, Flag.ACK, 0, payload));
         return undefined;
-      case WINDOW_UPDATE:
+      case FrameType.WINDOW_UPDATE:
         this.grow(id, payload.readUInt32BE());
         return undefined;
-      case RST_STREAM:
+      case FrameType.RST_STREAM:
         // RFC 9113 8.1: a server may, of a stream that it has answered
         return this.asked.has(id) ? `stream: reset with error ${payload.readUInt32BE()}` : undefined;
-      case GOAWAY:
+      case FrameType.GOAWAY:
         return `the proxy goes away: error ${payload.readUInt32BE(4)} ${payload.toString('latin1', 8)}`;
       default:
         return undefined;
@@ -241,7 +230,7 @@ export class H2Load {
   private head(flags: number, id: number, payload: Buffer): string | undefined {
     const asked = this.asked.get(id);
     if (asked === undefined || asked.length >= 0) return undefined;
-    let at = (flags & PADDED ? 1 : 0) + (flags & PRIORITY ? 5 : 0);
+    let at = (flags & Flag.PADDED ? 1 : 0) + (flags & Flag.PRIORITY ? 5 : 0);
     // RFC 7541 6.3: the table's size
     while ((payload[at]! & 0xe0) === 0x20) at++;
     // RFC 7541 appendix A: `:status: 200` is 8
@@ -253,17 +242,17 @@ export class H2Load {
   private data(flags: number, id: number, payload: Buffer): string | undefined {
     const asked = this.asked.get(id);
     if (asked === undefined) return 'data on a stream that has ended';
-    asked.length += payload.length - (flags & PADDED ? 1 + payload[0]! : 0);
+    asked.length += payload.length - (flags & Flag.PADDED ? 1 + payload[0]! : 0);
     this.received += payload.length;
     if (this.received < WINDOW / 2) return undefined;
-    this.out.push(frame(WINDOW_UPDATE, 0, 0, uint32(this.received)));
+    this.out.push(frame(FrameType.WINDOW_UPDATE, 0, 0, uint32(this.received)));
     this.received = 0;
     return undefined;
   }
 
   private endOf(flags: number, id: number): string | undefined {
     const asked = this.asked.get(id);
-    if ((flags & END_STREAM) === 0 || asked === undefined) return undefined;
+    if ((flags & Flag.END_STREAM) === 0 || asked === undefined) return undefined;
     this.asked.delete(id);
     const { answer } = this.load;
     if (asked.length !== answer) return `not the origin's answer: ${asked.length} bytes of ${answer}`;
@@ -276,13 +265,12 @@ export class H2Load {
 
   private settings(payload: Buffer): void {
     for (let at = 0; at < payload.length; at += 6) {
-      if (payload.readUInt16BE(at) !== INITIAL_WINDOW_SIZE) continue;
+      if (payload.readUInt16BE(at) !== Setting.INITIAL_WINDOW_SIZE) continue;
       const window = payload.readUInt32BE(at + 2);
       for (const asked of this.asked.values()) asked.window += window - this.streamWindow;
       this.streamWindow = window;
     }
-    this.out.push(frame(SETTINGS, ACK, 0, Buffer.alloc(0)));
-    this.sendBodies();
+    this.out.push(frame(FrameType.SETTINGS, Flag.ACK, 0, Buffer.alloc(0)));
   }
 
   private grow(id: number, more: number): void {
@@ -291,6 +279,5 @@ export class H2Load {
       const asked = this.asked.get(id);
       if (asked !== undefined) asked.window += more;
     }
-    this.sendBodies();
   }
 }

@@ -89,7 +89,8 @@ export class Failed extends Error {
   }
 }
 
-async function of<T>(proxy: Running, work: Promise<T>): Promise<T> {
+/** What `work` gives; its failure is that of `proxy`. */
+async function doneBy<T>(proxy: Running, work: Promise<T>): Promise<T> {
   try {
     return await work;
   } catch (error) {
@@ -104,10 +105,11 @@ export async function costs(
   kind: Case,
   rounds: Rounds,
 ): Promise<readonly (readonly Cost[])[]> {
-  for (const proxy of proxies) await of(proxy, warmUp(proxy, load, kind, rounds.quick === true));
+  for (const proxy of proxies) await doneBy(proxy, warmUp(proxy, load, kind, rounds.quick === true));
   const measured = proxies.map((): Cost[] => []);
   for (let round = 0; round < rounds.rounds; round++) {
-    for (const [i, proxy] of proxies.entries()) measured[i]!.push(await of(proxy, measure(proxy, load, kind, rounds)));
+    for (const [i, proxy] of proxies.entries())
+      measured[i]!.push(await doneBy(proxy, measure(proxy, load, kind, rounds)));
   }
   return measured;
 }

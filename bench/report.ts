@@ -67,9 +67,8 @@ export function row(
 /** As the table says the other kind of load that `kind` is measured beside. */
 const aboutOther = (kind: Case) => cases.find(({ name }) => name === kind.beside)!.about;
 
-/** What the page says below the table of a kind that the port was measured beside another with; what isn't kept begins so. */
-const besideLine = (kind: Case) =>
-  `So many times what one of “${aboutOther(kind)}” does, a request of “${kind.about}” costs the port: `;
+/** How the line below the table begins that has the port beside itself, with `kind` and another kind. */
+const besideLine = (kind: Case) => `For the port a request of “${kind.about}” costs `;
 
 /** The columns, in their order; the port is compared with each. */
 const OTHERS = ['Pingora 0.1.0', 'nginx', 'fast-proxy (undici)', 'node:http2 + undici', 'relay of bytes'];
@@ -100,16 +99,21 @@ export function markdown(rows: readonly Row[], { rounds, seconds }: Rounds, befo
     if (kind.beside === undefined) return [];
     const measured = rows.find((row) => row.kind.name === kind.name)?.besideOther;
     const kept = before.split('\n').find((text) => text.startsWith(besideLine(kind)));
-    return measured !== undefined ? [`${besideLine(kind)}${said(measured)}.`] : kept !== undefined ? [kept] : [];
+    return measured !== undefined
+      ? [`${besideLine(kind)}${said(measured)} times what one of “${aboutOther(kind)}” does.`]
+      : kept !== undefined
+        ? [kept]
+        : [];
   });
   return `# Benchmarks
 
 What a request costs the port, as a multiple of what it costs each of the others: CPU time of the proxy's process, user
 and system. One core for the proxy, one for load and origin; the proxies take turns, ${rounds} rounds of ${seconds} ${seconds === 1 ? 'second' : 'seconds'} each; the
 median of the rounds' ratios, with the lowest and the highest. Answers have 64 bytes and connections are kept alive
-where nothing else is said; HTTP/1.1 from 32 connections; clients of HTTP/2 open windows of 1 GiB, as h2load does. The relay of bytes is a dozen lines of \`node:net\` (with TLS
-\`node:tls\`) that read none of what they hand on: nothing in Node costs less, whatever it does. “Slow” counts requests
-that took longer than a second, of the port and of the others, in all rounds.
+where nothing else is said; HTTP/1.1 from 32 connections. Clients of HTTP/2 open windows of 1 GiB, as h2load does. The
+relay of bytes is a dozen lines of \`node:net\` (with TLS \`node:tls\`) that read none of what they hand on: nothing in
+Node costs less, whatever it does. “Slow” counts requests that took longer than a second, of the port and of the others,
+in all rounds.
 
 Made by \`npm run bench -- --cases --write\` on ${cpus()[0]?.model ?? 'an unknown processor'}, Node ${process.version}; \`--cases\` with
 names renews these rows. Another machine gives other figures; the ratios move less than the microseconds.

@@ -140,7 +140,7 @@ export class ClientConnection extends Connection {
 
   protected override goneAway(last: number, error: H2Error): void {
     // RFC 9113 6.8: streams above were not and won't be processed
-    for (const stream of [...this.streams]) {
+    for (const stream of this.streams) {
       if (stream.id <= last) continue;
       stream.isUnprocessed = true;
       this.streams.gone(stream, error);

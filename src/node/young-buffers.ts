@@ -1,10 +1,10 @@
 /**
  * Frees what was read and passed on before V8 thinks of it.
  *
- * A buffer is a small object whose bytes are outside of V8's heap. It looks through its young objects when those fill up,
- * and when the bytes outside have become some tens of megabytes more it looks through all of its heap. Where bodies pass that are large
- * and ask for few objects the second comes first, some times for each 100 MiB, and costs many times what the first does
- * (gain: docs/PERFORMANCE.md). Not for HTTP/1, whose many connections make enough objects.
+ * A buffer is a small object whose bytes are outside of V8's heap. V8 looks through its young objects when those fill
+ * up, and through all of its heap when the bytes outside have become some tens of megabytes more. Where bodies pass that
+ * are large and ask for few objects the second comes first, some times for each 100 MiB, and costs many times what the
+ * first does (gain: docs/PERFORMANCE.md). Not for HTTP/1, whose many connections make enough objects.
  *
  * The port's own.
  */
@@ -13,7 +13,7 @@ import { runInNewContext } from 'node:vm';
 
 /** After so many bytes that have passed it is asked what is outside. */
 const EVERY = 1024 * 1024;
-/** So many bytes more than were left the last time are too many. */
+/** So many bytes more than were left are too many. */
 const MOST = 4 * 1024 * 1024;
 
 let passed = 0;
@@ -33,7 +33,8 @@ function look(): void {
   if (outside - left < MOST) return;
   collect ??= exposed();
   collect({ type: 'minor' });
-  left = getHeapStatistics().external_memory;
+  // what was freed is counted a little later, and seen the next time
+  left = outside;
 }
 
 /** V8's own function, which only contexts have that are made while the flag is set. */

@@ -27,7 +27,7 @@ export interface Woken {
 /** Who brings new work, and waits until there is room for it. */
 export interface Waiting {
   /** There is room. May not throw either. */
-  wake(): void;
+  letIn(): void;
 }
 
 /** A connection that has something to write. */
@@ -99,7 +99,7 @@ export function pollInTurn(task: Woken, before = false): void {
 }
 
 /**
- * Whether few tasks wait. If not, `waiting` is woken once that is so, or when its turn has come, one each turn.
+ * Whether few tasks wait. If not, `waiting` is let in once that is so, or when its turn has come, one each turn.
  *
  * For who brings new work of his own accord, as a client's connection of HTTP/2: what isn't read yet waits as bytes, and
  * each request that was read as some dozen objects.
@@ -132,7 +132,7 @@ function poll(): void {
     }
   } finally {
     accepting = false;
-    letIn();
+    letSomeIn();
     // the rest, or those behind one that threw
     polls = first.length + ready.length > 0;
     if (polls) {
@@ -144,8 +144,8 @@ function poll(): void {
 }
 
 /** One that waits for room, so that none waits for ever, and as many more as there is room for. */
-function letIn(): void {
-  do outside.shift()?.wake();
+function letSomeIn(): void {
+  do outside.shift()?.letIn();
   while (outside.length > 0 && isRoom());
 }
 

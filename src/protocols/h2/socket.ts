@@ -15,7 +15,7 @@ import {
 } from '../../h2/mod.ts';
 import { bytesPass } from '../../node/young-buffers.ts';
 import { enterPoll, leavePoll, PENDING, type Waker } from '../../runtime/poll.ts';
-import { type Flushing, hasRoom, writeInTurn } from '../../runtime/turn.ts';
+import { type Flushing, hasRoom, type Waiting, writeInTurn } from '../../runtime/turn.ts';
 import { SECRETS } from '../../tracing/events.ts';
 import type { Facts } from '../../tracing/model.ts';
 import { observer } from '../../tracing/observer.ts';
@@ -120,11 +120,10 @@ export function framesOf(stream: Stream): FrameObserver {
  * Reads a connection where its stream has put what came: some of it may be there already. Of a server's, which brings new
  * work, what came stays there while many tasks wait.
  */
-class Reading implements Waker {
+class Reading implements Waker, Waiting {
   private readonly stream: Stream;
   private readonly connection: Connection;
   private isHeld = false;
-  private readonly held = { wake: () => this.goOn() };
 
   constructor(stream: Stream, connection: Connection) {
     this.stream = stream;
@@ -133,11 +132,11 @@ class Reading implements Waker {
 
   wake(): void {
     if (this.isHeld) return;
-    if (!this.connection.isServer || hasRoom(this.held)) this.readAll();
+    if (!this.connection.isServer || hasRoom(this)) this.readAll();
     else this.isHeld = true;
   }
 
-  private goOn(): void {
+  letIn(): void {
     this.isHeld = false;
     this.readAll();
   }

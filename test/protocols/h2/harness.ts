@@ -7,7 +7,7 @@ import { createServer, type TLSSocket, connect as tlsConnect } from 'node:tls';
 import { generate } from 'selfsigned';
 import { type H2Connection, type H2Options, HttpSession, handshake } from '../../../src/protocols/h2/server.ts';
 import { Stream } from '../../../src/protocols/l4/stream.ts';
-import { promised } from '../../../src/runtime/task.ts';
+import { polled, promised } from '../../../src/runtime/task.ts';
 
 const certificate = generate([{ name: 'commonName', value: 'localhost' }], { algorithm: 'sha256' });
 
@@ -83,6 +83,16 @@ export interface Answer {
   trailers: Record<string, unknown> | undefined;
   interim: number[];
   rstCode: number;
+}
+
+/** The body of a request, as latin1. */
+export async function bodyOf(session: HttpSession): Promise<string> {
+  let body = '';
+  for (;;) {
+    const piece = await polled(() => session.readBodyBytes());
+    if (piece === undefined) return body;
+    body += piece.toString('latin1');
+  }
 }
 
 /** Everything that comes on a stream until it closes. */

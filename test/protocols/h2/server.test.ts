@@ -7,7 +7,7 @@ import type { HttpSession } from '../../../src/protocols/h2/server.ts';
 import { HttpTask } from '../../../src/protocols/http/mod.ts';
 import { PENDING } from '../../../src/runtime/poll.ts';
 import { polled } from '../../../src/runtime/task.ts';
-import { answer, deferred, frame, frames, hpack, listen, PREFACE, type Running, request } from './harness.ts';
+import { answer, bodyOf, deferred, frame, frames, hpack, listen, PREFACE, type Running, request } from './harness.ts';
 
 let running: Running | undefined;
 afterEach(async () => {
@@ -19,15 +19,6 @@ function head(status: number, ...fields: [string, string][]): ResponseHeader {
   const header = ResponseHeader.build(status);
   for (const [name, value] of fields) header.appendHeader(name, value);
   return header;
-}
-
-async function bodyOf(session: HttpSession): Promise<string> {
-  let body = '';
-  for (;;) {
-    const piece = await polled(() => session.readBodyBytes());
-    if (piece === undefined) return body;
-    body += piece.toString('latin1');
-  }
 }
 
 /** Answer each request with `tasks`. */
