@@ -62,6 +62,11 @@ export class ProcessLink {
     });
   }
 
+  /** Say something on which nothing depends; it is on its way when this returns, unless the channel is full. */
+  tell(topic: string, data: unknown): void {
+    this.send({ pingora: 'ask', id: ++this.lastId, topic, data }, undefined, () => {});
+  }
+
   private send(message: Message, passed: Passed, failed: () => void): void {
     const { peer } = this;
     if (!peer.connected) {

@@ -44,6 +44,12 @@ export function askOwner<T>(topic: string, data?: unknown): Promise<T> {
   return self.owner.ask<T>(topic, data);
 }
 
+/** End this worker now, and have the process that was started log why. */
+export function endWith(why: string): never {
+  self.owner?.tell('crash', why);
+  process.exit(1);
+}
+
 const values = new Map<string, Promise<unknown>>();
 
 /**

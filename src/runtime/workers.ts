@@ -103,7 +103,8 @@ class Worker {
     child.on('error', (error) => {
       if (child.pid === undefined) ended(`can't be started: ${error.message}`);
     });
-    child.once('exit', (code, signal) => ended(signal ?? `exit status ${code}`));
+    // after `exit` and what it had still said
+    child.once('close', (code, signal) => ended(signal ?? `exit status ${code}`));
   }
 
   get pid(): number | undefined {
@@ -164,7 +165,8 @@ class Worker {
   }
 
   private deliver(): void {
-    if (this.delivering || !this.ready) return;
+    // of a process that has ended, what waits goes to the others
+    if (this.delivering || !this.ready || !this.process?.connected) return;
     const parcel = this.queue.shift();
     if (parcel === undefined) return;
     const { key, socket } = parcel;

@@ -10,7 +10,7 @@ import { Log } from '../log.ts';
 import { shutdownRuntimes, workDone } from '../runtime/lib.ts';
 import { onAsk } from '../runtime/process-link.ts';
 import type { Watch } from '../runtime/sync.ts';
-import { askOwner, workerNumber } from '../runtime/worker.ts';
+import { askOwner, endWith, workerNumber } from '../runtime/worker.ts';
 import { workers } from '../runtime/workers.ts';
 import type { Service } from '../services/mod.ts';
 import { endHanded } from '../services/source.ts';
@@ -94,9 +94,11 @@ export async function runWorker(shutdown: Watch<boolean>, runServices: () => voi
   return new Promise<never>(() => {});
 }
 
-/** Have the process that was started log why, in one line, and end. */
-function crash(thrown: unknown): void {
+/**
+ * Have the process that was started log why, in one line, and end at once: after an error that nobody expected nothing
+ * more may be served.
+ */
+function crash(thrown: unknown): never {
   const [what, where] = (thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)).split('\n');
-  const end = () => process.exit(1);
-  askOwner('crash', [what, where?.trim()].filter(Boolean).join(' ')).then(end, end);
+  endWith([what, where?.trim()].filter(Boolean).join(' '));
 }

@@ -293,6 +293,24 @@ describe.each([
     },
   );
 
+  test.runIf(workStealing)(
+    'one that throws serves nothing more, even while the process that was started is busy',
+    async () => {
+      const running = await run({ conf });
+      const { server, port } = running;
+      const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+      await ask({ port }, '/', agent);
+      server.child.kill('SIGSTOP');
+      try {
+        await expect(ask({ port }, '/throw', agent)).rejects.toThrow();
+      } finally {
+        server.child.kill('SIGCONT');
+      }
+      await server.until(/ended: exit status 1, Error: boom at /);
+      await end(running);
+    },
+  );
+
   test.concurrent('answer a client that sends no more after its request, if they are told to', async () => {
     const running = await run({ conf, halfClose: 60_000 });
     const client = connect({ port: running.port, host: '127.0.0.1', allowHalfOpen: true });
