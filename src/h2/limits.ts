@@ -43,7 +43,10 @@ export interface Limits {
   readonly control: Rate;
   /** DATA without a byte and without the stream's end (CVE-2019-9518). Default: 100, and 10 a second. */
   readonly emptyData: Rate;
-  /** Window updates of less than 64 bytes while there is more to send (CVE-2019-9511). Default: 1,000, and 100 a second. */
+  /**
+   * Window updates of less than 64 bytes while there is more to send (CVE-2019-9511). Each 256 bytes of DATA that are sent
+   * give one back. Default: 1,000, and 100 a second.
+   */
   readonly tinyWindows: Rate;
   /** Bytes that wait for a peer that doesn't read, DATA not counted (CVE-2019-9517). Default: 1,048,576. */
   readonly maxUnsent: number;

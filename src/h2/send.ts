@@ -27,6 +27,11 @@ import { SEND_LIMIT, type Stream, type StreamSend } from './stream.ts';
 const WRITE_SIZE = 256 * 1024;
 /** Windows smaller than this are games when there is more to send. */
 const TINY_WINDOW = 64;
+/**
+ * So many bytes that a peer's windows let out make up for a tiny one: clients that give back each frame's bytes as they
+ * come repeat the sizes of the frames that they get.
+ */
+const BYTES_A_TINY_WINDOW = 256;
 
 const EMPTY = Buffer.alloc(0);
 
@@ -237,20 +242,26 @@ export class Send implements StreamSend {
   }
 
   private writeData(stream: Stream, piece: Buffer, end: boolean): void {
-    const { output } = this;
     const { length } = piece;
+    this.beginData(stream, length, end);
+    if (length > 0) this.output.append(piece);
+    if (end) this.owner.localEnd(stream);
+  }
+
+  /** The header of a DATA frame; its `length` bytes are to follow. */
+  private beginData(stream: Stream, length: number, end: boolean): void {
+    const { output } = this;
     const flags = end ? Flag.END_STREAM : 0;
     this.observer?.frame('out', FrameType.DATA, flags, stream.id, length);
     output.reserve(HEADER_LENGTH);
     putHeader(output.buffer, output.pos, length, FrameType.DATA, flags, stream.id);
     output.pos += HEADER_LENGTH;
-    if (length > 0) output.append(piece);
     stream.sendWindow -= length;
     stream.sent += length;
     this.window -= length;
     this.controlBudget.earn(4);
+    this.tinyBudget.earn(length / BYTES_A_TINY_WINDOW);
     this.flushLater();
-    if (end) this.owner.localEnd(stream);
   }
 
   private getInLine(stream: Stream): void {
@@ -259,8 +270,11 @@ export class Send implements StreamSend {
     this.line.push(stream);
   }
 
-  /** Send what waits, a frame of each stream in its turn, as far as the windows and the peer's reading allow. */
-  private pump(): void {
+  /**
+   * Send what waits, a frame of each stream in its turn, as far as the windows and the peer's reading allow. Called once
+   * what has arrived together was read: windows that grew in several steps let out one frame, not one a step.
+   */
+  pump(): void {
     const { line } = this;
     while (line.length > 0 && !this.blocked && !this.closed) {
       const stream = line[0]!;
@@ -274,18 +288,12 @@ export class Send implements StreamSend {
   }
 
   private sendSome(stream: Stream): void {
-    const { sendQueue } = stream;
     const before = stream.unsent;
-    if (sendQueue.length > 0) {
-      const first = sendQueue[0]!;
-      const room = Math.min(first.length, stream.sendWindow, this.window, this.remote.maxFrameSize);
+    if (before > 0) {
+      const room = Math.min(before, stream.sendWindow, this.window, this.remote.maxFrameSize);
       // its own window is used up; the next update puts it in line again
       if (room <= 0) return;
-      if (room === first.length) sendQueue.shift();
-      else sendQueue[0] = first.subarray(room);
-      stream.unsent -= room;
-      const end = stream.unsent === 0 && stream.endQueued && stream.trailersQueued === null;
-      this.writeData(stream, room === first.length ? first : first.subarray(0, room), end);
+      this.writeQueued(stream, room, room === before && stream.endQueued && stream.trailersQueued === null);
     } else if (stream.endQueued && stream.trailersQueued === null) this.writeData(stream, EMPTY, true);
     if (stream.unsent === 0 && stream.trailersQueued !== null) {
       const [names, values] = stream.trailersQueued;
@@ -296,23 +304,41 @@ export class Send implements StreamSend {
     if (stream.unsent <= SEND_LIMIT / 2 && (before > SEND_LIMIT / 2 || stream.unsent === 0)) stream.wakeWriter();
   }
 
+  /** `length` bytes of what waits on a stream in one frame, of however many pieces they are. */
+  private writeQueued(stream: Stream, length: number, end: boolean): void {
+    const { sendQueue } = stream;
+    stream.unsent -= length;
+    this.beginData(stream, length, end);
+    for (let left = length; left > 0; ) {
+      const first = sendQueue[0]!;
+      if (first.length <= left) {
+        sendQueue.shift();
+        this.output.append(first);
+        left -= first.length;
+      } else {
+        sendQueue[0] = first.subarray(left);
+        this.output.append(first.subarray(0, left));
+        left = 0;
+      }
+    }
+    if (end) this.owner.localEnd(stream);
+  }
+
   // --- the peer's windows (RFC 9113 6.9) ---
 
-  /** The connection's window grows. Throws {@link H2Error} if it grows too much. */
+  /** The connection's window grows, which {@link Send.pump} is to follow. Throws {@link H2Error} if it grows too much. */
   grow(more: number): void {
     this.window += more;
     if (this.window > MAX_31) throw windowTooLarge();
     if (more < TINY_WINDOW && this.line.length > 0) this.tinyBudget.spend('tiny window updates');
-    this.pump();
   }
 
-  /** A stream's window grows. False: it grows too much. */
+  /** A stream's window grows, which {@link Send.pump} is to follow. False: it grows too much. */
   growStream(stream: Stream, more: number): boolean {
     stream.sendWindow += more;
     if (stream.sendWindow > MAX_31) return false;
     if (more < TINY_WINDOW && stream.unsent > more) this.tinyBudget.spend('tiny window updates');
     this.getInLine(stream);
-    this.pump();
     return true;
   }
 
@@ -329,7 +355,6 @@ export class Send implements StreamSend {
       if (stream.sendWindow > MAX_31) throw windowTooLarge();
       if (more > 0) this.getInLine(stream);
     }
-    if (more > 0) this.pump();
   }
 
   // --- writing ---
