@@ -28,6 +28,8 @@ const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const SCHEME = /^[A-Za-z][A-Za-z0-9+\-.]*$/;
 // RFC 3986 3.2 without user information, which RFC 9113 8.3.1 forbids for http and https; ports are digits
 const AUTHORITY = /^(?:[A-Za-z0-9\-._~%!$&'()*+,;=]+|\[[0-9A-Fa-f:.vV]+(?:%[A-Za-z0-9\-._~%]+)?\])(?::([0-9]*))?$/;
+// RFC 3986 2.1: what doesn't begin an escape
+const BROKEN_ESCAPE = /%(?![0-9A-Fa-f]{2})/;
 // RFC 9113 8.3.2: three digits
 const STATUS = /^[1-9][0-9][0-9]$/;
 // RFC 9110 8.6
@@ -36,7 +38,8 @@ const LENGTH = /^[0-9]{1,15}$/;
 /** Whether `authority` is a host, or a host and a port. */
 function isAuthority(authority: string): boolean {
   const match = AUTHORITY.exec(authority);
-  return match !== null && (match[1] === undefined || match[1] === '' || Number(match[1]) <= 65_535);
+  if (match === null || BROKEN_ESCAPE.test(authority)) return false;
+  return match[1] === undefined || match[1] === '' || Number(match[1]) <= 65_535;
 }
 
 /** A head that arrives: takes its fields as they are decoded. */
@@ -214,19 +217,22 @@ export class Head implements FieldSink {
       if (!extended || method !== 'CONNECT') return ':protocol';
     } else if (method === 'CONNECT') {
       if (scheme !== undefined || path !== undefined) return 'CONNECT with :scheme or :path';
-      return this.authority === undefined ? 'CONNECT without :authority' : null;
+      if (this.authority === undefined) return 'CONNECT without :authority';
+      // RFC 9113 8.5: host and port
+      return /:[0-9]+$/.test(this.authority) ? null : 'CONNECT without a port';
     }
     if (scheme === undefined) return 'no :scheme';
     if (!SCHEME.test(scheme)) return 'the :scheme';
     if (path === undefined) return 'no :path';
-    if (scheme.toLowerCase() !== 'http' && scheme.toLowerCase() !== 'https') return null;
+    // Whatever the scheme says, the path becomes the target of a request of HTTP/1 (RFC 9112 3.2), where a space would end it
     if (path.charCodeAt(0) === 47 /* / */) return hasSpace(path) ? 'the :path' : null;
     return path === '*' && method === 'OPTIONS' ? null : 'the :path';
   }
 
   /**
    * RFC 9113 8.3.1. A request that names two hosts is malformed too: whoever routes by the one and an origin that
-   * believes the other would be talking of two requests.
+   * believes the other would be talking of two requests. So is one that names none: there is no http or https without a
+   * host (RFC 9110 4.2.1 and 4.2.2), and an origin of HTTP/1 has to refuse it (RFC 9112 3.2).
    */
   private authorities(): string | null {
     const { authority, host } = this;
@@ -235,7 +241,8 @@ export class Head implements FieldSink {
       if (host !== undefined && host.toLowerCase() !== authority.toLowerCase()) return 'host other than :authority';
       return null;
     }
-    return host === undefined || host === '' || isAuthority(host) ? null : 'the host';
+    if (host === undefined || host === '') return 'no :authority and no host';
+    return isAuthority(host) ? null : 'the host';
   }
 }
 

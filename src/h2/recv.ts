@@ -19,6 +19,9 @@ import type { Streams, StreamsOwner } from './streams.ts';
 /** What a frame of a field block costs beside its bytes. */
 const BLOCK_FRAME_COST = 41;
 
+/** A client's wish for the order of responses (RFC 9218 7.1): an extension, so that it isn't among the types of RFC 9113. */
+const PRIORITY_UPDATE = 0x10;
+
 const NO_NAMES = new Names();
 
 /** A field block that is still to be completed by CONTINUATION. */
@@ -118,7 +121,9 @@ export class Recv implements FrameSink, StreamRecv {
   preface(): void {}
 
   frame(length: number, type: number, flags: number, id: number): boolean {
-    if (type === FrameType.DATA || type > FrameType.CONTINUATION) this.observer?.frame('in', type, flags, id, length);
+    if (type === FrameType.DATA || (type > FrameType.CONTINUATION && type !== PRIORITY_UPDATE)) {
+      this.observer?.frame('in', type, flags, id, length);
+    }
     // RFC 9113 3.4
     if (!this.settingsSeen && (type !== FrameType.SETTINGS || (flags & Flag.ACK) !== 0)) {
       throw H2Error.goaway(Reason.PROTOCOL_ERROR, 'the first frame is no SETTINGS');
@@ -149,7 +154,7 @@ export class Recv implements FrameSink, StreamRecv {
       default:
         // RFC 9113 4.1: what isn't known is ignored
         this.controlBudget.spend('control frames');
-        return false;
+        return type === PRIORITY_UPDATE;
     }
   }
 
@@ -247,6 +252,9 @@ export class Recv implements FrameSink, StreamRecv {
         break;
       case FrameType.PRIORITY:
         this.priority(id, bytes, start, end);
+        break;
+      case PRIORITY_UPDATE:
+        this.priorityUpdate(id, bytes, start, end);
         break;
       default:
     }
@@ -397,6 +405,15 @@ export class Recv implements FrameSink, StreamRecv {
     if (id === 0) throw H2Error.goaway(Reason.PROTOCOL_ERROR, 'PRIORITY on stream 0');
     if (end - start !== 5) this.streams.failId(id, Reason.FRAME_SIZE_ERROR, 'PRIORITY');
     else if ((get32(bytes, start) & MAX_31) === id) this.streams.failId(id, Reason.PROTOCOL_ERROR, 'PRIORITY');
+  }
+
+  /** RFC 9218 7.1: looked at as far as it can be wrong, and ignored. */
+  private priorityUpdate(id: number, bytes: Buffer, start: number, end: number): void {
+    if (id !== 0 || !this.owner.isServer) throw H2Error.goaway(Reason.PROTOCOL_ERROR, 'PRIORITY_UPDATE out of place');
+    if (end - start < 4) throw H2Error.goaway(Reason.FRAME_SIZE_ERROR, 'PRIORITY_UPDATE');
+    const stream = get32(bytes, start) & MAX_31;
+    // an even one would be a push, and there are none
+    if (stream % 2 === 0) throw H2Error.goaway(Reason.PROTOCOL_ERROR, 'PRIORITY_UPDATE of no request');
   }
 }
 

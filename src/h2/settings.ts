@@ -4,7 +4,7 @@ import type { Limits } from './limits.ts';
 import type { Options } from './options.ts';
 import { H2Error, Reason } from './reason.ts';
 
-/** The identifiers of settings (RFC 9113 6.5.2, RFC 8441 3). */
+/** The identifiers of settings (RFC 9113 6.5.2, RFC 8441 3, RFC 9218 2.1). */
 export const Setting = {
   HEADER_TABLE_SIZE: 1,
   ENABLE_PUSH: 2,
@@ -13,6 +13,7 @@ export const Setting = {
   MAX_FRAME_SIZE: 5,
   MAX_HEADER_LIST_SIZE: 6,
   ENABLE_CONNECT_PROTOCOL: 8,
+  NO_RFC7540_PRIORITIES: 9,
 } as const;
 
 // what counts as long as nothing else was said (RFC 9113 6.5.2)
@@ -69,6 +70,10 @@ export class Settings {
           throw refused(Reason.PROTOCOL_ERROR, 'ENABLE_CONNECT_PROTOCOL');
         }
         this.enableConnectProtocol = value === 1;
+        break;
+      case Setting.NO_RFC7540_PRIORITIES:
+        // RFC 9218 2.1; nothing follows from it, for frames of priorities are ignored anyway
+        if (value > 1) throw refused(Reason.PROTOCOL_ERROR, 'NO_RFC7540_PRIORITIES');
         break;
       default:
       // RFC 9113 6.5.2: what isn't known is ignored

@@ -65,6 +65,7 @@ const frameCases: Case[] = [
   ['MAX_FRAME_SIZE of 16,383', [settings([5, 16_383])], 'connection', PROTOCOL_ERROR],
   ['MAX_FRAME_SIZE of 2^24', [settings([5, 1 << 24])], 'connection', PROTOCOL_ERROR],
   ['ENABLE_CONNECT_PROTOCOL of 2', [settings([8, 2])], 'connection', PROTOCOL_ERROR],
+  ['NO_RFC7540_PRIORITIES of 2', [settings([9, 2])], 'connection', PROTOCOL_ERROR],
   [
     'PUSH_PROMISE from a client',
     [headers(1, POST, false), frame(5, 4, 1, Buffer.concat([u32(2), literals(GET)]))],
@@ -92,6 +93,10 @@ const frameCases: Case[] = [
     'connection',
     FLOW_CONTROL_ERROR,
   ],
+  ['PRIORITY_UPDATE on a stream', [headers(1, POST, false), frame(16, 0, 1, u32(1))], 'connection', PROTOCOL_ERROR],
+  ['PRIORITY_UPDATE for stream 0', [frame(16, 0, 0, u32(0))], 'connection', PROTOCOL_ERROR],
+  ['PRIORITY_UPDATE for a push', [frame(16, 0, 0, u32(2))], 'connection', PROTOCOL_ERROR],
+  ['PRIORITY_UPDATE of three bytes', [frame(16, 0, 0, '000001')], 'connection', FRAME_SIZE_ERROR],
   ['CONTINUATION without HEADERS', [frame(9, 4, 1, '82')], 'connection', PROTOCOL_ERROR],
   ['CONTINUATION on another stream', [frame(1, 0, 1, '82'), frame(9, 4, 3, '84')], 'connection', PROTOCOL_ERROR],
   [
@@ -218,6 +223,10 @@ const messageCases: [what: string, fields: Fields][] = [
   ['a :path without a slash', [GET[0]!, scheme, [':path', 'x'], authority]],
   ['a :path with a space', [GET[0]!, scheme, [':path', '/a b'], authority]],
   ['* with GET', [GET[0]!, scheme, [':path', '*'], authority]],
+  // the paths of other schemes would become targets of HTTP/1 too
+  ['a :path with a space, of another scheme', [GET[0]!, [':scheme', 'x'], [':path', '/ HTTP/1.1'], authority]],
+  ['a :path without a slash, of another scheme', [GET[0]!, [':scheme', 'x'], [':path', 'a b'], authority]],
+  ['an empty :path, of another scheme', [GET[0]!, [':scheme', 'x'], [':path', ''], authority]],
   [':method twice', get([':method', 'GET'])],
   [':path twice', [...GET, [':path', '/']]],
   ['a method that is no token', [[':method', 'GE T'], scheme, path, authority]],
@@ -230,11 +239,15 @@ const messageCases: [what: string, fields: Fields][] = [
   [':authority with userinfo', [GET[0]!, scheme, path, [':authority', 'user@a.test']]],
   [':authority with a port that is none', [GET[0]!, scheme, path, [':authority', 'a.test:8o']]],
   [':authority with a port above 65,535', [GET[0]!, scheme, path, [':authority', 'a.test:65536']]],
+  [':authority with a broken escape', [GET[0]!, scheme, path, [':authority', 'a%2.test']]],
   ['an empty :authority', [GET[0]!, scheme, path, [':authority', '']]],
   ['Host with userinfo', [GET[0]!, scheme, path, ['host', 'user@a.test']]],
   ['Host with a port that is none', [GET[0]!, scheme, path, ['host', 'a.test:x']]],
+  ['no host at all', [GET[0]!, scheme, path]],
+  ['an empty Host and no :authority', [GET[0]!, scheme, path, ['host', '']]],
   ['CONNECT with :path', [[':method', 'CONNECT'], path, authority]],
   ['CONNECT without :authority', [[':method', 'CONNECT']]],
+  ['CONNECT without a port', [[':method', 'CONNECT'], authority]],
   [
     'extended CONNECT that was not offered',
     [[':method', 'CONNECT'], [':protocol', 'websocket'], scheme, path, authority],
@@ -285,8 +298,16 @@ describe('messages', () => {
     ['names that JavaScript knows', get(['constructor', '1'], ['__proto__', '2'], ['tostring', '3'])],
     ['bytes above 127 in a value', get(['x-a', '\xfc\xff'])],
     ['an empty value', get(['x-a', ''])],
-    ['CONNECT', [[':method', 'CONNECT'], authority]],
-    ['no authority at all', [GET[0]!, scheme, path]],
+    [
+      'CONNECT',
+      [
+        [':method', 'CONNECT'],
+        [':authority', 'a.test:443'],
+      ],
+    ],
+    ['Host alone', [GET[0]!, scheme, path, ['host', 'a.test']]],
+    ['an escape in the :authority', [GET[0]!, scheme, path, [':authority', 'a%2Db.test']]],
+    ['another scheme', [GET[0]!, [':scheme', 'x'], path, authority]],
   ])('%s is taken', async (_what, fields) => {
     const { connection, out } = await served();
     connection.receive(headers(1, fields));
@@ -305,6 +326,16 @@ describe('messages', () => {
       headers(1, [[':method', 'CONNECT'], [':protocol', 'websocket'], scheme, path, authority], false),
     );
     expect(connection.pollAccept()).toMatchObject({ head: { protocol: 'websocket', path: '/' } });
+  });
+
+  test('a wish for priority is taken, of streams that are there and that are not', async () => {
+    const { connection, out } = await served();
+    connection.receive(headers(1, POST, false));
+    connection.receive(
+      Buffer.concat([1, 3, 99].map((id) => frame(16, 0, 0, Buffer.concat([u32(id), Buffer.from('u=1')])))),
+    );
+    expect(verdict(await out.frames())).toBeNull();
+    expect(connection.closed).toBe(false);
   });
 
   test('what is unknown is ignored: types, flags, settings, the reserved bit', async () => {

@@ -1,38 +1,17 @@
 /** What an HTTP/2 origin is told of the host that a request is for, where the client or a filter says nothing usable. */
-import { connect as tlsConnect } from 'node:tls';
-import { describe, expect, onTestFinished, test } from 'vitest';
-import { PREFACE } from '../../src/h2/frame.ts';
+import { describe, expect, test } from 'vitest';
 import type { RequestHeader } from '../../src/http/lib.ts';
 import type { Session } from '../../src/proxy/lib.ts';
-import { frame, headers } from '../h2/raw.ts';
-import { type H2Origin, h2Origin } from '../support/h2-origin.ts';
-import { startH2Proxy, ToPeer } from '../support/h2-proxy.ts';
+import { h2Origin } from '../support/h2-origin.ts';
+import { ToPeer } from '../support/h2-proxy.ts';
 import { captureLog } from '../support/log.ts';
 import { startProxy } from '../support/proxy.ts';
-import { Peer } from '../support/streams.ts';
 
 /** The status that an HTTP/1 client gets whose head is `head`, and how its connection goes on. */
 async function asked(app: ToPeer, head: string): Promise<string> {
   const client = await (await startProxy(app)).client();
   client.send(head);
   return client.until((got) => got.includes('\r\n\r\n'));
-}
-
-/** Ask as an HTTP/2 client that names no host at all, which RFC 9113 8.3.1 allows. Returns once the origin is asked. */
-async function askWithoutAuthority(origin: H2Origin): Promise<void> {
-  const { port } = await startH2Proxy(new ToPeer(origin.peer()));
-  const socket = tlsConnect({ port, host: '127.0.0.1', rejectUnauthorized: false, ALPNProtocols: ['h2'] });
-  onTestFinished(() => {
-    socket.destroy();
-  });
-  const peer = new Peer(socket);
-  const head = headers(1, [
-    [':method', 'GET'],
-    [':scheme', 'https'],
-    [':path', '/'],
-  ]);
-  peer.send(Buffer.concat([PREFACE, frame(4, 0, 0, Buffer.alloc(0)), head]));
-  await peer.until(() => origin.requests.length > 0 || peer.ended);
 }
 
 describe('a request that names no host', () => {
@@ -44,12 +23,6 @@ describe('a request that names no host', () => {
     expect(await asked(new ToPeer(origin.peer()), head)).toMatch(/^HTTP\/1\.1 200 /);
     const [seen] = origin.requests;
     expect([seen![':authority'], seen!.host]).toEqual([`origin.test:${origin.port}`, undefined]);
-  });
-
-  test('of HTTP/2, is so too', async () => {
-    const origin = await h2Origin();
-    await askWithoutAuthority(origin);
-    expect(origin.requests[0]![':authority']).toBe(`origin.test:${origin.port}`);
   });
 
   test('is for the address of an origin that has no name', async () => {
