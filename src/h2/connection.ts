@@ -122,7 +122,7 @@ export abstract class Connection implements RecvOwner, SendOwner, StreamOwner, D
     this.receiving = true;
     try {
       this.recv.feed(chunk);
-      this.send.pump();
+      this.send.windowsOpened();
     } catch (error) {
       if (error instanceof H2Error) this.fail(error);
       else if (error instanceof HpackError) this.fail(H2Error.goaway(Reason.COMPRESSION_ERROR, error.message));

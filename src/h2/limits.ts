@@ -37,15 +37,16 @@ export interface Limits {
   /** SETTINGS, each of which has to be acknowledged (CVE-2019-9515). Default: 100, and 10 a second. */
   readonly settings: Rate;
   /**
-   * PING, PRIORITY, WINDOW_UPDATE, frames of types that nobody knows and what comes for streams that are gone
-   * (CVE-2019-9512, CVE-2019-9513). What moves a message gives back four. Default: 2,000, and 200 a second.
+   * PING, PRIORITY, frames of types that nobody knows, what comes for streams that are gone, and WINDOW_UPDATE beyond two
+   * for each DATA that was sent (CVE-2019-9512, CVE-2019-9513). What moves a message gives back four. Default: 2,000, and
+   * 200 a second.
    */
   readonly control: Rate;
   /** DATA without a byte and without the stream's end (CVE-2019-9518). Default: 100, and 10 a second. */
   readonly emptyData: Rate;
   /**
-   * Window updates of less than 64 bytes while there is more to send (CVE-2019-9511). Each 256 bytes of DATA that are sent
-   * give one back. Default: 1,000, and 100 a second.
+   * DATA of less than 64 bytes because a window let out no more (CVE-2019-9511). Each 256 bytes of DATA that are sent give
+   * one back. Default: 1,000, and 100 a second.
    */
   readonly tinyWindows: Rate;
   /** Bytes that wait for a peer that doesn't read, DATA not counted (CVE-2019-9517). Default: 1,048,576. */

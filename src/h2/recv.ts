@@ -146,9 +146,11 @@ export class Recv implements FrameSink, StreamRecv {
       case FrameType.GOAWAY:
       case FrameType.RST_STREAM:
         return true;
+      case FrameType.WINDOW_UPDATE:
+        if (!this.send.isUpdateDue()) this.controlBudget.spend('control frames');
+        return true;
       case FrameType.PRIORITY:
       case FrameType.PING:
-      case FrameType.WINDOW_UPDATE:
         this.controlBudget.spend('control frames');
         return true;
       default:

@@ -60,6 +60,10 @@ export class Send implements StreamSend {
   private readonly remote: Settings;
   private readonly controlBudget: Budget;
   private readonly tinyBudget: Budget;
+  /** Frames that were small because a window was, and aren't in the budget yet. */
+  private tiny = 0;
+  /** Window updates that a client may send for the frames that it got: one for the connection, and one for the stream. */
+  private updatesDue = 0;
   private readonly observer: FrameObserver | null;
   private readonly output = new Output();
   private readonly encoder = new Encoder();
@@ -260,6 +264,7 @@ export class Send implements StreamSend {
     stream.sent += length;
     this.window -= length;
     this.controlBudget.earn(4);
+    this.updatesDue += 2;
     this.tinyBudget.earn(length / BYTES_A_TINY_WINDOW);
     this.flushLater();
   }
@@ -271,10 +276,17 @@ export class Send implements StreamSend {
   }
 
   /**
-   * Send what waits, a frame of each stream in its turn, as far as the windows and the peer's reading allow. Called once
-   * what has arrived together was read: windows that grew in several steps let out one frame, not one a step.
+   * Send what the windows let out now. Called once what has arrived together was read, so that windows that grew in several
+   * steps let out one frame, not one a step. Throws {@link H2Error} if they let out next to nothing again and again
+   * (CVE-2019-9511).
    */
-  pump(): void {
+  windowsOpened(): void {
+    this.pump();
+    for (; this.tiny > 0; this.tiny--) this.tinyBudget.spend('tiny window updates');
+  }
+
+  /** Send what waits, a frame of each stream in its turn, as far as the windows and the peer's reading allow. */
+  private pump(): void {
     const { line } = this;
     while (line.length > 0 && !this.blocked && !this.closed) {
       const stream = line[0]!;
@@ -293,6 +305,7 @@ export class Send implements StreamSend {
       const room = Math.min(before, stream.sendWindow, this.window, this.remote.maxFrameSize);
       // its own window is used up; the next update puts it in line again
       if (room <= 0) return;
+      if (room < TINY_WINDOW && room < before) this.tiny++;
       this.writeQueued(stream, room, room === before && stream.endQueued && stream.trailersQueued === null);
     } else if (stream.endQueued && stream.trailersQueued === null) this.writeData(stream, EMPTY, true);
     if (stream.unsent === 0 && stream.trailersQueued !== null) {
@@ -326,18 +339,23 @@ export class Send implements StreamSend {
 
   // --- the peer's windows (RFC 9113 6.9) ---
 
-  /** The connection's window grows, which {@link Send.pump} is to follow. Throws {@link H2Error} if it grows too much. */
+  /** Whether a window update is one of those that clients send for what they got. */
+  isUpdateDue(): boolean {
+    if (this.updatesDue === 0) return false;
+    this.updatesDue--;
+    return true;
+  }
+
+  /** The connection's window grows; {@link Send.windowsOpened} is to follow. Throws {@link H2Error} if it grows too much. */
   grow(more: number): void {
     this.window += more;
     if (this.window > MAX_31) throw windowTooLarge();
-    if (more < TINY_WINDOW && this.line.length > 0) this.tinyBudget.spend('tiny window updates');
   }
 
-  /** A stream's window grows, which {@link Send.pump} is to follow. False: it grows too much. */
+  /** A stream's window grows; {@link Send.windowsOpened} is to follow. False: it grows too much. */
   growStream(stream: Stream, more: number): boolean {
     stream.sendWindow += more;
     if (stream.sendWindow > MAX_31) return false;
-    if (more < TINY_WINDOW && stream.unsent > more) this.tinyBudget.spend('tiny window updates');
     this.getInLine(stream);
     return true;
   }

@@ -49,6 +49,17 @@ test.each([
   expect(sizes.reduce((sum, length) => sum + length)).toBe(size * pieces);
 });
 
+// More updates than a client may send of its own accord (CVE-2019-9512 and the like), one for each that it got something for.
+test('a client may give back each of many small frames once it has got them all', async () => {
+  const { connection, out, stream } = await responding([[4, 1 << 20]]);
+  connection.receive(grow(0, 1 << 20));
+  for (let n = 0; n < 5000; n++) stream.sendData(Buffer.alloc(10), false);
+  const sizes = dataOf(await out.frames()).map(({ payload }) => payload.length);
+  expect(sizes).toHaveLength(5000);
+  for (const size of sizes) connection.receive(Buffer.concat([grow(0, size), grow(1, size)]));
+  expect(connection.closed).toBe(false);
+});
+
 test('small pieces that wait leave in frames as long as may be', async () => {
   const { connection, out, stream } = await responding([[4, 0]]);
   for (let n = 0; n < 300; n++) stream.sendData(Buffer.alloc(100, n), n === 299);
