@@ -16,6 +16,7 @@ import type { Stream } from '../protocols/l4/stream.ts';
 import { ALPN } from '../protocols/mod.ts';
 import { type Awaitable, type Future, settle } from '../runtime/future.ts';
 import { currentHandle } from '../runtime/lib.ts';
+import { currentWaker, Work } from '../runtime/poll.ts';
 import type { ShutdownWatch } from '../runtime/sync.ts';
 import { ported, traced } from '../tracing/span.ts';
 import { countRefusal } from '../utils/refusals.ts';
@@ -70,10 +71,12 @@ export class HttpAsServerApp implements ServerApp {
     if (stream.getSsl() === undefined && this.app.h2Options?.()?.h2c === true && (yield* beginsWithPreface(stream))) {
       return yield* this.processH2(stream, shutdown);
     }
+    currentWaker().work = Work.FREE;
     return yield* settle(this.app.processNewHttp(ServerSession.newHttp1(stream), shutdown));
   }
 
   private *processH2(stream: Stream, shutdown: ShutdownWatch): Future<undefined> {
+    currentWaker().work = Work.HELD;
     let connection: H2Connection;
     const options = this.app.h2Options?.();
     const { maxRequests } = options ?? {};
@@ -98,7 +101,7 @@ export class HttpAsServerApp implements ServerApp {
           log.debug(() => `connection takes no more requests after ${requests}`);
           end();
         }
-        currentHandle().spawnDetached('h2 stream', this.serve(session, shutdown));
+        currentHandle().spawnDetached('h2 stream', this.serve(session, shutdown), Work.HELD);
       }
     } catch (error) {
       // clients disconnect without a word all the time

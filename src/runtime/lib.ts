@@ -12,6 +12,7 @@ import { Log } from '../log.ts';
 import { type Context, runIn, spawned, taskEnded } from '../tracing/recorder.ts';
 import { note, ported, traced } from '../tracing/span.ts';
 import type { Future } from './future.ts';
+import type { Work } from './poll.ts';
 import { Notify } from './sync.ts';
 import { type Ending, Task } from './task.ts';
 import { workerNumber } from './worker.ts';
@@ -127,10 +128,10 @@ async function run(
  * Every task of the port is started here or by {@link spawn}, so that it has a name, a lane in the trace and somebody
  * who notices its end.
  */
-function spawnDetached(name: string, future: Future<unknown>, ended: () => void = nothing): void {
+function spawnDetached(name: string, future: Future<unknown>, ended: () => void = nothing, work?: Work): void {
   const context = spawned(name);
   running++;
-  new Task(future, context, new Spawned(name, context, ended)).wake();
+  new Task(future, context, new Spawned(name, context, ended), work).wake();
 }
 
 /** The end of a task that was spawned. */
@@ -255,9 +256,12 @@ export class Handle {
     }
   }
 
-  /** As {@link Handle.spawn}, for a task whose end nobody waits for: it is logged and traced all the same. */
-  spawnDetached(name: string, future: Future<unknown>): void {
-    spawnDetached(name, this.spread === undefined ? future : this.entered(future));
+  /**
+   * As {@link Handle.spawn}, for a task whose end nobody waits for: it is logged and traced all the same. `work` says
+   * whose work it does; nobody's if it is left out.
+   */
+  spawnDetached(name: string, future: Future<unknown>, work?: Work): void {
+    spawnDetached(name, this.spread === undefined ? future : this.entered(future), nothing, work);
   }
 
   /** Run one task to its end: tokio's `block_on`, which here blocks nothing. */

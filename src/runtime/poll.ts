@@ -11,6 +11,17 @@ export const PENDING: unique symbol = Symbol.for('pingora-traced.pending');
 /** What a polled function returns. */
 export type Poll<T> = T | typeof PENDING;
 
+/** Whose work a task does: what a server's clients of both kinds bring has to have room beside each other (turn.ts). */
+export const Work = {
+  /** Nobody's in particular. */
+  ANY: 0,
+  /** A client's who is let in when there is room: of HTTP/2. */
+  HELD: 1,
+  /** A client's who is always read: of HTTP/1. */
+  FREE: 2,
+} as const;
+export type Work = (typeof Work)[keyof typeof Work];
+
 /** Who is woken. */
 export interface Waker {
   /**
@@ -20,6 +31,8 @@ export interface Waker {
   wake(first?: boolean): void;
   /** Poll at once, if it isn't being polled: for what arrives in bulk. */
   wakeNow?(): void;
+  /** Whose work is done when it is woken. */
+  work?: Work;
 }
 
 /** Polled outside of a task: nobody can be woken. */

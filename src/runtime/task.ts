@@ -3,7 +3,7 @@
  */
 import { type Context, currentContext, Recorder, tracedFuture, tracing } from '../tracing/recorder.ts';
 import type { Future } from './future.ts';
-import { enterPoll, leavePoll, PENDING, type Poll, type Waker } from './poll.ts';
+import { enterPoll, leavePoll, PENDING, type Poll, type Waker, Work } from './poll.ts';
 import { pollInTurn, type Woken } from './turn.ts';
 
 /** A task that wakes itself so often in a row lets others go first: tokio's budget of a task. */
@@ -21,13 +21,15 @@ export class Task<T> implements Waker, Woken {
   private readonly end: Ending<T>;
   /** In which span its polls are. */
   private readonly context: Context | null;
+  work: Work;
   private woken = false;
   private state: 'waiting' | 'polled' | 'queued' | 'ended' = 'waiting';
 
-  constructor(future: Future<T>, context: Context | null, end: Ending<T>) {
+  constructor(future: Future<T>, context: Context | null, end: Ending<T>, work: Work = Work.ANY) {
     this.future = future;
     this.context = context;
     this.end = end;
+    this.work = work;
   }
 
   wake(first = false): void {

@@ -8,6 +8,8 @@
  * answered by then, and their connections to origins are free for the others. Without that, a thousand clients that
  * send at once need a thousand connections to the origin.
  */
+import { Work } from './poll.ts';
+
 /** So many tasks are polled before the sockets are looked at again: tokio's `event_interval`. */
 const EVENT_INTERVAL = 61;
 /** Fewer in a turn that has accepted a connection: docs/PERFORMANCE.md. */
@@ -20,6 +22,8 @@ const CROWD = 16;
 
 /** Who is polled in its turn. Neither call may throw what somebody else should catch. */
 export interface Woken {
+  /** Whose work it does. Default: `Work.ANY`. */
+  readonly work?: Work;
   /** @internal Run as far as possible. */
   poll(): void;
 }
@@ -76,6 +80,9 @@ function empty<T>(length: number): (T | undefined)[] {
 /** Tasks that hold what others wait for. */
 const first = new Queue<Woken>();
 const ready = new Queue<Woken>();
+/** How many of `ready` do work of either kind. */
+let held = 0;
+let free = 0;
 /** Who brings new work and waits for room. */
 const outside = new Queue<Waiting>();
 let flushed: Flushing[] = [];
@@ -91,7 +98,11 @@ export function acceptedInTurn(): void {
 
 /** Poll `task` in this turn, once everything that has arrived was read, or in the next; `before` those that only begin. */
 export function pollInTurn(task: Woken, before = false): void {
-  (before ? first : ready).push(task);
+  if (before) first.push(task);
+  else {
+    ready.push(task);
+    count(task, 1);
+  }
   if (polls) return;
   polls = true;
   setImmediate(poll);
@@ -102,7 +113,8 @@ export function pollInTurn(task: Woken, before = false): void {
  * Whether few tasks wait. If not, `waiting` is let in once that is so, or when its turn has come, one each turn.
  *
  * For who brings new work of his own accord, as a client's connection of HTTP/2: what isn't read yet waits as bytes, and
- * each request that was read as some dozen objects.
+ * each request that was read as some dozen objects. Clients of HTTP/1 don't ask, and must not keep the others out: beside
+ * their tasks there is always room for as many.
  */
 export function hasRoom(waiting: Waiting): boolean {
   if (isRoom()) return true;
@@ -126,7 +138,7 @@ function writeSoon(): void {
 function poll(): void {
   try {
     for (let left = accepting ? WHILE_ACCEPTING : EVENT_INTERVAL; left > 0; left--) {
-      const task = first.shift() ?? ready.shift();
+      const task = first.shift() ?? nextReady();
       if (task === undefined) break;
       task.poll();
     }
@@ -143,6 +155,17 @@ function poll(): void {
   }
 }
 
+function nextReady(): Woken | undefined {
+  const task = ready.shift();
+  if (task !== undefined) count(task, -1);
+  return task;
+}
+
+function count({ work }: Woken, change: 1 | -1): void {
+  if (work === Work.HELD) held += change;
+  else if (work === Work.FREE) free += change;
+}
+
 /** One that waits for room, so that none waits for ever, and as many more as there is room for. */
 function letSomeIn(): void {
   do outside.shift()?.letIn();
@@ -150,7 +173,7 @@ function letSomeIn(): void {
 }
 
 function isRoom(): boolean {
-  return ready.length < (outside.length < CROWD ? ROOM : 1);
+  return ready.length - free < (outside.length < CROWD ? ROOM : 1) || held < free;
 }
 
 function write(): void {

@@ -8,7 +8,10 @@ import { ResponseHeader } from '../../src/http/lib.ts';
 import { TlsSettings } from '../../src/listeners/mod.ts';
 import type { Session } from '../../src/protocols/http/server.ts';
 import type { Stream } from '../../src/protocols/l4/stream.ts';
+import { settle } from '../../src/runtime/future.ts';
+import { currentWaker } from '../../src/runtime/poll.ts';
 import { Watch } from '../../src/runtime/sync.ts';
+import { hasRoom } from '../../src/runtime/turn.ts';
 import { Service } from '../../src/services/listening.ts';
 import { selfSigned } from '../../src/utils/self-signed.ts';
 import { captureLog } from '../support/log.ts';
@@ -215,6 +218,52 @@ describe('an application of', () => {
     await stop();
     expect(app.cleanups).toBe(1);
   });
+
+  test.each([
+    ['1.1', true],
+    ['2', false],
+  ])(
+    'HTTP sessions whose 40 requests over HTTP/%s are busy leaves room for others of HTTP/2: %s',
+    async (version, room) => {
+      let busy = 0;
+      let isOver = false;
+      let begun = () => {};
+      const all = new Promise<void>((resolve) => {
+        begun = resolve;
+      });
+      const app: HttpServerApp = {
+        *processNewHttp(session: Session) {
+          yield* session.readRequest();
+          if (++busy === 40) begun();
+          while (!isOver) {
+            currentWaker().wake();
+            yield;
+          }
+          yield* settle(session.writeResponseHeader(ok(Buffer.alloc(0)).head));
+          return yield* settle(session.finish());
+        },
+      };
+      const { plain, secure } = await serve(app);
+      const over1 = async () => {
+        const client = await peer(plain);
+        client.send('GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+        return (await client.end()).slice(9, 12);
+      };
+      const session = version === '2' ? http2(secure) : undefined;
+      const answers = Array.from({ length: 40 }, async () =>
+        session === undefined ? await over1() : `${(await ask(session, 'GET', '/')).status}`,
+      );
+      await all;
+      const letIn = new Promise<void>((resolve) => {
+        const hadRoom = hasRoom({ letIn: resolve });
+        expect(hadRoom).toBe(room);
+        if (hadRoom) resolve();
+      });
+      isOver = true;
+      await letIn;
+      expect(new Set(await Promise.all(answers))).toEqual(new Set(['200']));
+    },
+  );
 
   test('connections gets them as they are, over TCP and TLS', async () => {
     const kinds: boolean[] = [];

@@ -4,7 +4,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { Listener } from '../../src/protocols/l4/listener.ts';
-import { enterPoll, leavePoll, PENDING } from '../../src/runtime/poll.ts';
+import { enterPoll, leavePoll, PENDING, Work } from '../../src/runtime/poll.ts';
 import { hasRoom, pollInTurn, type Woken, writeInTurn } from '../../src/runtime/turn.ts';
 
 const endOfTurn = () => new Promise((resolve) => setImmediate(resolve));
@@ -134,6 +134,37 @@ describe('a turn of the event loop', () => {
     while (letIn() < 20) await endOfTurn();
     await endOfTurn();
     expect(seen.filter((name) => name === 'task')).toHaveLength(100);
+  });
+
+  it('has room for as many of those who ask as there are tasks of those who never do', async () => {
+    const line = (work: Work, count: number) => {
+      for (let i = 0; i < count; i++) pollInTurn({ work, poll() {} });
+    };
+    const asks = () => {
+      let in_ = () => {};
+      const isIn = new Promise<void>((resolve) => {
+        in_ = resolve;
+      });
+      return { room: hasRoom({ letIn: in_ }), isIn };
+    };
+    line(Work.FREE, 100);
+    line(Work.HELD, 29);
+    expect(asks().room).toBe(true);
+    // what is nobody's work doesn't count between the two
+    line(Work.ANY, 20);
+    line(Work.HELD, 70);
+    expect(asks().room).toBe(true);
+    line(Work.HELD, 1);
+    const { room, isIn } = asks();
+    expect(room).toBe(false);
+    await isIn;
+    // nobody's that is in line keeps those out who ask
+    line(Work.ANY, 300);
+    expect(asks().room).toBe(false);
+    line(Work.FREE, 200);
+    expect(asks().room).toBe(true);
+    for (let i = 0; i < 12; i++) await endOfTurn();
+    expect(asks().room).toBe(true);
   });
 
   it('lets in who waits when a task throws', async () => {
