@@ -219,12 +219,15 @@ describe('an application of', () => {
     expect(app.cleanups).toBe(1);
   });
 
+  // what comes over HTTP/1 never asks
   test.each([
-    ['1.1', true],
-    ['2', false],
+    [40, 0, true],
+    [0, 40, false],
+    [30, 40, false],
+    [50, 40, true],
   ])(
-    'HTTP sessions whose 40 requests over HTTP/%s are busy leaves room for others of HTTP/2: %s',
-    async (version, room) => {
+    'HTTP sessions, busy with %i requests of HTTP/1 and %i of HTTP/2, has room for more of HTTP/2: %s',
+    async (of1, of2, room) => {
       let busy = 0;
       let isOver = false;
       let begun = () => {};
@@ -234,7 +237,7 @@ describe('an application of', () => {
       const app: HttpServerApp = {
         *processNewHttp(session: Session) {
           yield* session.readRequest();
-          if (++busy === 40) begun();
+          if (++busy === of1 + of2) begun();
           while (!isOver) {
             currentWaker().wake();
             yield;
@@ -249,10 +252,9 @@ describe('an application of', () => {
         client.send('GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
         return (await client.end()).slice(9, 12);
       };
-      const session = version === '2' ? http2(secure) : undefined;
-      const answers = Array.from({ length: 40 }, async () =>
-        session === undefined ? await over1() : `${(await ask(session, 'GET', '/')).status}`,
-      );
+      const session = http2(secure);
+      const over2 = async () => `${(await ask(session, 'GET', '/')).status}`;
+      const answers = [...Array.from({ length: of1 }, over1), ...Array.from({ length: of2 }, over2)];
       await all;
       const letIn = new Promise<void>((resolve) => {
         const hadRoom = hasRoom({ letIn: resolve });
