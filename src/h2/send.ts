@@ -62,6 +62,8 @@ export class Send implements StreamSend {
   private readonly tinyBudget: Budget;
   /** Frames that were small because a window was, and aren't in the budget yet. */
   private tiny = 0;
+  /** Bytes of DATA that make up for them. */
+  private sentSinceTiny = 0;
   /** Window updates that a client may send for the frames that it got: one for the connection, and one for the stream. */
   private updatesDue = 0;
   private readonly observer: FrameObserver | null;
@@ -265,7 +267,7 @@ export class Send implements StreamSend {
     this.window -= length;
     this.controlBudget.earn(4);
     this.updatesDue += 2;
-    this.tinyBudget.earn(length / BYTES_A_TINY_WINDOW);
+    this.sentSinceTiny += length;
     this.flushLater();
   }
 
@@ -282,6 +284,9 @@ export class Send implements StreamSend {
    */
   windowsOpened(): void {
     this.pump();
+    if (this.tiny === 0) return;
+    this.tinyBudget.earn(this.sentSinceTiny / BYTES_A_TINY_WINDOW);
+    this.sentSinceTiny = 0;
     for (; this.tiny > 0; this.tiny--) this.tinyBudget.spend('tiny window updates');
   }
 
