@@ -3,6 +3,7 @@
  *
  * Port of `pingora-core/src/listeners/tls.rs`.
  */
+import { constants } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createSecureContext, type SecureContext, type TlsOptions } from 'node:tls';
 import { ErrorType, PingoraError } from '../error/lib.ts';
@@ -118,6 +119,8 @@ export class TlsSettings {
   @rust.method
   build(): Acceptor {
     const options = { ...this.options };
+    // RFC 9113 9.2.1: there is no renegotiation beneath HTTP/2. OpenSSL 3 refuses it by default, Node has it allow it.
+    options.secureOptions = (options.secureOptions ?? 0) | constants.SSL_OP_NO_RENEGOTIATION;
     if (ticketKeys !== undefined) options.ticketKeys ??= ticketKeys;
     const callbacks = this.callbacks;
     const alpn = this.alpn;

@@ -196,6 +196,15 @@ describe('the intermediate settings', () => {
     expect(met.serverError?.etype().name).toBe('TLSHandshakeFailure');
   });
 
+  test('refuse to renegotiate', async () => {
+    const { stream, client } = await meet(settings(), { maxVersion: 'TLSv1.2' });
+    const refused = once(client!, 'error');
+    client!.renegotiate({}, () => {});
+    expect(((await refused) as [{ code?: string }])[0].code).toBe('ERR_SSL_NO_RENEGOTIATION');
+    // a client of OpenSSL gives up then
+    await expect(stream!.read(100)).rejects.toThrow(/handshake failure/i);
+  });
+
   test('take up a session again', async () => {
     const { stack, port } = await endpoint(settings());
     let session: Buffer | undefined;
