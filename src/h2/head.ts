@@ -42,6 +42,18 @@ function isAuthority(authority: string): boolean {
   return match[1] === undefined || match[1] === '' || Number(match[1]) <= 65_535;
 }
 
+// RFC 3986 6.2.3: a port that is empty or the scheme's own says nothing
+const IDLE_PORTS = new Map([
+  ['http', /:(?:0*80)?$/],
+  ['https', /:(?:0*443)?$/],
+]);
+
+/** Whether both name the same host and port once they are normalized, as a proxy has to (RFC 9113 8.3.1). */
+function isSame(host: string, authority: string, scheme: string | undefined): boolean {
+  const port = IDLE_PORTS.get(scheme?.toLowerCase() ?? '') ?? /:$/;
+  return host.toLowerCase().replace(port, '') === authority.toLowerCase().replace(port, '');
+}
+
 /** A head that arrives: takes its fields as they are decoded. */
 export class Head implements FieldSink {
   readonly of: HeadOf;
@@ -238,7 +250,10 @@ export class Head implements FieldSink {
     const { authority, host } = this;
     if (authority !== undefined) {
       if (!isAuthority(authority)) return 'the :authority';
-      if (host !== undefined && host.toLowerCase() !== authority.toLowerCase()) return 'host other than :authority';
+      if (host === undefined || host === authority) return null;
+      if (!isSame(host, authority, this.scheme)) return 'host other than :authority';
+      // RFC 9113 8.3.1: what goes on as Host is what :authority says
+      this.values[this.names.findIndex((name) => name.toLowerCase() === 'host')] = authority;
       return null;
     }
     if (host === undefined || host === '') return 'no :authority and no host';

@@ -235,6 +235,8 @@ const messageCases: [what: string, fields: Fields][] = [
   ['an unknown pseudo-header field', get([':x', '1'])],
   ['a pseudo-header field after another field', [['x-a', '1'], ...GET]],
   ['Host other than :authority', get(['host', 'b.test'])],
+  ['Host of another port', get(['host', 'a.test:80'])],
+  ['Host without the port of :authority', [GET[0]!, scheme, path, [':authority', 'a.test:80'], ['host', 'a.test']]],
   ['Host twice', [GET[0]!, scheme, path, ['host', 'a.test'], ['host', 'a.test']]],
   [':authority with userinfo', [GET[0]!, scheme, path, [':authority', 'user@a.test']]],
   [':authority with a port that is none', [GET[0]!, scheme, path, [':authority', 'a.test:8o']]],
@@ -291,7 +293,6 @@ describe('messages', () => {
 
   test.each<[what: string, fields: Fields]>([
     ['te: trailers', get(['te', 'trailers'])],
-    ['Host as :authority, in another case', get(['host', 'A.test'])],
     ['an IPv6 authority with a port', [GET[0]!, scheme, path, [':authority', '[::1]:443']]],
     ['OPTIONS *', [[':method', 'OPTIONS'], scheme, [':path', '*'], authority]],
     ['the same Content-Length twice', get(['content-length', '0'], ['content-length', '0'])],
@@ -318,6 +319,22 @@ describe('messages', () => {
     const unique = regular.filter(([name], n) => regular.findIndex(([other]) => other === name) === n);
     expect(stream.head?.names).toEqual(unique.map(([name]) => name));
     expect(stream.head?.values).toEqual(unique.map(([, value]) => value));
+  });
+
+  // RFC 9113 8.3.1 and RFC 3986 6.2.3
+  test.each<[what: string, authority: string, host: string, scheme: string]>([
+    ['another case', 'a.test', 'A.Test', 'https'],
+    ['the port of https', 'a.test', 'a.test:443', 'https'],
+    ['without the port of https', 'a.test:443', 'a.test', 'https'],
+    ['the port of http', '[::1]', '[::1]:80', 'http'],
+    ['an empty port', 'a.test', 'a.test:', 'x'],
+  ])('Host with %s is the same as :authority, and goes on as that', async (_what, host, same, name) => {
+    const { connection, out } = await served();
+    connection.receive(
+      headers(1, [GET[0]!, [':scheme', name], path, [':authority', host], ['x-a', same], ['host', same]]),
+    );
+    expect(verdict(await out.frames())).toBeNull();
+    expect(connection.pollAccept()).toMatchObject({ head: { names: ['x-a', 'host'], values: [same, host] } });
   });
 
   test('extended CONNECT is taken when it was offered', async () => {
