@@ -74,10 +74,13 @@ describe('a Host that is none', () => {
     expect(origin.requests).toEqual([]);
   });
 
-  test('is no matter where a filter puts another one in its place', async () => {
+  // RFC 9112 3.2: it is refused for being no host, whatever would be made of it
+  test('is refused where a filter puts another one in its place, too', async () => {
+    captureLog();
     const origin = await h2Origin();
     const app = new Naming(origin.peer(), 'filter.test');
-    expect(await asked(app, 'GET / HTTP/1.1\r\nHost: b\xfccher.test\r\n\r\n')).toMatch(/^HTTP\/1\.1 200 /);
+    expect(await asked(app, 'GET / HTTP/1.1\r\nHost: b\xfccher.test\r\n\r\n')).toMatch(/^HTTP\/1\.1 400 /);
+    expect(origin.requests).toEqual([]);
   });
 
   test('leaves the connection to the origin as good as before', async () => {

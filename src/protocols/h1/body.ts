@@ -21,7 +21,7 @@ const log = new Log('pingora_core::protocols::http::v1::body');
 
 /** At most so much is read at once, in bytes. */
 const BODY_BUFFER_SIZE = 1024 * 64;
-/** How long the head of a chunk with its extensions, or all trailer fields together, may be, in bytes. */
+/** How long the head of a chunk with its extensions may be, in bytes. */
 const PARTIAL_CHUNK_HEAD_LIMIT = 1024 * 8;
 
 const CR = 13;
@@ -205,10 +205,7 @@ export class BodyReader {
         if (!this.parseChunkedBuf(stream, buf)) return null;
       } else {
         const parsed = parseTrailers(buf);
-        if (parsed.state === 'Partial') {
-          if (buf.length > PARTIAL_CHUNK_HEAD_LIMIT) this.invalid('Trailers over limit');
-          return null;
-        }
+        if (parsed.state === 'Partial') return null;
         if (parsed.state === 'Invalid') return this.invalid(parsed.reason);
         stream.consume(parsed.size);
         this.trailers = parsed.head.length > 0 ? parsed.head : undefined;

@@ -16,6 +16,9 @@ export type HeaderParseState<T> =
 /** More fields than this are refused; the original's `common.rs` has this. */
 const MAX_HEADERS = 256;
 
+/** How long all trailer fields may be together, in bytes. */
+const TRAILERS_LIMIT = 1024 * 8;
+
 const PARTIAL = { state: 'Partial' } as const;
 const invalid = (reason: string) => ({ state: 'Invalid', reason }) as const;
 
@@ -218,14 +221,16 @@ export function parseTrailers(buf: Buffer): HeaderParseState<HMap> {
   let end: number;
   if (buf.length >= 2 && buf[0] === CR && buf[1] === LF) end = 2;
   else {
-    end = buf.indexOf('\r\n\r\n', 0, 'latin1');
-    if (end < 0) return PARTIAL;
-    end += 4;
+    const found = buf.indexOf('\r\n\r\n', 0, 'latin1');
+    end = found < 0 ? buf.length : found + 4;
+    if (end > TRAILERS_LIMIT) return invalid('Trailers over limit');
+    // RFC 9112 7.1.2 has only CRLF here: an LF alone could end the trailers for one reader and not for the next. Whoever
+    // ends them so waits for an answer: it is refused as soon as it is there.
+    if (/(^|[^\r])\n/.test(buf.toString('latin1', 0, end))) return invalid('LF without CR in the trailers');
+    if (found < 0) return PARTIAL;
   }
   const head = new HMap();
   const text = buf.toString('latin1', 0, end);
-  // RFC 9112 7.1.2 has only CRLF here: an LF alone could end the trailers for one reader and not for the next.
-  if (end > 2 && /(^|[^\r])\n/.test(text)) return invalid('LF without CR in the trailers');
   const reason = end === 2 ? undefined : parseFields(text, 0, head, false);
   return reason === undefined ? { state: 'Complete', head, size: end } : invalid(reason);
 }

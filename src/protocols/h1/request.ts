@@ -5,8 +5,12 @@ import { ErrorType, PingoraError } from '../../error/lib.ts';
 import type { RequestHeader } from '../../http/lib.ts';
 import { bufToContentLength, isHeaderValueChunkedEncoding, MAX_HEADER_SIZE } from './common.ts';
 
-/** What no host has, and some take for its end; or a bracket alone. */
-const BAD_HOST = /[\s/?#@\\,]|^\[[^\]]*$/;
+/**
+ * A host, or a host and a port (RFC 9110 7.2, RFC 3986 3.2.2), and nothing else: RFC 9112 3.2 wants 400 for a Host that
+ * isn't valid. A comma, which a name may have, is where two hosts were made one field. Empty where there is no host.
+ */
+const HOST =
+  /^(?:[\w\-.~!$&'()*+;=]*(?:%[\da-f]{2}[\w\-.~!$&'()*+;=]*)*|\[(?:[\da-f:.]+|v[\da-f]+\.[\w\-.~!$&'()*+,;=:]+)\])(?::\d{0,5})?$/i;
 
 /**
  * What is wrong with how a request is framed or routed; undefined if nothing is. The original forwards all of these
@@ -19,7 +23,7 @@ export function refuse(request: RequestHeader): string | undefined {
     if (version === 'HTTP/1.1') return 'no Host'; // RFC 9112 3.2
   } else {
     if (headers.count('host') > 1) return 'more than one Host'; // RFC 9112 3.2
-    if (BAD_HOST.test(host)) return 'invalid Host'; // RFC 9110 7.2
+    if (!HOST.test(host)) return 'invalid Host'; // RFC 9112 3.2
   }
   const coding = headers.get('transfer-encoding');
   if (coding !== undefined) {
@@ -51,7 +55,7 @@ export function originForm(request: RequestHeader): boolean {
   }
   if (target === '*') return request.method === 'OPTIONS';
   const absolute = /^https?:\/\/([^/?#@]+)([/?][^#]*)?(#.*)?$/i.exec(target);
-  if (absolute === null || BAD_HOST.test(absolute[1]!)) return false;
+  if (absolute === null || !HOST.test(absolute[1]!)) return false;
   const [, authority, rest = ''] = absolute;
   request.authority = authority;
   request.headers.insertUnchecked('Host', authority!);

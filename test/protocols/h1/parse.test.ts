@@ -192,10 +192,18 @@ describe('trailers', () => {
     'A: 1\n\r\n\r\n',
     'A: 1\n\nGET / HTTP/1.1\r\n\r\n',
     'A: 1\nB: 2\r\n\r\n',
+    // who ends lines at LF has sent all of it, and waits
+    'A: 1\n\r\n',
+    'A: 1\r\nB: 2\n',
     ' A: 1\r\n\r\n',
     'A : 1\r\n\r\n',
     'A: \0\r\n\r\n',
   ])('are refused when they are %j', (text) => {
     expect(parseTrailers(bytes(text)).state).toBe('Invalid');
+  });
+
+  it.each(['\r\n\r\n', ''])('are refused when they are longer than 8 KiB, whole or not: %j', (end) => {
+    expect(parseTrailers(bytes(`A: ${'a'.repeat(8180)}${end}`)).state).not.toBe('Invalid');
+    expect(parseTrailers(bytes(`A: ${'a'.repeat(8190)}${end}`)).state).toBe('Invalid');
   });
 });

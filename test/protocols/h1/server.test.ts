@@ -157,6 +157,15 @@ describe('reading a request', () => {
     ['a user in Host', 'GET / HTTP/1.1\r\nHost: user@a\r\n\r\n'],
     ['a space in Host', 'GET / HTTP/1.1\r\nHost: a b\r\n\r\n'],
     ['half an address in Host', 'GET / HTTP/1.1\r\nHost: [::1\r\n\r\n'],
+    ['an address without brackets in Host', 'GET / HTTP/1.1\r\nHost: ::1\r\n\r\n'],
+    ['no address in the brackets of Host', 'GET / HTTP/1.1\r\nHost: [::g]\r\n\r\n'],
+    ['a port in Host that is none', 'GET / HTTP/1.1\r\nHost: a:x\r\n\r\n'],
+    ['a port in Host with a sign', 'GET / HTTP/1.1\r\nHost: a:+80\r\n\r\n'],
+    ['a byte above 127 in Host', 'GET / HTTP/1.1\r\nHost: b\xfccher\r\n\r\n'],
+    ['quotes in Host', 'GET / HTTP/1.1\r\nHost: "a"\r\n\r\n'],
+    ['angle brackets in Host', 'GET / HTTP/1.1\r\nHost: <a>\r\n\r\n'],
+    ['half an escape in Host', 'GET / HTTP/1.1\r\nHost: a%4\r\n\r\n'],
+    ['a port in the target that is none', 'GET http://a:x/ HTTP/1.1\r\nHost: a\r\n\r\n'],
     ['half an address in its target', 'GET http://[::1 HTTP/1.1\r\nHost: a\r\n\r\n'],
     ['a user in the target', 'GET http://user@a/ HTTP/1.1\r\nHost: a\r\n\r\n'],
     ['a backslash in the target’s host', 'GET http://a\\b/ HTTP/1.1\r\nHost: a\r\n\r\n'],
@@ -172,6 +181,15 @@ describe('reading a request', () => {
     const { session: one } = await session(text);
     expect((await failure(promised(one.readRequest()))).etype().name).toBe('InvalidHTTPHeader');
   });
+
+  it.each(['', 'a', 'a:80', 'a:', '1.2.3.4:80', '[::1]', '[::ffff:1.2.3.4]:80', '[v1.a:b]', 'a_b.test', "a%41-'(b)"])(
+    'takes what RFC 3986 has for a host: %j',
+    async (host) => {
+      const { session: one } = await session(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+      await promised(one.readRequest());
+      expect(one.getHeader('host')).toBe(host);
+    },
+  );
 
   // Request smuggling: the proxy ends the body by one field, the origin by the other, and the rest of the body is a
   // request that the proxy never saw.
