@@ -367,6 +367,7 @@ export class Send implements StreamSend {
 
   /** The peer's settings are others now, where its initial window was `windowBefore`: acknowledge them. */
   remoteChanged(windowBefore: number, streams: Iterable<Stream>): void {
+    this.encoder.setMaxSize(this.remote.smallestTableSize);
     this.encoder.setMaxSize(this.remote.headerTableSize);
     // RFC 9113 6.5.3: at once, before anything is sent that the settings allow
     this.settings(Flag.ACK, []);

@@ -24,6 +24,8 @@ const DEFAULT_TABLE = 4096;
 /** What one end has said of itself, or what counts as long as it hasn't. */
 export class Settings {
   headerTableSize = DEFAULT_TABLE;
+  /** The smallest that the last SETTINGS frame had for it, which may say it more than once (RFC 7541 4.2). */
+  smallestTableSize = DEFAULT_TABLE;
   enablePush = true;
   maxConcurrentStreams = Infinity;
   initialWindowSize = DEFAULT_WINDOW;
@@ -33,6 +35,7 @@ export class Settings {
 
   /** Take over the pairs of a SETTINGS frame's payload. `fromServer`: who sends them. */
   read(bytes: Buffer, start: number, end: number, fromServer: boolean): void {
+    this.smallestTableSize = this.headerTableSize;
     for (let pos = start; pos < end; pos += 6) {
       this.set((bytes[pos]! << 8) | bytes[pos + 1]!, get32(bytes, pos + 2), fromServer);
     }
@@ -42,6 +45,7 @@ export class Settings {
     switch (id) {
       case Setting.HEADER_TABLE_SIZE:
         this.headerTableSize = value;
+        this.smallestTableSize = Math.min(this.smallestTableSize, value);
         break;
       case Setting.ENABLE_PUSH:
         // RFC 9113 6.5.2; a server has no say in it

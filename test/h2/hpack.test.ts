@@ -6,6 +6,7 @@ import { STATIC_TABLE } from '../../src/h2/hpack/static-table.ts';
 import { Names } from '../../src/h2/names.ts';
 import { Output } from '../../src/h2/output.ts';
 import { EXAMPLES } from './hpack-examples.ts';
+import { GET, headers, served, settings } from './raw.ts';
 
 type Fields = [name: string, value: string][];
 
@@ -232,6 +233,21 @@ describe('the encoder', () => {
       ['x-b', '2'],
     ]);
     expect(encoder.table).toEqual(one.table);
+  });
+
+  test('a table that one SETTINGS frame empties and opens again is so for the peer too (RFC 7541 4.2)', async () => {
+    const { connection, out } = await served();
+    const block = async (id: number) => {
+      connection.receive(headers(id, GET));
+      const stream = connection.pollAccept();
+      if (typeof stream !== 'object') throw new Error('no stream');
+      stream.respond(200, ['server'], ['x'], true);
+      return (await out.frames()).find(({ type }) => type === 1)!.payload.toString('hex');
+    };
+    expect((await block(1)).startsWith('88')).toBe(true);
+    connection.receive(settings([1, 0], [1, 4096]));
+    expect((await block(3)).startsWith(`20${sizeUpdate(4096)}88`)).toBe(true);
+    expect((await block(5)).startsWith('88')).toBe(true);
   });
 
   test('what it writes is read back, with the same table on both sides, for heads of all kinds', () => {
