@@ -207,6 +207,7 @@ export async function serve(argv: string[], name: string): Promise<void> {
     }
     if (argv.includes('--stack') && error instanceof Error) complain(error.stack ?? error.message);
     else if (error instanceof Complaint || error instanceof MissingPackage) complain(error.message);
+    else if (error instanceof PingoraError && error.context !== undefined) complain(error.context);
     else complain(`${error instanceof Error ? error.message : error} (--stack shows where)`);
     process.exit(error instanceof Complaint ? error.status : 1);
   }

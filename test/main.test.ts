@@ -29,6 +29,9 @@ beforeAll(async () => {
   writeFileSync(file('text.txt'), 'hello');
   writeFileSync(file('good.yaml'), 'version: 1\nthreads: 1\n');
   writeFileSync(file('typo.yaml'), 'version: 1\nthread: 1\n');
+  writeFileSync(file('log.yaml'), 'version: 1\nerror_log: /proc/no/log\n');
+  writeFileSync(file('no-ca.yaml'), `version: 1\nca_file: ${file('no.pem')}\n`);
+  writeFileSync(file('text-ca.yaml'), `version: 1\nca_file: ${file('text.txt')}\n`);
   origin = createHttp((request, response) => response.end(`origin saw ${request.method} ${request.url}`));
   origin.listen(0, '127.0.0.1');
   await once(origin, 'listening');
@@ -111,6 +114,12 @@ describe.concurrent('a command line that cannot be understood ends it with statu
     ],
     ['no time', [...FROM_TO, '--read-timeout', 'soon'], /--read-timeout soon: write a number of seconds/],
     ['no size', [...FROM_TO, '--max-body', '1x'], /--max-body 1x: write a number of bytes/],
+    ['no name for TLS', [...FROM_TO, '--upstream-tls', '--sni', 'a b'], /--sni a b: write the name of a host/],
+    [
+      'no path to check',
+      [...FROM_TO, '--health-check', '1', '--health-check-path', 'health'],
+      /--health-check-path health: write a path/,
+    ],
     ['no name', [...FROM_TO, '--via', 'a b'], /--via a b: write one word/],
     ['no thread', ['--threads', '0'], /--threads 0: write a whole number from 1, as --threads 2/],
     ['half a thread', ['--threads', '1.5'], /--threads 1\.5: write a whole number/],
@@ -133,6 +142,30 @@ describe.concurrent('what cannot be done ends it with status 1 and one line', ()
       /no\.such\.host\.invalid.*IP/,
     ],
     ['an address of another machine', '--listen', () => '192.0.2.1:8080', /192\.0\.2\.1.*0\.0\.0\.0/],
+    ['a path in no folder', '--uds', () => file('no/x.sock'), /no folder .*\/no; make it or choose another path/],
+    ['a path in a file', '--uds', () => file('text.txt/x.sock'), /no folder .*text\.txt; make it/],
+    // the system says that it isn't there each time that one is made there
+    [
+      'a log where no folder can be made',
+      '--conf',
+      () => file('log.yaml'),
+      /error_log \/proc\/no\/log: can't write/,
+      '/proc/no/log',
+    ],
+    [
+      'a CA that is not there',
+      '--conf',
+      () => file('no-ca.yaml'),
+      /ca_file .*no\.pem: can't be read: ENOENT/,
+      'no.pem',
+    ],
+    [
+      'a CA that is none',
+      '--conf',
+      () => file('text-ca.yaml'),
+      /ca_file .*text\.txt: it holds no PEM cert/,
+      'text.txt',
+    ],
     ['a path that is a file', '--uds', () => file('text.txt'), /text\.txt.*not a socket/],
     ['a configuration that is not there', '--conf', () => file('no.yaml'), /no\.yaml.*no such file/],
     [
@@ -141,11 +174,12 @@ describe.concurrent('what cannot be done ends it with status 1 and one line', ()
       () => file('typo.yaml'),
       /typo\.yaml, line 2.*"thread".*"threads"/,
     ],
-  ])('%s', async (_, flag, value, expected) => {
+  ] as [string, string, () => string, RegExp, string?][])('%s', async (_, flag, value, expected, culprit) => {
     const first = flag === '--upstream' ? [] : ['--upstream', upstream];
-    const { line, code } = await refusal(['--listen', '127.0.0.1:0', ...first, flag, value()]);
+    const quiet = ['--log-level', 'silent'];
+    const { line, code } = await refusal(['--listen', '127.0.0.1:0', ...quiet, ...first, flag, value()]);
     expect(line).toMatch(expected);
-    expect(line).toContain(value());
+    expect(line).toContain(culprit ?? value());
     expect(code).toBe(1);
     expect(readFileSync(file('text.txt'), 'utf8')).toBe('hello');
   });

@@ -79,6 +79,21 @@ function defaultCa(): string | undefined {
   return systemCa.pem;
 }
 
+const TLS_CONF_ERR = ErrorType.new('TLSConfigError');
+
+/** The certificates of the configuration's `ca_file`. Node takes a file that has none, and then trusts nobody. */
+function readCa(path: string): string {
+  let pem: string;
+  try {
+    pem = readFileSync(path, 'latin1');
+  } catch (error) {
+    throw PingoraError.because(TLS_CONF_ERR, `ca_file ${path}: can't be read: ${(error as Error).message}`, error);
+  }
+  const certificates = pem.match(/-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----[^-]*-----END/g) ?? [];
+  if (certificates.length > 0) return pem;
+  throw PingoraError.explain(TLS_CONF_ERR, `ca_file ${path}: it holds no PEM certificate; write the path of one`);
+}
+
 /** So many contexts are kept for peers with certificates or curves of their own. */
 const CONTEXT_LIMIT = 256;
 
@@ -97,7 +112,7 @@ export class Connector {
     if (!this.usesDefaultCa || options.cert !== undefined) this.default = createSecureContext(this.withCa());
   }
 
-  /** Throws what Node throws for files that can't be read or aren't what they should be. */
+  /** Throws `TLSConfigError` for a CA file that can't be used, and what Node throws for certificates and keys. */
   @rust.method
   static new(options: ConnectorOptions | undefined): Connector {
     const context: SecureContextOptions = {
@@ -107,7 +122,7 @@ export class Connector {
       minVersion: 'TLSv1.2',
       maxVersion: 'TLSv1.3',
     };
-    if (options?.caFile !== undefined) context.ca = readFileSync(options.caFile);
+    if (options?.caFile !== undefined) context.ca = readCa(options.caFile);
     if (options?.certKeyFile !== undefined) {
       const [cert, key] = options.certKeyFile;
       context.cert = readFileSync(cert);

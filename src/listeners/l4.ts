@@ -30,7 +30,7 @@ const LISTENER_BACKLOG = 65535;
 /** Read and write for everybody. */
 const DEFAULT_UDS_MODE = 0o666;
 /** So long may its path be, in bytes: Linux has room for 108, the last of them 0. Node would cut it off silently. */
-const LONGEST_UDS_PATH = 107;
+export const LONGEST_UDS_PATH = 107;
 
 /** Of a TCP socket, before it is bound. */
 export interface TcpSocketOptions {

@@ -148,7 +148,7 @@ function read(what: 'cert' | 'key', path: string): Buffer {
   try {
     return readFileSync(path);
   } catch (error) {
-    throw PingoraError.because(TLS_CONF_ERR, `fail to read ${what} file ${path}`, error);
+    throw PingoraError.because(TLS_CONF_ERR, `fail to read ${what} file ${path}: ${(error as Error).message}`, error);
   }
 }
 
@@ -156,6 +156,10 @@ function check(what: 'cert' | 'key', path: string, part: { cert: Buffer } | { ke
   try {
     createSecureContext(part);
   } catch (error) {
+    if (/ENCRYPTED/.test('key' in part ? part.key.toString('latin1') : '')) {
+      const context = `the key file ${path} has a pass phrase; write the key without one, as openssl pkey does`;
+      throw PingoraError.because(TLS_CONF_ERR, context, error);
+    }
     throw PingoraError.because(TLS_CONF_ERR, `the ${what} file ${path} holds no PEM ${what}`, error);
   }
 }

@@ -3,12 +3,13 @@
  *
  * What can't be written is lost: the log says so once until it is better, and the server goes on serving.
  */
-import { closeSync, mkdirSync, openSync, readdirSync, rmSync, write, writeSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, rmSync, write, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Log } from '../log.ts';
 import { spawn } from '../runtime/lib.ts';
 import type { TraceDocument } from '../tracing/model.ts';
+import { makeFolder } from '../utils/folder.ts';
 import { lose } from '../utils/losses.ts';
 import { piecesOf } from './pieces.ts';
 import type { Sample } from './sampler.ts';
@@ -74,7 +75,7 @@ class Folder {
   constructor(path: string, keep: number) {
     this.path = path;
     this.keep = keep;
-    mkdirSync(path, { recursive: true });
+    makeFolder(path);
     // traces of an earlier start stay as long as there is room
     this.there = readdirSync(path)
       .flatMap((name) => /^(\d{4,15})\.json$/.exec(name)?.[1] ?? [])
@@ -151,7 +152,7 @@ class Folder {
         // somebody tidied up
         if (code !== 'ENOENT' || missing) throw error;
         missing = true;
-        mkdirSync(this.path, { recursive: true });
+        makeFolder(this.path);
       }
     }
   }

@@ -1,7 +1,9 @@
 /** The addresses of the command line, looked at before the server is started. */
 import { existsSync, lstatSync } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
-import { splitAddress } from '../listeners/l4.ts';
+import { dirname } from 'node:path';
+import { LONGEST_UDS_PATH, splitAddress } from '../listeners/l4.ts';
+import { isFolder } from '../utils/folder.ts';
 import { Complaint } from './complaint.ts';
 
 /** The parts of `address`, which came with `flag`. */
@@ -91,6 +93,13 @@ function complaint({ flag, address }: Wanted, host: string, error: NodeJS.ErrnoE
 
 /** As {@link tryBind}, of a Unix socket. */
 export async function tryUds(path: string): Promise<void> {
+  const folder = dirname(path);
+  if (!isFolder(folder)) {
+    throw new Complaint(`--uds ${path}: there is no folder ${folder}; make it or choose another path`);
+  }
+  if (Buffer.byteLength(path) > LONGEST_UDS_PATH) {
+    throw new Complaint(`--uds ${path}: the path is longer than ${LONGEST_UDS_PATH} bytes; choose a shorter one`, 2);
+  }
   if (!existsSync(path)) return;
   if (!lstatSync(path).isSocket()) {
     throw new Complaint(`--uds ${path}: the file exists and is not a socket; remove it or choose another path`);

@@ -1,11 +1,12 @@
 /** Where `npm start` logs to, and in which form. */
-import { mkdirSync, openSync } from 'node:fs';
+import { openSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { dirname } from 'node:path';
 import { Writable } from 'node:stream';
 import { type Logger, pino } from 'pino';
 import { PinoPretty } from 'pino-pretty';
 import { workerNumber } from '../runtime/worker.ts';
+import { makeFolder } from '../utils/folder.ts';
 import { Lines } from '../utils/lines.ts';
 import { Complaint } from './complaint.ts';
 import { complain } from './say.ts';
@@ -31,7 +32,7 @@ export function logger(file: string | undefined): Logger {
 function intoFile(file: string): Lines {
   let fd: number;
   try {
-    mkdirSync(dirname(file), { recursive: true });
+    makeFolder(dirname(file));
     fd = openSync(file, 'a');
   } catch (error) {
     throw new Complaint(`error_log ${file}: can't write there: ${(error as Error).message}`);

@@ -1,7 +1,7 @@
 /** What `npm start` can be told, and how it says what is wrong with that. */
 import { Command, Option } from 'commander';
 import { Complaint } from './complaint.ts';
-import { count, filter, number, oneIn, seconds, size, viaName } from './values.ts';
+import { count, filter, healthPath, number, oneIn, seconds, serverName, size, viaName } from './values.ts';
 
 /** The command line, as it was understood. */
 export interface Options {
@@ -106,7 +106,11 @@ const originOptions = (command: Command): Command =>
   command
     .addOption(number('retries', 'when an origin cannot be reached, try so many others', 2))
     .addOption(seconds('health-check', 'see every so many seconds whether each origin accepts connections'))
-    .option('--health-check-path <path>', 'with --health-check: see whether it answers GET of this path with 200')
+    .option(
+      '--health-check-path <path>',
+      'with --health-check: see whether it answers GET of this path with 200',
+      healthPath,
+    )
     .addOption(seconds('connect-timeout', 'an origin has so long to accept a connection', 10))
     .addOption(seconds('read-timeout', 'an origin may be silent for so long in an exchange', 60))
     .addOption(seconds('write-timeout', 'an origin may read nothing for so long', 60))
@@ -195,7 +199,12 @@ export function program(name: string): Command {
     .option('--h2', 'offer HTTP/2 on --tls-listen', false)
     .option('--h2c', 'take HTTP/2 on --listen and --uds from clients that begin with it (prior knowledge)', false)
     .option('--upstream-tls', 'connect to the origins with TLS', false)
-    .option('--sni <name>', 'the name that the origins are asked for and checked against, with --upstream-tls', '')
+    .option(
+      '--sni <name>',
+      'the name that the origins are asked for and checked against, with --upstream-tls',
+      serverName,
+      '',
+    )
     .option('--insecure', "don't check the origins' certificates", false);
   originOptions(command);
   clientOptions(command);

@@ -48,7 +48,8 @@ export class Origins {
           if (isIP(name) === 0 && !names.has(backend.hashKey())) names.set(backend.hashKey(), name);
         }
       } catch (error) {
-        throw new Complaint(`--upstream ${given}: ${error instanceof Error ? error.message : error}`);
+        const why = error instanceof Error ? error.message : error;
+        throw new Complaint(`--upstream ${given}: ${why}; write a name that can be resolved, or an IP address`);
       }
     }
     const balancer = LoadBalancer.fromBackends(Backends.new(Static.new(backends)), RoundRobin);

@@ -54,6 +54,18 @@ export const size = (value: string): number => {
   return Number(found[1]) * 1024 ** ['', 'k', 'm', 'g'].indexOf(found[2]!.toLowerCase());
 };
 
+/** A path that is asked for. */
+export const healthPath = (value: string): string => {
+  if (/^\/[!-~]*$/.test(value)) return value;
+  throw new Complaint(`--health-check-path ${value}: write a path of visible characters, as /health`, 2);
+};
+
+/** What the origins are asked for over TLS. */
+export const serverName = (value: string): string => {
+  if (/^[\w.:-]{1,253}$/.test(value)) return value;
+  throw new Complaint(`--sni ${value}: write the name of a host, as --sni example.com`, 2);
+};
+
 /** A name for `Via`. */
 export const viaName = (value: string): string => {
   if (isViaName(value)) return value;

@@ -8,9 +8,11 @@
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { chownSync, closeSync, existsSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { ErrorType, PingoraError } from '../error/lib.ts';
 import { Log } from '../log.ts';
 import { ported } from '../tracing/span.ts';
+import { isFolder } from '../utils/folder.ts';
 import type { ServerConf } from './configuration/mod.ts';
 import type { Fds } from './transfer-fd/mod.ts';
 
@@ -59,6 +61,12 @@ const moveOldPid = rust.fn('daemon::move_old_pid', (path: string): void => {
     log.error(`failed to rename pid file from ${path} to ${newPath}: ${error}`);
   }
 });
+
+/** The original moves away whatever is there, a folder with all that is in it too. */
+function checkPidFile(path: string): void {
+  if (!isFolder(path)) return;
+  throw refuse(`pid_file: ${path} is a folder; write the path of a file in it, as ${join(path, 'pingora.pid')}`);
+}
 
 /** The fields of a user or group, by name or number: `getent` asks whatever the system asks. */
 function lookup(database: 'passwd' | 'group', name: string): string[] | undefined {
@@ -177,6 +185,7 @@ function settleIn(conf: ServerConf): void {
 async function startDaemon(conf: ServerConf, fds: Fds | undefined): Promise<number> {
   // what is wrong is better said before there is another process
   identity(conf);
+  checkPidFile(conf.pidFile);
   let stderr: number | 'ignore' = 'ignore';
   if (conf.errorLog !== undefined) {
     try {

@@ -184,11 +184,13 @@ describe('what keeps it from running is said in one line, where it was started',
     ['a user that is none', 'user: nobody-at-all\n', 'user: nobody-at-all is no user of this machine'],
     ['a group that is none', 'group: none-at-all\n', 'group: none-at-all is no group of this machine'],
     ['a PID file that can’t be', 'pid_file: /nowhere/at/all/pid\n', "pid_file: can't write /nowhere/at/all/pid: "],
+    ['a folder for a PID file', 'pid_file: DIR\n', 'is a folder; write the path of a file in it, as '],
   ])('%s', async (name, settings, message) => {
     const at = place(name.replace(/\W/g, ''), '');
     writeFileSync(
       at.conf,
-      readFileSync(at.conf, 'utf8').replace(/^pid_file.*\n/, settings.startsWith('pid') ? '' : '$&') + settings,
+      readFileSync(at.conf, 'utf8').replace(/^pid_file.*\n/, settings.startsWith('pid') ? '' : '$&') +
+        settings.replace('DIR', dir),
     );
     const program = start(at, '--log-level', 'silent');
     expect(await program.ended).toEqual({ code: 1, signal: null });
