@@ -17,7 +17,8 @@ function parse(text: string, from: string): TraceDocument {
   try {
     parsed = JSON.parse(text) as Partial<TraceDocument>;
   } catch (error) {
-    throw new Error(`${from}: no trace: ${(error as Error).message}`, { cause: error });
+    // the message may quote lines of it
+    throw new Error(`${from}: no trace: ${(error as Error).message.replace(/\s+/g, ' ')}`, { cause: error });
   }
   if (!Array.isArray(parsed?.spans) || !Array.isArray(parsed.tasks)) {
     throw new Error(`${from}: no trace; traces are what --trace-dir holds, and what trace --format json prints`);

@@ -79,14 +79,21 @@ export function listScenarios(): string {
 }
 
 async function write(text: string, file: string | undefined): Promise<void> {
-  if (file !== undefined) return pipeline([text], createWriteStream(file));
-  await new Promise<void>((resolve, reject) => {
-    // Whoever reads may stop early (`| head`): that is no failure.
-    process.stdout.once('error', (error: NodeJS.ErrnoException) =>
-      error.code === 'EPIPE' ? resolve() : reject(error),
-    );
-    process.stdout.write(text, () => resolve());
-  });
+  try {
+    if (file !== undefined) return await pipeline([text], createWriteStream(file));
+    await new Promise<void>((resolve, reject) => {
+      const done = (error?: NodeJS.ErrnoException | null) => {
+        // Whoever reads may stop early (`| head`): that is no failure.
+        if (error === null || error === undefined || error.code === 'EPIPE') resolve();
+        else reject(error);
+      };
+      process.stdout.once('error', done);
+      process.stdout.write(text, done);
+    });
+  } catch (error) {
+    const where = file === undefined ? 'standard output' : `--out ${file}`;
+    throw new OutputError(`${where}: can't write there: ${(error as Error).message}`, { cause: error });
+  }
 }
 
 function fail(message: string, code: number): void {
@@ -122,6 +129,9 @@ const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
 /** What stands for Pingora's record of a scenario where a scenario is asked for. */
 const RECORD = 'pingora';
+
+/** What was printed could not be written. */
+class OutputError extends Error {}
 
 /** A wrong command line, in one line. */
 class UsageError extends Error {}
@@ -219,6 +229,7 @@ Examples:
 /** The command line of the scenarios; `name` is what is typed to start it. */
 export function traceProgram(name: string): Command {
   return new Command(name)
+    .configureOutput({ writeErr: (text) => process.stderr.write(`${text.trimEnd().replace(/\s*\n\s*/g, ' ')}\n`) })
     .description(
       'Run a scenario on a real server and print the calls it made, from run_forever to the origin and back.',
     )
@@ -251,7 +262,7 @@ export function traceProgram(name: string): Command {
         await trace(name, other, options);
       } catch (error) {
         if (error instanceof UsageError) return fail(error.message, 2);
-        if (!(error instanceof OtlpError)) throw error;
+        if (!(error instanceof OtlpError || error instanceof OutputError)) throw error;
         fail(error.message, 1);
       }
     })

@@ -18,6 +18,7 @@ beforeAll(() => {
   writeFileSync(file('bad.yaml'), 'version: 1\nthread: 3\n');
   writeFileSync(file('text.json'), 'hello');
   writeFileSync(file('other.json'), '{"version":1}');
+  writeFileSync(file('lines.json'), 'hel\nlo\n');
 });
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
@@ -71,6 +72,7 @@ describe('what cannot be understood or done ends it with one line', () => {
   test.each([
     ['a configuration with a mistyped key', ['check', 'bad.yaml'], /bad\.yaml, line 2.*"threads"/],
     ['a file that is no JSON', ['explore', 'text.json'], /text\.json: no trace/],
+    ['lines that are no JSON', ['explore', 'lines.json'], /lines\.json: no trace/],
     ['a file that is no trace', ['explore', 'other.json'], /other\.json: no trace/],
   ])('%s', (_, [command, name], expected) => {
     const { stderr, status } = run(command!, file(name!));

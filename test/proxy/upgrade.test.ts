@@ -70,6 +70,20 @@ describe.each(REQUESTS)('an upgrade %s', (_, rest, later) => {
   });
 });
 
+test('a HEAD that is answered with 101 is a tunnel as any other', async () => {
+  const origin = await Origin.start(async (connection) => {
+    await connection.until((got) => requestEnd(got) > 0);
+    connection.send(`${SWITCH}hello`);
+  });
+  const client = await (await startProxy(new ToOrigin(`127.0.0.1:${origin.port}`))).client();
+  client.send(`${HEAD.replace('POST', 'HEAD')}\r\n`);
+  await client.until((got) => got.startsWith('HTTP/1.1 101 ') && got.endsWith('hello'));
+  client.socket.end('last');
+  expect(await origin.connections[0]!.end()).toMatch(/last$/);
+  origin.connections[0]!.socket.end();
+  await client.end();
+});
+
 test('what a 101 that comes before the whole body has cut off goes on as the body, and then as the new protocol', async () => {
   const origin = await Origin.start(async (connection) => {
     await connection.until((got) => got.endsWith('{"Tty"'));

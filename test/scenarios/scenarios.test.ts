@@ -1,10 +1,10 @@
-import { spawn } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { Ajv } from 'ajv';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { printTree } from '../../src/formats/tree.ts';
 import { findScenario, scenarios } from '../../src/scenarios/index.ts';
 import { ScenarioError } from '../../src/scenarios/run.ts';
@@ -276,10 +276,29 @@ describe('the command line', () => {
       ['--only', 'nothing'],
       ['--depth', '0'],
       ['--format', 'xml'],
+      // commander says the nearest in a line of its own
+      ['--formt', 'json'],
     ]) {
-      const { stdout, code } = await cli('h1', ...wrong).done;
+      const { stdout, stderr, code } = await cli('h1', ...wrong).done;
       expect([code, stdout]).toEqual([1, '']);
+      expect(stderr.trimEnd().split('\n')).toHaveLength(1);
     }
+  });
+
+  test('says in one line where a trace can’t be written', async () => {
+    const there = join(tmp, 'no/such/folder');
+    const { stderr, code } = await cli('h1', '--out', there).done;
+    expect([code, stderr]).toEqual([1, expect.stringMatching(`^--out ${there}: can't write there: ENOENT.*\n$`)]);
+  });
+
+  test.runIf(existsSync('/dev/full'))('says in one line that nothing can be written any more', () => {
+    const full = openSync('/dev/full', 'w');
+    onTestFinished(() => closeSync(full));
+    const { stderr, status } = spawnSync(process.execPath, [...running('src/scenarios/cli.ts'), '--list'], {
+      stdio: ['ignore', full, 'pipe'],
+      encoding: 'utf8',
+    });
+    expect([status, stderr]).toEqual([1, expect.stringMatching(/^standard output: can't write there: ENOSPC.*\n$/)]);
   });
 
   test('ends well when whoever reads stops early', async () => {

@@ -345,7 +345,8 @@ export class HttpSession {
     if (!reader.needInit()) return;
     // RFC 9112 6.3
     const status = this.getStatus();
-    if (this.requestWritten?.method === 'HEAD') {
+    // RFC 9110 7.8: whatever the method, what follows a 101 is the new protocol's
+    if (this.requestWritten?.method === 'HEAD' && status !== 101) {
       if (status !== undefined && status >= 200) reader.initContentLength(0);
       return;
     }

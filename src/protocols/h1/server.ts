@@ -365,7 +365,7 @@ export class HttpSession {
   @rust.method
   private initBodyWriter(header: ResponseHeader): void {
     const { status } = header;
-    if (status === 204 || status === 304 || this.requestHeader?.method === 'HEAD') {
+    if (status === 204 || status === 304 || (this.requestHeader?.method === 'HEAD' && status !== 101)) {
       this.bodyWriter.initContentLength(0);
       return;
     }
