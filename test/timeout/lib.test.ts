@@ -24,6 +24,18 @@ describe('arm', () => {
     expect(fired).toBe(1);
   });
 
+  // Node calls after a millisecond what is to wait longer than its timers can
+  it.each([2 ** 31, 1e10, Infinity])(
+    'does not fire before its time when that is longer than Node has: %d ms',
+    async (ms) => {
+      let fired = 0;
+      const armed = arm(ms, () => fired++);
+      await vi.advanceTimersByTimeAsync(2 ** 31 - 1000);
+      expect(fired).toBe(0);
+      armed.cancel();
+    },
+  );
+
   it('does not fire when it was cancelled', async () => {
     let fired = 0;
     const armed = arm(20, () => fired++);
