@@ -59,6 +59,7 @@ class ServeHttpApp implements HttpServerApp {
     try {
       if (!(yield* readRequest(http, shutdown))) return undefined;
       const { head, body } = yield* settle(callHook('ServeHttp', 'response', this.app, this.app.response, false, http));
+      tellOfUnread(http);
       yield* attempt(http, () => {
         http.writeResponseHeader(head);
         log.debug('HTTP response header done.');
@@ -116,6 +117,7 @@ export class HttpServer<SV extends ServeHttp = ServeHttp> implements HttpServerA
       const { head, body } = yield* settle(
         callHook('ServeHttp', 'response', app, app.response, isTraced(app.response), http),
       );
+      tellOfUnread(http);
       const last = body !== undefined && body.length > 0 ? body : undefined;
       for (const task of [HttpTask.Header(head, last === undefined), HttpTask.Body(last, true)]) {
         let passed = task;
@@ -168,6 +170,14 @@ function* readRequest(http: ServerSession, shutdown: ShutdownWatch): Future<bool
   log.debug('Successfully get a new request');
   http.setKeepalive(shutdown.borrow() ? undefined : KEEPALIVE_SECONDS);
   return true;
+}
+
+/**
+ * RFC 9112 9.6: what the application has not read of the request's body by now is read by nobody, and the connection
+ * closes for it; its client is told, and sends nothing more that would be lost.
+ */
+function tellOfUnread(http: ServerSession): void {
+  if (http.asHttp1()?.leavesBody() === true) http.setKeepalive(undefined);
 }
 
 function errorType(error: unknown): { name: string; code?: number | undefined } {

@@ -137,6 +137,21 @@ describe.each([
     expect((await client.end()).endsWith('GET /b ')).toBe(true);
   });
 
+  // the connection closes: where the next request begins is not known
+  test('tells a client whose body it has not read that nothing more is taken', async () => {
+    const { plain } = await serve(app());
+    for (const rest of [
+      'Content-Length: 5\r\n\r\nhello',
+      'Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n',
+    ]) {
+      const client = await peer(plain);
+      client.send(`POST /empty HTTP/1.1\r\nHost: x\r\n${rest}GET /b HTTP/1.1\r\nHost: x\r\n\r\n`);
+      const got = await client.end();
+      expect(got.match(/HTTP\/1\.1 200/g)).toHaveLength(1);
+      expect(got.toLowerCase()).toContain('connection: close\r\n');
+    }
+  });
+
   test('answers over HTTP/2, streams beside each other', async () => {
     const { secure } = await serve(app());
     const session = http2(secure);

@@ -592,8 +592,7 @@ export class HttpSession {
   /** End the session. Returns the connection if it can serve another request; closes it otherwise. */
   @rust.method
   reuse(): Stream | undefined {
-    const unread = this.requestHeader !== undefined && !this.bodyReader.complete && !this.noBody();
-    if (this.keepalive === 'Off' || unread || this.sendsNoMore()) {
+    if (this.keepalive === 'Off' || this.leavesBody() || this.sendsNoMore()) {
       log.debug('HTTP shutdown connection');
       this.shutdown();
       return undefined;
@@ -601,6 +600,11 @@ export class HttpSession {
     this.silence?.end();
     keptFor.set(this._stream, this.keepalive);
     return this._stream;
+  }
+
+  /** @internal Whether some of the request's body was not read, so that nobody knows where the next request begins. */
+  leavesBody(): boolean {
+    return this.requestHeader !== undefined && !this.bodyReader.complete && !this.noBody();
   }
 
   /** Whether the client has ended its side. What it had sent ahead is answered, if such clients are. */
