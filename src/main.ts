@@ -1,6 +1,7 @@
 /**
  * `npm start` and `pingora-traced serve`: a proxy made of this port, to be run as it is.
  */
+import { readFileSync } from 'node:fs';
 import { CommanderError } from 'commander';
 import { PingoraError } from './error/lib.ts';
 import { splitAddress } from './listeners/l4.ts';
@@ -42,14 +43,24 @@ function tlsSettings(options: Options): TlsSettings {
 }
 
 async function certificate(options: Options): Promise<() => TlsSettings> {
-  if (options.cert !== undefined || options.key !== undefined) return () => tlsSettings(options);
+  const { cert: certFile, key: keyFile } = options;
+  if (certFile !== undefined && keyFile !== undefined) {
+    const given = await shared('certificate given', () => {
+      tlsSettings(options); // says what is wrong with them
+      return { cert: readFileSync(certFile, 'latin1'), key: readFileSync(keyFile, 'latin1') };
+    });
+    // a thread of a daemon may be somebody who can't read them
+    return () => (workerNumber() === 0 ? tlsSettings(options) : fromPem(given, options));
+  }
   const hosts = options.tlsListen.map((address) => splitAddress(address)?.host ?? '');
   const { cert, key } = await shared('certificate', () => selfSigned(hosts));
-  return () => {
-    const settings = TlsSettings.fromPem(cert, key);
-    if (options.h2) settings.enableH2();
-    return settings;
-  };
+  return () => fromPem({ cert, key }, options);
+}
+
+function fromPem({ cert, key }: { cert: string; key: string }, options: Options): TlsSettings {
+  const settings = TlsSettings.fromPem(cert, key);
+  if (options.h2) settings.enableH2();
+  return settings;
 }
 
 /** One line a listener when it listens, and one when all do. */

@@ -57,6 +57,7 @@ async function get(url: URL): Promise<string> {
 
 /** The traces that a server keeps now. */
 async function fromServer(address: string): Promise<Found[]> {
+  if (!URL.canParse(address)) throw new Error(`${address}: not an address; write http://host:port`);
   const list = new URL('/traces', address);
   const found: Found[] = [];
   for (const { id, name } of JSON.parse(await get(list)) as { id: string; name: string }[]) {

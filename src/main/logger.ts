@@ -1,5 +1,5 @@
 /** Where `npm start` logs to, and in which form. */
-import { openSync } from 'node:fs';
+import { fstatSync, openSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { dirname } from 'node:path';
 import { Writable } from 'node:stream';
@@ -35,6 +35,9 @@ function intoFile(file: string): Lines {
     makeFolder(dirname(file));
     fd = openSync(file, 'a');
   } catch (error) {
+    // A thread of a daemon that gave up its rights: its standard error is the log, which was opened before.
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EACCES' && workerNumber() > 0 && fstatSync(2).isFile()) return new Lines(2, 'log line');
     throw new Complaint(`error_log ${file}: can't write there: ${(error as Error).message}`);
   }
   return new Lines(fd, 'log line', (message) => complain(`error_log ${file} ${message}`));

@@ -60,6 +60,7 @@ describe('what cannot be understood or done ends it with one line', () => {
     ['a configuration that is not there', ['check', 'no.yaml'], 1, /no\.yaml.*no such file/],
     ['a shell that there is not', ['completion', 'dos'], 2, /dos.*bash, zsh, fish/],
     ['a trace that is not there', ['explore', 'no.json'], 1, /no\.json.*no such file/],
+    ['an address that is none', ['explore', 'http://['], 1, /http:\/\/\[: not an address; write http:/],
     ['a server that is not there', ['explore', 'http://127.0.0.1:1'], 1, /127\.0\.0\.1:1.*--trace-ui/],
   ])('%s', (_, args, code, expected) => {
     const { stderr, stdout, status } = run(...args);

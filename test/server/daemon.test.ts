@@ -14,6 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { selfSigned } from '../../src/utils/self-signed.ts';
 import { startOrigin } from '../support/load.ts';
 import { Program, runsAsNobody } from '../support/program.ts';
 
@@ -157,6 +158,31 @@ describe('a daemon', () => {
     await ended(pid);
     for (const thread of threads) await ended(thread);
     expect(existsSync(at.sock)).toBe(false);
+  });
+
+  test.runIf(isRoot)('has threads that need not be able to read what only root can', async () => {
+    const at = place('root-only', 'user: nobody\nthreads: 2\n');
+    const folder = join(dir, 'of-root');
+    mkdirSync(folder, { mode: 0o700 });
+    const [log, cert, key] = ['log', 'cert.pem', 'key.pem'].map((name) => join(folder, name)) as [
+      string,
+      string,
+      string,
+    ];
+    const made = await selfSigned([]);
+    writeFileSync(cert, made.cert);
+    writeFileSync(key, made.key);
+    writeFileSync(at.conf, readFileSync(at.conf, 'utf8').replace(at.errorLog, log));
+    const program = start(at, '--tls-listen', '127.0.0.1:0', '--cert', cert, '--key', key);
+    expect(await program.ended).toMatchObject({ code: 0 });
+    daemon(at);
+    await serves(at);
+    const said = await vi.waitFor(() => {
+      const text = readFileSync(log, 'utf8');
+      expect(text.match(/thread \d runs as process \d+/g)).toHaveLength(2);
+      return text;
+    });
+    expect(said).not.toMatch(/can't|fail|ended/);
   });
 
   test.runIf(isRoot)('becomes the user and the group of the configuration', async () => {
