@@ -351,10 +351,20 @@ export class Send implements StreamSend {
     return true;
   }
 
+  /**
+   * Whether an update lets out a whole frame, which then leaves at once; less waits for what has come with it. A client
+   * with a window of 64 KB gives back half of it in each of two updates, and keeps that up. When both waited for each
+   * other a part of the window stayed unused for the rest of the body: 100 MiB to h2load cost 330 ms instead of 245.
+   */
+  private isWhole(update: number): boolean {
+    return update >= this.remote.maxFrameSize;
+  }
+
   /** The connection's window grows; {@link Send.windowsOpened} is to follow. Throws {@link H2Error} if it grows too much. */
   grow(more: number): void {
     this.window += more;
     if (this.window > MAX_31) throw windowTooLarge();
+    if (this.isWhole(more)) this.pump();
   }
 
   /** A stream's window grows; {@link Send.windowsOpened} is to follow. False: it grows too much. */
@@ -362,6 +372,7 @@ export class Send implements StreamSend {
     stream.sendWindow += more;
     if (stream.sendWindow > MAX_31) return false;
     this.getInLine(stream);
+    if (this.isWhole(more)) this.pump();
     return true;
   }
 
