@@ -108,8 +108,8 @@ export function markdown(rows: readonly Row[], { rounds, seconds }: Rounds, befo
   return `# Benchmarks
 
 What a request costs the port, as a multiple of what it costs each of the others: CPU time of the proxy's process, user
-and system. One core for the proxy, one for load and origin; the proxies take turns, ${rounds} rounds of ${seconds} ${seconds === 1 ? 'second' : 'seconds'} each; the
-median of the rounds' ratios, with the lowest and the highest. Answers have 64 bytes and connections are kept alive
+and system. One core for the proxy, one for load and origin; the proxies take turns, ${rounds} rounds of ${seconds} ${seconds === 1 ? 'second' : 'seconds'} each when
+rows were last renewed; the median of the rounds' ratios, with the lowest and the highest. Answers have 64 bytes and connections are kept alive
 where nothing else is said; HTTP/1.1 from 32 connections. Clients of HTTP/2 open windows of 1 GiB, as h2load does. The
 relay of bytes is a dozen lines of \`node:net\` (with TLS \`node:tls\`) that read none of what they hand on: nothing in
 Node costs less, whatever it does. “Slow” counts requests that took longer than a second, of the port and of the others,

@@ -218,19 +218,16 @@ export function parseResponse(buf: Buffer, scanned: number): HeaderParseState<Re
 
 /** Parse the trailer fields of a chunked body: what follows the last chunk. As {@link parseRequest}. */
 export function parseTrailers(buf: Buffer): HeaderParseState<HMap> {
-  let end: number;
-  if (buf.length >= 2 && buf[0] === CR && buf[1] === LF) end = 2;
-  else {
-    const found = buf.indexOf('\r\n\r\n', 0, 'latin1');
-    end = found < 0 ? buf.length : found + 4;
-    if (end > TRAILERS_LIMIT) return invalid('Trailers over limit');
-    // RFC 9112 7.1.2 has only CRLF here: an LF alone could end the trailers for one reader and not for the next. Whoever
-    // ends them so waits for an answer: it is refused as soon as it is there.
-    if (/(^|[^\r])\n/.test(buf.toString('latin1', 0, end))) return invalid('LF without CR in the trailers');
-    if (found < 0) return PARTIAL;
-  }
   const head = new HMap();
+  if (buf.length >= 2 && buf[0] === CR && buf[1] === LF) return { state: 'Complete', head, size: 2 };
+  const found = buf.indexOf('\r\n\r\n', 0, 'latin1');
+  const end = found < 0 ? buf.length : found + 4;
+  if (end > TRAILERS_LIMIT) return invalid('Trailers over limit');
   const text = buf.toString('latin1', 0, end);
-  const reason = end === 2 ? undefined : parseFields(text, 0, head, false);
+  // RFC 9112 7.1.2 has only CRLF here: an LF alone could end the trailers for one reader and not for the next. Whoever
+  // ends them so waits for an answer: it is refused as soon as it is there.
+  if (/(^|[^\r])\n/.test(text)) return invalid('LF without CR in the trailers');
+  if (found < 0) return PARTIAL;
+  const reason = parseFields(text, 0, head, false);
   return reason === undefined ? { state: 'Complete', head, size: end } : invalid(reason);
 }
